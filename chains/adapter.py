@@ -1,0 +1,48 @@
+"""The contract between the node and a chain. A new chain is one folder that implements it and one registry entry.
+
+Raw endpoint data never crosses this line: what comes out has been verified to the assurance that it states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Height, Quote
+
+FaultSink = Callable[[EndpointFault], None]
+"""Called at once, from the adapter's task, for every endpoint that is caught lying, lagging or failing."""
+
+
+class ChainAdapter(Protocol):
+    """Verified view of one chain. Used by one task at a time; a lifetime is one `async with`."""
+
+    @property
+    def chain_id(self) -> ChainId: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def admit(self, recipe: ChainRecipe) -> None:
+        """Follow `recipe` from now on (a policy was activated)."""
+
+    async def final_cuts(self, after: Height, limit: int) -> tuple[Cut, ...]:
+        """The newest final blocks above `after` whose height is a multiple of the recipe's stride, ascending.
+
+        At most `limit` of them. Empty when nothing new is final. Each is trusted as the adapter's assurance says.
+        Raises RetryError when too few endpoints answer, QuorumError when they disagree.
+        """
+
+    async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
+        """Every change of the vault's books after `since` (None: from the vault's first block) up to `to`.
+
+        Complete and proven, or it raises: RetryError (try later), ProofError (every endpoint failed verification),
+        DisputedError (the recipe no longer holds: code changed, or the chain forked below `since`).
+        """
+
+    async def quotes(self) -> tuple[Quote, ...]:
+        """The current verified quote of each feed of the recipe; feeds that cannot be verified now are left out."""

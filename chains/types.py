@@ -1,0 +1,161 @@
+"""Values that every chain adapter speaks in, whatever its chain.
+
+Owns the vocabulary of verified facts: who holds what, where, at which cut, and how that is known.
+Must not know: how a fact was obtained, what it is worth, or anything of `node`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NewType
+
+ChainId = NewType("ChainId", int)
+"""Numeric chain id (EIP-155 for EVM chains); unique within a network."""
+
+Height = NewType("Height", int)
+"""Block number, genesis = 0."""
+
+Hash32 = NewType("Hash32", bytes)
+"""Any 32-byte hash: a block hash, a root, a digest."""
+
+Address = NewType("Address", bytes)
+"""Chain-native address or token id; 20 bytes on EVM chains, where twenty zero bytes are the native coin."""
+
+AccountId = NewType("AccountId", bytes)
+"""Margin account id, 32 bytes."""
+
+Amount = NewType("Amount", int)
+"""Token amount in the token's base units, never negative."""
+
+UnixSeconds = NewType("UnixSeconds", int)
+"""Seconds since 1970-01-01 UTC, as block headers and feeds state it."""
+
+NATIVE_COIN = Address(bytes(20))
+
+
+class Assurance(IntEnum):
+    """How a fact is known, weakest first; the number is part of signed bytes."""
+
+    REPORTED = 1
+    """An endpoint quorum says so; there is no proof."""
+    ATTESTED = 2
+    """Proven against a header that a quorum of independent endpoints agrees on."""
+    PROVEN = 3
+    """Proven against a header that a light client verified."""
+
+
+class Control(IntEnum):
+    """What the network can do with a holding; the number is part of signed bytes."""
+
+    FREE = 1
+    ENCUMBERED = 2
+    ENFORCEABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The exact past that a state speaks of: one final block of one chain."""
+
+    chain_id: ChainId
+    height: Height
+    block_hash: Hash32
+    time: UnixSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where following a vault resumes: a cut, and the vault's proven storage hash at it."""
+
+    cut: Cut
+    storage_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class VaultEntry:
+    """What a vault's books say of one account at a cut.
+
+    `nonce` is the number of releases executed. `balances` maps token to amount.
+    """
+
+    nonce: int
+    balances: Mapping[Address, Amount]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainDelta:
+    """Every vault entry that changed between two cuts, as absolute, verified values at `checkpoint.cut`.
+
+    `accounts` holds, for each touched account, its nonce and the balances of its touched tokens (zero when emptied);
+    untouched tokens of a touched account are left out. Complete: what is not here did not change.
+    """
+
+    checkpoint: Checkpoint
+    assurance: Assurance
+    accounts: Mapping[AccountId, VaultEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One source's price of one asset, as verified.
+
+    `price` is in 1e-12 USD a whole unit of the asset; `published_at` is the source's own time;
+    `cut` is the block at which the quote was proven.
+    """
+
+    asset: str
+    source: str
+    price: int
+    published_at: UnixSeconds
+    cut: Cut
+    assurance: Assurance
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecipe:
+    """A token that may secure accounts on one chain: which asset it is, and its decimals."""
+
+    token: Address
+    asset: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRecipe:
+    """A price feed that is read by storage proof.
+
+    `source` is its unique name; the feed's answer has `decimals` decimals;
+    `code_hash` pins the contract whose storage layout is assumed.
+    """
+
+    source: str
+    asset: str
+    feed: Address
+    decimals: int
+    code_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecipe:
+    """What the policy admits on one chain, and all that an adapter needs to prove it."""
+
+    chain_id: ChainId
+    kind: str
+    vault: Address
+    vault_code_hash: Hash32
+    verifier: Address
+    from_height: Height
+    stride: int
+    tokens: tuple[TokenRecipe, ...]
+    feeds: tuple[FeedRecipe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFault:
+    """An endpoint caught at something: who, what, and the evidence in words. Goes to a log line and a counter."""
+
+    chain_id: ChainId
+    endpoint: str
+    reason: str
+    detail: str
