@@ -1,0 +1,1 @@
+"""Chains and price sources: only verified values leave this package. It never imports the node."""

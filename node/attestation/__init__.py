@@ -1,0 +1,1 @@
+"""Quorum-signed statements: how they are assembled and how anybody checks them."""

@@ -1,0 +1,1 @@
+"""Messages between nodes over mutually authenticated gRPC."""

@@ -1,0 +1,1 @@
+"""States and attestations to the chains, once each."""

@@ -1,0 +1,1 @@
+"""The service hypothec.v1, one module an audience."""
