@@ -1,0 +1,110 @@
+"""The answer: whether an account's collateral is enough, as an interval, with what explains it.
+
+Money is in 1e-12 USD. Must not know how the figures are computed (margin does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from chains.types import AccountId, Address, Amount, ChainId
+
+
+class HealthStatus(IntEnum):
+    """Worst last; the number is on the wire."""
+
+    HEALTHY = 1
+    """Even the low end covers initial margin."""
+    MARGIN_CALL = 2
+    """Even the low end covers maintenance margin, but not initial margin."""
+    UNKNOWN = 3
+    """The interval straddles maintenance margin: see the reasons."""
+    LIQUIDATABLE = 4
+    """Even the high end is below maintenance margin."""
+    INSOLVENT = 5
+    """Liquidatable, and even at the high end, without haircuts, the collateral does not cover the claims."""
+
+
+class Reason(StrEnum):
+    """Why an interval is wide, or an input does not count."""
+
+    STALE_PRICE = "STALE_PRICE"
+    DISPUTED_PRICE = "DISPUTED_PRICE"
+    MISSING_PRICE = "MISSING_PRICE"
+    PRICE_SPREAD = "PRICE_SPREAD"
+    CHAIN_HALTED = "CHAIN_HALTED"
+    CHAIN_DISPUTED = "CHAIN_DISPUTED"
+    STALE_CUT = "STALE_CUT"
+    NOT_OPTED_IN = "NOT_OPTED_IN"
+    NOT_ADMITTED = "NOT_ADMITTED"
+    DUST = "DUST"
+    NOT_ENFORCEABLE = "NOT_ENFORCEABLE"
+    UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """All that the inputs leave possible: low <= high."""
+
+    low: int
+    high: int
+
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(self.low + other.low, self.high + other.high)
+
+    def __sub__(self, other: Interval) -> Interval:
+        return Interval(self.low - other.high, self.high - other.low)
+
+
+ZERO = Interval(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingLine:
+    """One holding in the breakdown, after reservations: its market value, and its value after each haircut."""
+
+    chain_id: ChainId
+    token: Address
+    asset: str
+    amount: Amount
+    value: Interval
+    initial: Interval
+    maintenance: Interval
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueLine:
+    """One venue in the breakdown: `claim` is what the account owes it now, the margins what its positions need on top.
+
+    All are clamped by the owner's limit; `profit` is what the venue owes the account, and reduces only its own margins.
+    `receivable` is what was seized for the venue and is not yet acknowledged.
+    """
+
+    venue: str
+    claim: Interval
+    profit: Interval
+    initial: Interval
+    maintenance: Interval
+    receivable: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The health of one account in one state.
+
+    `initial_equity` and `maintenance_equity` are haircut collateral less claims, each to be compared with its margin.
+    """
+
+    account: AccountId
+    status: HealthStatus
+    initial_equity: Interval
+    initial_margin: Interval
+    maintenance_equity: Interval
+    maintenance_margin: Interval
+    holdings: tuple[HoldingLine, ...]
+    venues: tuple[VenueLine, ...]
+    reasons: tuple[Reason, ...]
+    """Reasons that widen the interval, without duplicates, in the order of the breakdown."""

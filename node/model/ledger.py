@@ -1,0 +1,244 @@
+"""The leaves of the ledger: what each map under the header's roots says of one account.
+
+Three kinds of map, all keyed by account id: one per chain (holdings), one of obligations (venues' reports), one of
+accounts (links, authorisations, reservations, decisions). With the header and the frame they are all that an
+account's health depends on. Must not know how a leaf came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32
+from node.model.codec import Malformed, Reader, Writer
+from node.model.digests import ReleaseKind
+from node.model.reports import MAX_POSITIONS, Position, read_position, write_position
+
+_VERSION = 1
+_MANY = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Leaf of a chain's map: the vault's books of one account, as proven at the cut. Balances are never zero.
+
+    `nonce` counts the releases that the vault has executed for the account.
+    """
+
+    nonce: int
+    balances: tuple[tuple[Address, Amount], ...]
+    control: Control = Control.ENFORCEABLE
+
+    def encode(self) -> bytes:
+        writer = Writer().u8(_VERSION).u64(self.nonce).u8(self.control)
+        return writer.many(self.balances, lambda w, item: w.raw(item[0], 20).u256(item[1])).done()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Holdings:
+        """Raises Malformed."""
+        reader = Reader(data, "holdings")
+        reader.version(_VERSION)
+        nonce, control = reader.u64(), reader.member(Control)
+        balances = reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256())), _MANY)
+        reader.ascending((token for token, _ in balances), "tokens")
+        reader.done()
+        return cls(nonce, balances, control)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueObligation:
+    """What one venue says of one account (see reports.ReportEntry), and the report that said so last."""
+
+    venue: str
+    sequence: int
+    positions: tuple[Position, ...]
+    cash: int
+    acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """Leaf of the obligations map: all venues' claims on one account, ascending by venue."""
+
+    venues: tuple[VenueObligation, ...]
+
+    def encode(self) -> bytes:
+        return Writer().u8(_VERSION).many(self.venues, _write_obligation).done()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Obligations:
+        """Raises Malformed."""
+        reader = Reader(data, "obligations")
+        reader.version(_VERSION)
+        venues = reader.many(_read_obligation, _MANY)
+        reader.ascending((entry.venue for entry in venues), "venues")
+        reader.done()
+        return cls(venues)
+
+
+def _write_obligation(writer: Writer, entry: VenueObligation) -> None:
+    writer.text(entry.venue).u64(entry.sequence).many(entry.positions, write_position)
+    writer.i256(entry.cash).u256(entry.acknowledged)
+
+
+def _read_obligation(reader: Reader) -> VenueObligation:
+    venue, sequence = reader.text(), reader.u64()
+    return VenueObligation(venue, sequence, reader.many(read_position, MAX_POSITIONS), reader.i256(), reader.u256())
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """A venue that the owner lets claim up to `limit` (1e-12 USD).
+
+    `seized` (1e-12 USD) is all that seizures, executed or reserved, have credited to the venue. What its reports have
+    not acknowledged of that is a receivable of the account.
+    """
+
+    venue: str
+    limit: int
+    payees: tuple[tuple[ChainId, Address], ...]
+    seized: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One leg of collateral that counts as gone: a release attested and not yet known to be executed or expired.
+
+    `nonce` is the vault nonce that it uses; `reference` the request or plan it carries out; `sequence` the state that
+    issued it; `expiry` in unix seconds of the chain; `venue` and `credit` (1e-12 USD) are set for a seizure only.
+    """
+
+    kind: ReleaseKind
+    chain_id: ChainId
+    vault: Address
+    nonce: int
+    payee: Address
+    items: tuple[tuple[Address, Amount], ...]
+    reference: Hash32
+    sequence: int
+    expiry: int
+    venue: str = ""
+    credit: int = 0
+
+
+class Verdict(IntEnum):
+    """What became of an owner's request; the number is part of signed bytes."""
+
+    GRANTED = 1
+    REFUSED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one request, kept in the leaf so that a refusal is signed like an answer."""
+
+    request: Hash32
+    verdict: Verdict
+    reason: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """Leaf of the accounts map. `nonce` is that of the last request; `collateral` names the assets opted in."""
+
+    owner: Address
+    nonce: int
+    linked: tuple[Address, ...]
+    collateral: tuple[str, ...]
+    authorizations: tuple[Authorization, ...]
+    reservations: tuple[Reservation, ...]
+    decisions: tuple[Decision, ...]
+
+    def encode(self) -> bytes:
+        writer = Writer().u8(_VERSION).raw(self.owner, 20).u64(self.nonce)
+        writer.many(self.linked, lambda w, address: w.raw(address, 20)).many(self.collateral, Writer.text)
+        writer.many(self.authorizations, _write_authorization).many(self.reservations, write_reservation)
+        return writer.many(self.decisions, _write_decision).done()
+
+    @classmethod
+    def decode(cls, data: bytes) -> AccountRecord:
+        """Raises Malformed."""
+        reader = Reader(data, "account record")
+        reader.version(_VERSION)
+        owner, nonce = Address(reader.raw(20)), reader.u64()
+        linked = reader.many(lambda r: Address(r.raw(20)), _MANY)
+        reader.ascending(linked, "linked addresses")
+        collateral = reader.many(Reader.text, _MANY)
+        reader.ascending(collateral, "collateral assets")
+        authorizations = reader.many(_read_authorization, _MANY)
+        reader.ascending((entry.venue for entry in authorizations), "authorised venues")
+        record = cls(
+            owner,
+            nonce,
+            linked,
+            collateral,
+            authorizations,
+            reader.many(read_reservation, _MANY),
+            reader.many(_read_decision, _MANY),
+        )
+        reader.done()
+        return record
+
+
+def _write_authorization(writer: Writer, entry: Authorization) -> None:
+    writer.text(entry.venue).u256(entry.limit)
+    writer.many(entry.payees, lambda w, payee: w.u64(payee[0]).raw(payee[1], 20))
+    writer.u256(entry.seized).flag(entry.revoked)
+
+
+def _read_authorization(reader: Reader) -> Authorization:
+    venue, limit = reader.text(), reader.u256()
+    payees = reader.many(lambda r: (ChainId(r.u64()), Address(r.raw(20))), _MANY)
+    return Authorization(venue, limit, payees, reader.u256(), reader.flag())
+
+
+_RELEASE_KINDS = (ReleaseKind.WITHDRAWAL, ReleaseKind.SEIZURE)
+
+
+def write_reservation(writer: Writer, entry: Reservation) -> None:
+    """Append a reservation."""
+    writer.u8(_RELEASE_KINDS.index(entry.kind)).u64(entry.chain_id).raw(entry.vault, 20).u64(entry.nonce)
+    writer.raw(entry.payee, 20).many(entry.items, lambda w, item: w.raw(item[0], 20).u256(item[1]))
+    writer.raw(entry.reference, 32).u64(entry.sequence).u64(entry.expiry).text(entry.venue).u256(entry.credit)
+
+
+def read_reservation(reader: Reader) -> Reservation:
+    """Take a reservation; raises Malformed."""
+    kind = reader.u8()
+    if kind >= len(_RELEASE_KINDS):
+        raise Malformed("use a known kind of release", kind=kind)
+    return Reservation(
+        _RELEASE_KINDS[kind],
+        ChainId(reader.u64()),
+        Address(reader.raw(20)),
+        reader.u64(),
+        Address(reader.raw(20)),
+        reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256())), _MANY),
+        Hash32(reader.raw(32)),
+        reader.u64(),
+        reader.u64(),
+        reader.text(),
+        reader.u256(),
+    )
+
+
+def _write_decision(writer: Writer, entry: Decision) -> None:
+    writer.raw(entry.request, 32).u8(entry.verdict).text(entry.reason).u64(entry.sequence)
+
+
+def _read_decision(reader: Reader) -> Decision:
+    return Decision(Hash32(reader.raw(32)), reader.member(Verdict), reader.text(), reader.u64())
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """All that the header's roots say of one account; None where a map has no leaf for it."""
+
+    account: AccountId
+    record: AccountRecord | None
+    obligations: Obligations | None
+    holdings: Mapping[ChainId, Holdings]

@@ -1,0 +1,276 @@
+"""The risk parameters in force: one versioned TOML file, named in every header by the hash of its bytes.
+
+Owns the schema and the parsing. Percentages are basis points (1/10,000), money is micro-USD, times are seconds unless a
+name says otherwise; everything is an integer, because figures that nodes sign follow from it.
+Must not know how a policy is activated or applied.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from chains.errors import ConfigError
+from chains.types import Address, ChainId, ChainRecipe, FeedRecipe, Hash32, Height, TokenRecipe
+from node.model.digests import name_word
+from node.model.requests import policy_hash
+
+PICO_PER_MICRO = 1_000_000
+"""1e-12 USD in a micro-USD."""
+
+
+def _hex(width: int) -> BeforeValidator:
+    def parse(value: object) -> bytes:
+        if not isinstance(value, str) or not value.startswith("0x"):
+            raise ValueError(f"write {width} bytes as 0x and {2 * width} hex digits")
+        data = bytes.fromhex(value[2:])
+        if len(data) != width:
+            raise ValueError(f"write {width} bytes, not {len(data)}")
+        return data
+
+    return BeforeValidator(parse)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("write a name as a string")  # noqa: TRY004 - pydantic collects ValueErrors
+    try:
+        name_word(value)
+    except Exception as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+HexAddress = Annotated[Address, _hex(20)]
+HexHash = Annotated[Hash32, _hex(32)]
+Name = Annotated[str, BeforeValidator(_name)]
+Bps = Annotated[int, Field(ge=0, le=10_000)]
+Positive = Annotated[int, Field(gt=0, lt=1 << 63)]
+Natural = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class Timing(_Table):
+    """How old inputs may be, and how long the network waits for agreement on one chain."""
+
+    max_price_age: Positive
+    """Seconds of state time after which a source's quote is stale."""
+    max_cut_age: Positive
+    """Seconds after which the holdings of a chain whose cut is that old count as uncertain."""
+    pending_cut_timeout_ms: Positive
+    """How long a chain may stay without 2f+1 equal roots for its pending cut before it is DISPUTED."""
+    attestation_ttl: Positive
+    """Seconds for which a release may be executed after the state that issued it."""
+
+
+class StaleBound(_Table):
+    """Rule 5: how far a price that can no longer be certified may have moved."""
+
+    base_bps: Natural
+    """Bound of the move at once when the price becomes stale."""
+    growth_bps_per_hour: Natural
+    """How much the bound grows with each hour of age."""
+    cap_bps: Natural
+    """Where it stops growing."""
+    write_off_after: Positive
+    """Seconds after which a price that was not certified again counts for nothing at either end."""
+
+    def bps(self, age_seconds: int) -> int:
+        """The bound in basis points at an age, rounded up."""
+        grown = -(-self.growth_bps_per_hour * max(0, age_seconds) // 3600)
+        return min(self.cap_bps, self.base_bps + grown)
+
+
+class Asset(_Table):
+    """An asset that may secure accounts, and how its price is made."""
+
+    id: Name
+    initial_haircut_bps: Bps
+    maintenance_haircut_bps: Bps
+    min_value_micro_usd: Natural
+    """A holding worth less than this (at the high price) is dust: it counts for nothing at either end."""
+    min_sources: Positive
+    max_spread_bps: Natural
+    """Sources further apart than this (of the lowest) make the price DISPUTED."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Asset:
+        if self.initial_haircut_bps < self.maintenance_haircut_bps:
+            raise ValueError("an initial haircut is not below the maintenance haircut")
+        return self
+
+
+class Instrument(_Table):
+    """A derivative that venues may report: a linear perpetual on `underlying`, quoted in USD."""
+
+    id: Name
+    kind: Literal["perpetual"]
+    underlying: Name
+    initial_bps: Annotated[int, Field(gt=0, le=10_000)]
+    maintenance_bps: Annotated[int, Field(gt=0, le=10_000)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Instrument:
+        if self.initial_bps < self.maintenance_bps:
+            raise ValueError("an initial margin is not below the maintenance margin")
+        return self
+
+
+class Venue(_Table):
+    """A derivative venue: its name and the address of the key that signs its reports."""
+
+    id: Name
+    signer: HexAddress
+
+
+class Liquidation(_Table):
+    """What a venue may seize beyond the loss of its claim."""
+
+    fee_bps: Bps
+    """Of the notional of the positions to be closed, paid to the venue for closing them."""
+    bonus_bps: Bps
+    """More collateral than the value owed, for the cost of selling it."""
+
+
+class Token(_Table):
+    """A token that the vault holds, and the asset that it is."""
+
+    token: HexAddress
+    asset: Name
+    decimals: Annotated[int, Field(ge=0, le=36)]
+
+
+class Feed(_Table):
+    """A price feed on this chain; its name is unique over all chains."""
+
+    source: Name
+    asset: Name
+    feed: HexAddress
+    decimals: Annotated[int, Field(ge=0, le=36)]
+    code_hash: HexHash
+
+
+class Chain(_Table):
+    """A chain that is followed, and what is admitted on it."""
+
+    id: Positive
+    kind: Name
+    vault: HexAddress
+    vault_code_hash: HexHash
+    verifier: HexAddress
+    from_height: Natural
+    stride: Positive
+    """Cuts are made at multiples of this height."""
+    tokens: tuple[Token, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+
+    @property
+    def recipe(self) -> ChainRecipe:
+        return ChainRecipe(
+            ChainId(self.id),
+            self.kind,
+            self.vault,
+            self.vault_code_hash,
+            self.verifier,
+            Height(self.from_height),
+            self.stride,
+            tuple(TokenRecipe(item.token, item.asset, item.decimals) for item in self.tokens),
+            tuple(FeedRecipe(item.source, item.asset, item.feed, item.decimals, item.code_hash) for item in self.feeds),
+        )
+
+
+class Policy(_Table):
+    """One policy file, parsed. `Policy.parse(body)` is the only way in; `hash` is over the very bytes."""
+
+    schema_version: Literal[1]
+    version: Positive
+    timing: Timing
+    stale: StaleBound
+    liquidation: Liquidation
+    assets: tuple[Asset, ...]
+    instruments: tuple[Instrument, ...]
+    venues: tuple[Venue, ...]
+    chains: tuple[Chain, ...]
+    body: bytes = Field(exclude=True, repr=False)
+
+    @classmethod
+    def parse(cls, body: bytes) -> Policy:
+        """Raises ConfigError that names the field."""
+        try:
+            tables = tomllib.loads(body.decode())
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"write the policy as TOML: {error}") from error
+        try:
+            return cls.model_validate({**{key: _tuples(item) for key, item in tables.items()}, "body": body})
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"correct the policy at {place or 'the top'}: {first['msg']}") from error
+
+    @cached_property
+    def hash(self) -> Hash32:
+        return policy_hash(self.body)
+
+    @cached_property
+    def asset_by_id(self) -> dict[str, Asset]:
+        return {asset.id: asset for asset in self.assets}
+
+    @cached_property
+    def instrument_by_id(self) -> dict[str, Instrument]:
+        return {instrument.id: instrument for instrument in self.instruments}
+
+    @cached_property
+    def venue_by_id(self) -> dict[str, Venue]:
+        return {venue.id: venue for venue in self.venues}
+
+    @cached_property
+    def recipe_by_chain(self) -> dict[ChainId, ChainRecipe]:
+        return {ChainId(chain.id): chain.recipe for chain in self.chains}
+
+    @cached_property
+    def token_by_place(self) -> dict[tuple[ChainId, Address], TokenRecipe]:
+        """(chain, token) → recipe, for every admitted token."""
+        return {
+            (chain_id, token.token): token
+            for chain_id, recipe in self.recipe_by_chain.items()
+            for token in recipe.tokens
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Policy:
+        assets = _unique("assets", [asset.id for asset in self.assets])
+        _unique("instruments", [instrument.id for instrument in self.instruments])
+        _unique("venues", [venue.id for venue in self.venues])
+        _unique("chains", [chain.id for chain in self.chains])
+        _unique("feeds", [feed.source for chain in self.chains for feed in chain.feeds])
+        used = {instrument.underlying for instrument in self.instruments}
+        for chain in self.chains:
+            _unique(f"tokens of chain {chain.id}", [token.token for token in chain.tokens])
+            used |= {token.asset for token in chain.tokens} | {feed.asset for feed in chain.feeds}
+        if unknown := sorted(used - assets):
+            raise ValueError(f"declare the assets {', '.join(unknown)} under [[assets]]")
+        return self
+
+
+def _unique(what: str, keys: list[object]) -> set[object]:
+    seen: set[object] = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"{what} name {key!r} twice")
+        seen.add(key)
+    return seen
+
+
+def _tuples(value: object) -> object:
+    """TOML arrays as tuples, which strict validation of frozen tables wants."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

@@ -1,0 +1,190 @@
+"""The replicated state: what every node holds after a round, and can prove to anybody under one header.
+
+A state is immutable; maps share what did not change. `control` is what only the nodes need in order to derive the next
+state (votes that are still being tallied, heads of venues' chains, a policy on its way in); its hash is in the header,
+so a node that catches up knows that it got the right one. Must not know how the next state is derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chains.proofs.keccak import keccak
+from chains.types import AccountId, Assurance, ChainId, Checkpoint, Cut, Hash32
+from node.model.codec import Reader, Writer
+from node.model.digests import tag
+from node.model.frame import Frame
+from node.model.header import Header, read_cut, write_cut
+from node.model.ledger import AccountRecord, AccountView, Holdings, Obligations
+from node.model.merkle import MapProof, MerkleMap
+from node.model.network import MAX_NODES
+
+_CONTROL = tag("control")
+_VERSION = 1
+MAX_CANDIDATES = 8
+"""Cuts that one observation offers for one chain."""
+_MAX_VENUES = 4096
+_MAX_CHAINS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RootVote:
+    """The root that a node computed for the pending cut, with what the next cut resumes from."""
+
+    root: Hash32
+    storage_hash: Hash32
+    assurance: Assurance
+
+
+@dataclass(frozen=True, slots=True)
+class ChainControl:
+    """Votes on one chain that are not decided yet, each node's latest.
+
+    `candidates` are the final cuts that each node offered last; `pending` the agreed cut whose root is being voted
+    (`pending_since_ms`: since which state time), `roots` the votes so far.
+    """
+
+    chain_id: ChainId
+    candidates: Mapping[int, tuple[Cut, ...]]
+    pending: Cut | None
+    pending_since_ms: int
+    roots: Mapping[int, RootVote]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueHead:
+    """The newest report of a venue that the network has adopted. A frozen venue signed two histories."""
+
+    venue: str
+    sequence: int
+    digest: Hash32
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """An activated policy that waits for its time (unix seconds)."""
+
+    version: int
+    policy_hash: Hash32
+    activates_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """All undecided and nodes-only parts of the state; lists ascend by chain id and by venue."""
+
+    policy_version: int
+    chains: tuple[ChainControl, ...]
+    venues: tuple[VenueHead, ...]
+    policy_change: PolicyChange | None
+
+    def hash(self) -> Hash32:
+        return Hash32(keccak(_CONTROL + self.encode()))
+
+    def encode(self) -> bytes:
+        writer = Writer().u8(_VERSION).u64(self.policy_version).many(self.chains, _write_chain)
+        writer.many(
+            self.venues,
+            lambda w, head: w.text(head.venue).u64(head.sequence).raw(head.digest, 32).flag(head.frozen),
+        )
+        writer.flag(self.policy_change is not None)
+        if (change := self.policy_change) is not None:
+            writer.u64(change.version).raw(change.policy_hash, 32).u64(change.activates_at)
+        return writer.done()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Control:
+        """Raises Malformed."""
+        reader = Reader(data, "control")
+        reader.version(_VERSION)
+        policy_version = reader.u64()
+        chains = reader.many(_read_chain, _MAX_CHAINS)
+        reader.ascending((chain.chain_id for chain in chains), "chains")
+        venues = reader.many(
+            lambda r: VenueHead(r.text(), r.u64(), Hash32(r.raw(32)), r.flag()),
+            _MAX_VENUES,
+        )
+        reader.ascending((head.venue for head in venues), "venues")
+        change = PolicyChange(reader.u64(), Hash32(reader.raw(32)), reader.u64()) if reader.flag() else None
+        reader.done()
+        return cls(policy_version, chains, venues, change)
+
+
+def _write_chain(writer: Writer, chain: ChainControl) -> None:
+    writer.u64(chain.chain_id)
+    writer.many(sorted(chain.candidates.items()), lambda w, item: w.u8(item[0]).many(item[1], write_cut))
+    writer.flag(chain.pending is not None)
+    if chain.pending is not None:
+        write_cut(writer, chain.pending)
+    writer.u64(chain.pending_since_ms).many(sorted(chain.roots.items()), _write_root_vote)
+
+
+def _write_root_vote(writer: Writer, item: tuple[int, RootVote]) -> None:
+    node, vote = item
+    writer.u8(node).raw(vote.root, 32).raw(vote.storage_hash, 32).u8(vote.assurance)
+
+
+def _read_root_vote(reader: Reader) -> tuple[int, RootVote]:
+    return reader.u8(), RootVote(Hash32(reader.raw(32)), Hash32(reader.raw(32)), reader.member(Assurance))
+
+
+def _read_chain(reader: Reader) -> ChainControl:
+    chain_id = ChainId(reader.u64())
+    candidates = reader.many(lambda r: (r.u8(), r.many(read_cut, MAX_CANDIDATES)), MAX_NODES)
+    reader.ascending((node for node, _ in candidates), "nodes")
+    pending = read_cut(reader) if reader.flag() else None
+    since = reader.u64()
+    roots = reader.many(_read_root_vote, MAX_NODES)
+    reader.ascending((node for node, _ in roots), "nodes")
+    return ChainControl(chain_id, dict(candidates), pending, since, dict(roots))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBook:
+    """One chain's holdings as a node computed them at a cut: what a root vote stands for, kept until it is decided."""
+
+    checkpoint: Checkpoint
+    holdings: MerkleMap
+    assurance: Assurance
+
+    @property
+    def vote(self) -> RootVote:
+        return RootVote(self.holdings.root, self.checkpoint.storage_hash, self.assurance)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One margin state with everything under its header."""
+
+    header: Header
+    chains: Mapping[ChainId, MerkleMap]
+    obligations: MerkleMap
+    accounts: MerkleMap
+    frame: Frame
+    control: Control
+
+    def view(self, account: AccountId) -> AccountView:
+        """All that the state says of one account."""
+        record = self.accounts.get(account)
+        obligations = self.obligations.get(account)
+        holdings = {chain_id: book.get(account) for chain_id, book in self.chains.items()}
+        return AccountView(
+            account,
+            AccountRecord.decode(record) if record is not None else None,
+            Obligations.decode(obligations) if obligations is not None else None,
+            {chain_id: Holdings.decode(leaf) for chain_id, leaf in holdings.items() if leaf is not None},
+        )
+
+    def leaves(self, account: AccountId) -> Iterator[tuple[str, bytes | None, MapProof]]:
+        """(map name, leaf or None, proof) for every map of the ledger: "accounts", "obligations", "chain:ID"."""
+        for name, book in self.maps():
+            yield name, book.get(account), book.prove(account)
+
+    def maps(self) -> Iterator[tuple[str, MerkleMap]]:
+        """Every map of the ledger by name, in the order of the header."""
+        yield "accounts", self.accounts
+        yield "obligations", self.obligations
+        for chain_id in sorted(self.chains):
+            yield f"chain:{chain_id}", self.chains[chain_id]
