@@ -1,24 +1,25 @@
-"""The root of the error tree: every failure that this project raises on purpose, by whose fault it is and what to do.
+"""The root of the error tree: every failure raised on purpose, by whose fault it is and what to do.
 
-Owns the branches, their stable reasons and the gRPC status each maps to. Must not know gRPC (a status is its name),
-transports, or who logs what. Other packages subclass a branch to give a finer `reason`; they add no second root.
+Owns the branches, their stable reasons and the gRPC status each maps to. Must not know gRPC (a status is its
+name), transports, or who logs what. Other packages subclass a branch for a finer `reason`; there is one root.
 
-    HypothecError                   INTERNAL            a bug of ours if raised as such
-    ├── ConfigError                 FAILED_PRECONDITION the operator: fix the configuration, start again
-    ├── InputError                  INVALID_ARGUMENT    the caller: change the request
-    ├── LimitError                  RESOURCE_EXHAUSTED  whoever sent it: it is over a stated bound
-    ├── RetryError                  UNAVAILABLE         nobody: another endpoint, or later
-    │   ├── QuorumError             UNAVAILABLE         too few independent sources or nodes agree so far
-    │   └── StaleError              UNAVAILABLE         the input is older than its use allows; refresh it
-    ├── ProofError                  DATA_LOSS           whoever served it: drop the source, keep the evidence
-    │   ├── MalformedProof          DATA_LOSS           it does not parse, or not canonically
-    │   ├── ProofInvalid            DATA_LOSS           it parses but does not hold under its root
-    │   ├── ProofIncomplete         DATA_LOSS           it ends before the key is decided, or an item is missing
-    │   ├── HeaderMismatch          DATA_LOSS           a header's fields do not hash to its claimed hash, or do not link
-    │   └── ClaimMismatch           DATA_LOSS           a claimed value differs from the proven one
-    └── PeerError                   INVALID_ARGUMENT    the peer: count it, penalise it, ignore the message
-        ├── SignatureError          UNAUTHENTICATED     wrong signer, wrong signature or wrong domain
-        └── EquivocationError       PERMISSION_DENIED   two different signed statements for one slot: keep both
+HypothecError                INTERNAL             a bug of ours if raised as such
+├── ConfigError              FAILED_PRECONDITION  the operator: fix the configuration, start again
+├── InputError               INVALID_ARGUMENT     the caller: change the request
+├── LimitError               RESOURCE_EXHAUSTED   whoever sent it: it is over a stated bound
+├── RetryError               UNAVAILABLE          nobody: another endpoint, or later
+│   ├── QuorumError          UNAVAILABLE          too few independent sources or nodes agree so far
+│   └── StaleError           UNAVAILABLE          the input is older than its use allows; refresh it
+├── ProofError               DATA_LOSS            whoever served it: drop the source, keep the evidence
+│   ├── MalformedProof       DATA_LOSS            it does not parse, or not canonically
+│   ├── OversizedProof       RESOURCE_EXHAUSTED   it is over a stated bound of depth, size or count
+│   ├── ProofInvalid         DATA_LOSS            it parses but does not hold under its root
+│   ├── ProofIncomplete      DATA_LOSS            it ends before the key is decided, or leaves an item out
+│   ├── HeaderMismatch       DATA_LOSS            a header does not hash to its claimed hash, or does not link
+│   └── ClaimMismatch        DATA_LOSS            a claimed value differs from the proven one
+└── PeerError                INVALID_ARGUMENT     the peer: count it, penalise it, ignore the message
+    ├── SignatureError       UNAUTHENTICATED      wrong signer, wrong signature or wrong domain
+    └── EquivocationError    PERMISSION_DENIED    two different signed statements for one slot: keep both
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class HypothecError(Exception):
     """Base of all errors raised on purpose.
 
     The message says what happened, where, and what to do about it. `values` carries the figures that make it
-    checkable, by name, as they were (bytes stay bytes); they are appended to the text and go into the log as they are.
+    checkable, by name, as they were (bytes stay bytes); the text shows them shortened, a log takes them whole.
 
-    `reason` is stable and upper snake case (it is `ErrorInfo.reason` on the wire); `status` is the name of a gRPC code.
+    `reason` is stable, in upper snake case, and `ErrorInfo.reason` on the wire; `status` names a gRPC code.
     """
 
     reason: ClassVar[str] = "INTERNAL"
@@ -48,7 +49,8 @@ class HypothecError(Exception):
     def __str__(self) -> str:
         if not self.values:
             return self.message
-        return f"{self.message} ({', '.join(f'{name}={_shown(value)}' for name, value in self.values.items())})"
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in self.values.items())
+        return f"{self.message} ({shown})"
 
 
 class ConfigError(HypothecError):
@@ -114,6 +116,13 @@ class ProofIncomplete(ProofError):
     """The evidence stops before the question is decided, or leaves out an item that was asked for."""
 
     reason = "PROOF_INCOMPLETE"
+
+
+class OversizedProof(ProofError):
+    """The evidence is over a stated bound of depth, size or count; it was not looked at further."""
+
+    reason = "PROOF_OVERSIZED"
+    status = "RESOURCE_EXHAUSTED"
 
 
 class HeaderMismatch(ProofError):
