@@ -51,6 +51,17 @@ def _hash(node: _Node) -> bytes:
     return EMPTY_ROOT if node is None else node.hash
 
 
+def _leaves(top: _Node) -> Iterator[_Leaf]:
+    pending: list[_Node] = [top]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, _Leaf):
+            yield node
+        elif node is not None:
+            pending.append(node.right)
+            pending.append(node.left)
+
+
 def _bit(path: bytes, depth: int) -> int:
     return (path[depth >> 3] >> (7 - (depth & 7))) & 1
 
@@ -76,14 +87,8 @@ class MerkleMap:
         return self._size
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        pending: list[_Node] = [self._top]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, _Leaf):
-                yield node.key, node.value
-            elif node is not None:
-                pending.append(node.right)
-                pending.append(node.left)
+        for leaf in _leaves(self._top):
+            yield leaf.key, leaf.value
 
     def get(self, key: bytes) -> bytes | None:
         path = keccak(key)
@@ -100,6 +105,22 @@ class MerkleMap:
         result._top, grown = _apply(self._top, edits, 0)
         result._size = self._size + grown
         return result
+
+    def changes_since(self, old: MerkleMap) -> dict[bytes, bytes | None]:
+        """What `old.updated` would need to become this map; subtrees that are shared are not visited."""
+        removed: dict[bytes, bytes | None] = {}
+        added: dict[bytes, bytes | None] = {}
+        pending: list[tuple[_Node, _Node]] = [(old._top, self._top)]
+        while pending:
+            before, after = pending.pop()
+            if before is after or _hash(before) == _hash(after):
+                continue
+            if isinstance(before, _Branch) and isinstance(after, _Branch):
+                pending += [(before.left, after.left), (before.right, after.right)]
+            else:
+                removed |= dict.fromkeys(leaf.key for leaf in _leaves(before))
+                added |= {leaf.key: leaf.value for leaf in _leaves(after)}
+        return removed | added
 
     def prove(self, key: bytes) -> MapProof:
         """The proof that `key` has its value, or that it is absent."""

@@ -67,6 +67,8 @@ class Timing(_Table):
     """How long a chain may stay without 2f+1 equal roots for its pending cut before it is DISPUTED."""
     attestation_ttl: Positive
     """Seconds for which a release may be executed after the state that issued it."""
+    policy_timelock: Natural
+    """Seconds between the agreement on a new policy and its activation, at least."""
 
 
 class StaleBound(_Table):

@@ -26,6 +26,7 @@ MAX_CANDIDATES = 8
 """Cuts that one observation offers for one chain."""
 _MAX_VENUES = 4096
 _MAX_CHAINS = 64
+_MAX_RESERVED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,16 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """All undecided and nodes-only parts of the state; lists ascend by chain id and by venue."""
+    """All undecided and nodes-only parts of the state; lists ascend by chain id, venue and account.
+
+    `reserved` names the accounts that have an open reservation, so that nobody need look through all of them.
+    """
 
     policy_version: int
     chains: tuple[ChainControl, ...]
     venues: tuple[VenueHead, ...]
     policy_change: PolicyChange | None
+    reserved: tuple[AccountId, ...]
 
     def hash(self) -> Hash32:
         return Hash32(keccak(_CONTROL + self.encode()))
@@ -92,7 +97,7 @@ class Control:
         writer.flag(self.policy_change is not None)
         if (change := self.policy_change) is not None:
             writer.u64(change.version).raw(change.policy_hash, 32).u64(change.activates_at)
-        return writer.done()
+        return writer.many(self.reserved, lambda w, account: w.raw(account, 32)).done()
 
     @classmethod
     def decode(cls, data: bytes) -> Control:
@@ -108,8 +113,10 @@ class Control:
         )
         reader.ascending((head.venue for head in venues), "venues")
         change = PolicyChange(reader.u64(), Hash32(reader.raw(32)), reader.u64()) if reader.flag() else None
+        reserved = reader.many(lambda r: AccountId(r.raw(32)), _MAX_RESERVED)
+        reader.ascending(reserved, "accounts with reservations")
         reader.done()
-        return cls(policy_version, chains, venues, change)
+        return cls(policy_version, chains, venues, change, reserved)
 
 
 def _write_chain(writer: Writer, chain: ChainControl) -> None:

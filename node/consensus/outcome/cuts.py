@@ -1,0 +1,102 @@
+"""Agreement on the cut of each chain and on its root, tallied across outcomes: nobody waits for anybody's endpoint.
+
+A chain has at most one pending cut. 2f+1 equal offers make a cut pending, 2f+1 equal roots certify it. A chain that
+does not get there in the policy's time becomes DISPUTED, one without new final blocks HALTED; both keep their last certified
+root and its age, and the other chains go on. Must not know what the roots stand for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from chains.types import Assurance, ChainId, Checkpoint, Cut, Hash32, Height, UnixSeconds
+from node.consensus.outcome.observation import ChainObservation
+from node.model.header import ChainState, ChainStatus
+from node.model.merkle import EMPTY_ROOT
+from node.model.network import Network
+from node.model.policy import Timing
+from node.model.state import ChainControl, RootVote
+
+
+@dataclass(frozen=True, slots=True)
+class ChainAdvance:
+    """A chain after one outcome. `certified` is set when this outcome certified a new cut."""
+
+    state: ChainState
+    control: ChainControl
+    certified: RootVote | None
+
+
+def unstarted(chain_id: ChainId) -> tuple[ChainState, ChainControl]:
+    """A chain before its first certified cut: empty, and HALTED since nothing is known of it."""
+    nothing = Checkpoint(Cut(chain_id, Height(0), Hash32(bytes(32)), UnixSeconds(0)), Hash32(bytes(32)))
+    state = ChainState(nothing, EMPTY_ROOT, 0, Assurance.REPORTED, ChainStatus.HALTED)
+    return state, ChainControl(chain_id, {}, None, 0, {})
+
+
+def advance(
+    state: ChainState,
+    control: ChainControl,
+    votes: Mapping[int, ChainObservation],
+    network: Network,
+    timing: Timing,
+    time_ms: int,
+) -> ChainAdvance:
+    """One chain's next state from what the observers (`votes`, by node) say of it at state time `time_ms`."""
+    candidates = dict(control.candidates) | {node: vote.candidates for node, vote in votes.items()}
+    pending, since, roots = control.pending, control.pending_since_ms, dict(control.roots)
+    certified: RootVote | None = None
+    if pending is not None:
+        roots |= {
+            node: vote.vote
+            for node, vote in votes.items()
+            if vote.vote is not None and vote.voted == pending.block_hash
+        }
+        certified = _certify(roots, network)
+        if certified is not None:
+            checkpoint = Checkpoint(pending, certified.storage_hash)
+            state = ChainState(checkpoint, certified.root, time_ms, certified.assurance, ChainStatus.LIVE)
+            pending = None
+        elif time_ms - since > timing.pending_cut_timeout_ms:
+            state = replace(state, status=ChainStatus.DISPUTED)
+            pending = None
+    if pending is None:
+        roots = {}
+        pending = _next_cut(candidates, state.cut, network)
+        since = time_ms if pending is not None else 0
+    candidates = {
+        node: kept
+        for node, cuts in candidates.items()
+        if (kept := tuple(cut for cut in cuts if cut.height > state.cut.height))
+    }
+    state = replace(state, status=_status(state, timing, time_ms))
+    return ChainAdvance(state, ChainControl(state.cut.chain_id, candidates, pending, since, roots), certified)
+
+
+def _certify(roots: Mapping[int, RootVote], network: Network) -> RootVote | None:
+    """The root that 2f+1 nodes computed, with an assurance that at least one honest node gave or exceeded."""
+    tally = Counter((vote.root, vote.storage_hash) for vote in roots.values())
+    if not tally:
+        return None
+    (root, storage_hash), count = max(tally.items(), key=lambda item: (item[1], item[0]))
+    if count < network.strong_quorum:
+        return None
+    grades = sorted(vote.assurance for vote in roots.values() if (vote.root, vote.storage_hash) == (root, storage_hash))
+    return RootVote(root, storage_hash, grades[network.f])
+
+
+def _next_cut(candidates: Mapping[int, tuple[Cut, ...]], certified: Cut, network: Network) -> Cut | None:
+    """The highest cut above the certified one that 2f+1 nodes offer."""
+    tally = Counter(cut for cuts in candidates.values() for cut in set(cuts) if cut.height > certified.height)
+    agreed = [cut for cut, count in tally.items() if count >= network.strong_quorum]
+    return max(agreed, key=lambda cut: (cut.height, cut.block_hash), default=None)
+
+
+def _status(state: ChainState, timing: Timing, time_ms: int) -> ChainStatus:
+    """DISPUTED until a cut is certified again; otherwise by the age of the certified block."""
+    if state.status is ChainStatus.DISPUTED:
+        return state.status
+    old = time_ms - state.cut.time * 1000 > timing.max_cut_age * 1000
+    return ChainStatus.HALTED if old else ChainStatus.LIVE

@@ -1,0 +1,103 @@
+"""The next ledger while it is being derived: the previous one, and what has changed so far.
+
+Reads go through the changes; nothing of the previous state is touched. Must not know why anything changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chains.types import AccountId, Address, ChainId
+from node.model.codec import Malformed
+from node.model.digests import tag, word
+from node.model.ledger import AccountRecord, AccountView, Holdings, Obligations
+from node.model.merkle import MerkleMap
+from node.model.state import State
+
+_LINK = tag("link")
+_LINK_LEAF = b"\x02"
+"""First byte of a leaf of the accounts map that says to which account an address is linked (records begin with 1)."""
+
+
+def link_key(address: Address) -> bytes:
+    """The key in the accounts map under which the account of a linked address stands."""
+    return bytes(a ^ b for a, b in zip(_LINK, word(address), strict=True))
+
+
+class Draft:
+    """A ledger under construction. `chains` may be replaced book by book; the rest changes by account."""
+
+    def __init__(self, previous: State) -> None:
+        self.chains: dict[ChainId, MerkleMap] = dict(previous.chains)
+        self.reserved: set[AccountId] = set(previous.control.reserved)
+        self._accounts = previous.accounts
+        self._obligations = previous.obligations
+        self._account_leaves: dict[bytes, bytes | None] = {}
+        self._obligation_leaves: dict[bytes, bytes | None] = {}
+        self._records: dict[AccountId, AccountRecord] = {}
+
+    # === Accounts ===
+
+    def record(self, account: AccountId) -> AccountRecord | None:
+        """The account's record, or None before its first link."""
+        known = self._records.get(account)
+        if known is not None:
+            return known
+        leaf = self._accounts.get(account)
+        return AccountRecord.decode(leaf) if leaf is not None else None
+
+    def put_record(self, account: AccountId, record: AccountRecord) -> None:
+        """Replace the record, and keep the index of open reservations in step."""
+        self._records[account] = record
+        self._account_leaves[account] = record.encode()
+        if record.reservations:
+            self.reserved.add(account)
+        else:
+            self.reserved.discard(account)
+
+    def account_of(self, address: Address) -> AccountId | None:
+        """The account that an address is linked to."""
+        key = link_key(address)
+        leaf = self._account_leaves.get(key) or self._accounts.get(key)
+        if leaf is None:
+            return None
+        if leaf[:1] != _LINK_LEAF:
+            raise Malformed("expect a link under a link's key", address=address)
+        return AccountId(leaf[1:])
+
+    def put_link(self, address: Address, account: AccountId) -> None:
+        self._account_leaves[link_key(address)] = _LINK_LEAF + account
+
+    # === Obligations ===
+
+    def obligations(self, account: AccountId) -> Obligations | None:
+        if account in self._obligation_leaves:
+            leaf = self._obligation_leaves[account]
+        else:
+            leaf = self._obligations.get(account)
+        return Obligations.decode(leaf) if leaf is not None else None
+
+    def put_obligations(self, account: AccountId, obligations: Obligations) -> None:
+        """Replace the account's obligations; none at all leaves no leaf."""
+        self._obligation_leaves[account] = obligations.encode() if obligations.venues else None
+
+    def indebted(self) -> Iterator[AccountId]:
+        """Every account with obligations, in the order of the map."""
+        for key, _ in self._obligations.updated(self._obligation_leaves):
+            yield AccountId(key)
+
+    # === The whole ===
+
+    def view(self, account: AccountId) -> AccountView:
+        """All that the draft says of one account."""
+        leaves = {chain_id: book.get(account) for chain_id, book in self.chains.items()}
+        return AccountView(
+            account,
+            self.record(account),
+            self.obligations(account),
+            {chain_id: Holdings.decode(leaf) for chain_id, leaf in leaves.items() if leaf is not None},
+        )
+
+    def maps(self) -> tuple[MerkleMap, MerkleMap]:
+        """(accounts, obligations) with all changes."""
+        return self._accounts.updated(self._account_leaves), self._obligations.updated(self._obligation_leaves)

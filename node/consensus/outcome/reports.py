@@ -1,0 +1,72 @@
+"""Adoption of venues' reports: a head is adopted when 2f+1 observers hold it, and its entries become obligations.
+
+Must not know what an obligation is worth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from chains.types import Hash32
+from node.consensus.outcome.draft import Draft
+from node.consensus.outcome.observation import MAX_HEADS, Observation
+from node.model.ledger import Obligations, VenueObligation
+from node.model.policy import Policy
+from node.model.reports import Report, ReportEntry
+from node.model.state import VenueHead
+
+
+def adopted_digests(
+    heads: Sequence[VenueHead], observations: Mapping[int, Observation], policy: Policy, quorum: int
+) -> dict[str, tuple[Hash32, ...]]:
+    """For each venue of the policy that is not frozen: the digests beyond its head that `quorum` observers hold."""
+    frozen = {head.venue for head in heads if head.frozen}
+    offers: dict[str, list[tuple[Hash32, ...]]] = {}
+    for observation in observations.values():
+        for offer in observation.heads:
+            offers.setdefault(offer.venue, []).append(offer.digests)
+    adopted: dict[str, tuple[Hash32, ...]] = {}
+    for venue in sorted(set(offers) & set(policy.venue_by_id) - frozen):
+        run: list[Hash32] = []
+        for at in range(MAX_HEADS):
+            tally = Counter(digests[at] for digests in offers[venue] if len(digests) > at and list(digests[:at]) == run)
+            digest, count = max(tally.items(), key=lambda item: (item[1], item[0]), default=(None, 0))
+            if digest is None or count < quorum:
+                break
+            run.append(digest)
+        if run:
+            adopted[venue] = tuple(run)
+    return adopted
+
+
+def apply_report(draft: Draft, head: VenueHead, report: Report, digest: Hash32) -> VenueHead:
+    """The venue's next head, and its entries in the draft. A report that does not extend the head changes nothing."""
+    if report.venue != head.venue or report.sequence != head.sequence + 1 or report.previous != head.digest:
+        return head
+    for entry in report.entries:
+        _apply_entry(draft, report, entry)
+    return replace(head, sequence=report.sequence, digest=digest)
+
+
+def _apply_entry(draft: Draft, report: Report, entry: ReportEntry) -> None:
+    """It counts only for an owner who authorised the venue; acknowledgements never fall."""
+    record = draft.record(entry.account)
+    if record is None:
+        return
+    authorization = next((item for item in record.authorizations if item.venue == report.venue), None)
+    if authorization is None:
+        return
+    current = draft.obligations(entry.account) or Obligations(())
+    before = next((item for item in current.venues if item.venue == report.venue), None)
+    acknowledged = max(entry.acknowledged, before.acknowledged if before is not None else 0)
+    after = VenueObligation(report.venue, report.sequence, entry.positions, entry.cash, acknowledged)
+    others = tuple(item for item in current.venues if item.venue != report.venue)
+    settled = not entry.positions and entry.cash == 0 and acknowledged == authorization.seized
+    gone = settled and (authorization.revoked or authorization.seized == 0)
+    kept = others if gone else tuple(sorted((*others, after), key=lambda item: item.venue))
+    draft.put_obligations(entry.account, Obligations(kept))
+    if settled and authorization.revoked:
+        remaining = tuple(item for item in record.authorizations if item.venue != report.venue)
+        draft.put_record(entry.account, replace(record, authorizations=remaining))

@@ -1,0 +1,230 @@
+"""Owners' requests, applied in an order that every node derives: by account, then by the owner's own nonce.
+
+A request is considered when f+1 observers hold it, so at least one honest node has checked its signatures. It is
+either granted, or refused with a reason that stays in the account's record: a refusal is signed like an answer. One that is not
+next in its account's order stays where it is. Must not know how requests arrive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from chains.errors import ConfigError
+from chains.types import AccountId, Hash32
+from node.consensus.outcome.draft import Draft
+from node.consensus.outcome.observation import Observation
+from node.margin import MarginContext, evaluate, withdrawal_refusal
+from node.model.digests import ReleaseKind
+from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
+from node.model.network import Network
+from node.model.policy import Policy
+from node.model.requests import (
+    AuthorizeVenue,
+    Link,
+    OwnerRequest,
+    PolicyActivation,
+    Request,
+    RevokeVenue,
+    WithdrawalRequest,
+)
+from node.model.state import Control, PolicyChange
+
+KEPT_DECISIONS = 8
+"""How many of an account's last decisions its record keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What requests are judged by: the market and chains of the state being derived, and its sequence."""
+
+    margin: MarginContext
+    sequence: int
+
+    @property
+    def policy(self) -> Policy:
+        return self.margin.policy
+
+    @property
+    def now(self) -> int:
+        """State time in unix seconds."""
+        return self.margin.time_ms // 1000
+
+
+def offered(observations: Mapping[int, Observation], network: Network) -> tuple[Hash32, ...]:
+    """The digests of the requests that f+1 observers hold, ascending."""
+    tally = Counter(digest for observation in observations.values() for digest in observation.requests)
+    return tuple(sorted(digest for digest, count in tally.items() if count >= network.weak_quorum))
+
+
+def apply_owner_requests(
+    draft: Draft, requests: Iterable[tuple[Hash32, OwnerRequest]], context: RequestContext
+) -> None:
+    """Decide each request that is its account's next one."""
+    for digest, request in sorted(requests, key=lambda item: (item[1].account, item[1].nonce, item[0])):
+        record = draft.record(request.account)
+        if request.nonce != (record.nonce if record is not None else 0) + 1:
+            continue
+        if record is None:
+            if isinstance(request, Link) and request.linked == request.owner:
+                _open_account(draft, digest, request, context)
+            continue
+        reason = _decide(draft, digest, request, record, context)
+        _record_decision(draft, request.account, request.nonce, digest, reason, context.sequence)
+
+
+def due_requests(requests: Iterable[tuple[Hash32, Request]], nonce_of: Callable[[AccountId], int]) -> set[Hash32]:
+    """Which held requests can still matter: an owner's request whose nonce is used up cannot."""
+    return {
+        digest
+        for digest, request in requests
+        if not isinstance(request, OwnerRequest) or request.nonce > nonce_of(request.account)
+    }
+
+
+def _open_account(draft: Draft, digest: Hash32, request: Link, context: RequestContext) -> None:
+    if draft.account_of(request.owner) is not None:
+        return  # the first agreed link of an address wins, and there is no record to refuse in
+    draft.put_link(request.owner, request.account)
+    draft.put_record(request.account, AccountRecord(request.owner, 0, (request.owner,), request.collateral, (), (), ()))
+    _record_decision(draft, request.account, request.nonce, digest, None, context.sequence)
+
+
+def _record_decision(
+    draft: Draft, account: AccountId, nonce: int, digest: Hash32, reason: str | None, sequence: int
+) -> None:
+    record = draft.record(account)
+    assert record is not None  # noqa: S101 - decided requests have a record
+    verdict = Verdict.GRANTED if reason is None else Verdict.REFUSED
+    decision = Decision(digest, verdict, reason or "", sequence)
+    draft.put_record(account, replace(record, nonce=nonce, decisions=(*record.decisions, decision)[-KEPT_DECISIONS:]))
+
+
+def _decide(
+    draft: Draft, digest: Hash32, request: OwnerRequest, record: AccountRecord, context: RequestContext
+) -> str | None:
+    """Carry the request out in the draft, or say why not."""
+    match request:
+        case Link():
+            return _link(draft, request, record)
+        case AuthorizeVenue():
+            return _authorize(draft, request, record, context)
+        case RevokeVenue():
+            return _revoke(draft, request, record, context)
+        case WithdrawalRequest():
+            return _withdraw(draft, digest, request, record, context)
+
+
+def _link(draft: Draft, request: Link, record: AccountRecord) -> str | None:
+    if request.owner != record.owner:
+        return "NOT_THE_OWNER"
+    holder = draft.account_of(request.linked)
+    if holder is not None and holder != request.account:
+        return "LINKED_ELSEWHERE"
+    if not set(record.collateral) <= set(request.collateral) and draft.obligations(request.account) is not None:
+        return "VENUE_HAS_CLAIM"  # collateral that a venue relies on cannot be opted out
+    draft.put_link(request.linked, request.account)
+    linked = tuple(sorted({*record.linked, request.linked}))
+    draft.put_record(request.account, replace(record, linked=linked, collateral=request.collateral))
+    return None
+
+
+def _authorize(draft: Draft, request: AuthorizeVenue, record: AccountRecord, context: RequestContext) -> str | None:
+    if request.venue not in context.policy.venue_by_id:
+        return "UNKNOWN_VENUE"
+    if not {chain_id for chain_id, _ in request.payees} <= set(context.policy.recipe_by_chain):
+        return "UNKNOWN_CHAIN"
+    known = {item.venue: item for item in record.authorizations}
+    before = known.get(request.venue)
+    seized = before.seized if before is not None else 0
+    # SECURITY: what a venue has lent against can grow but not shrink, nor pay anybody else.
+    weakened = before is not None and (request.limit < before.limit or request.payees != before.payees)
+    if before is not None and weakened and _relied_on(draft, request.account, before):
+        return "VENUE_HAS_CLAIM"
+    known[request.venue] = Authorization(request.venue, request.limit, request.payees, seized, revoked=False)
+    _put_authorizations(draft, request.account, record, known)
+    return None
+
+
+def _revoke(draft: Draft, request: RevokeVenue, record: AccountRecord, context: RequestContext) -> str | None:
+    known = {item.venue: item for item in record.authorizations}
+    before = known.get(request.venue)
+    if before is None:
+        return "UNKNOWN_VENUE"
+    if _relied_on(draft, request.account, before):
+        line = next(
+            item for item in evaluate(draft.view(request.account), context.margin).venues if item.venue == before.venue
+        )
+        used = before.seized + max(line.claim.high, 0) + max(line.initial.high, 0)
+        known[request.venue] = replace(before, limit=min(before.limit, used), revoked=True)
+    else:
+        del known[request.venue]
+    _put_authorizations(draft, request.account, record, known)
+    return None
+
+
+def _relied_on(draft: Draft, account: AccountId, authorization: Authorization) -> bool:
+    """Whether the venue has said anything of the account that still stands."""
+    obligations = draft.obligations(account)
+    return obligations is not None and any(item.venue == authorization.venue for item in obligations.venues)
+
+
+def _put_authorizations(
+    draft: Draft, account: AccountId, record: AccountRecord, known: Mapping[str, Authorization]
+) -> None:
+    ordered = tuple(known[venue] for venue in sorted(known))
+    draft.put_record(account, replace(record, authorizations=ordered))
+
+
+def _withdraw(
+    draft: Draft, digest: Hash32, request: WithdrawalRequest, record: AccountRecord, context: RequestContext
+) -> str | None:
+    recipe = context.policy.recipe_by_chain.get(request.chain_id)
+    if recipe is None or recipe.vault != request.vault:
+        return "UNKNOWN_VAULT"
+    if request.amount == 0:
+        return "NOTHING_ASKED"
+    if request.expiry <= context.now:
+        return "EXPIRED"
+    view = draft.view(request.account)
+    reason = withdrawal_refusal(view, context.margin, request.chain_id, request.token, request.amount)
+    if reason is not None:
+        return reason
+    reservation = Reservation(
+        kind=ReleaseKind.WITHDRAWAL,
+        chain_id=request.chain_id,
+        vault=request.vault,
+        nonce=view.holdings[request.chain_id].nonce + 1,
+        payee=request.recipient,
+        items=((request.token, request.amount),),
+        reference=digest,
+        sequence=context.sequence,
+        expiry=min(request.expiry, context.now + context.policy.timing.attestation_ttl),
+    )
+    draft.put_record(request.account, replace(record, reservations=(*record.reservations, reservation)))
+    return None
+
+
+def scheduled_policy(
+    control: Control,
+    requests: Iterable[tuple[Hash32, PolicyActivation]],
+    network: Network,
+    timelock: int,
+    now: int,
+) -> PolicyChange | None:
+    """The policy change that waits after these requests: the next version, properly signed, after the timelock."""
+    waiting = control.policy_change
+    if waiting is not None:
+        return waiting
+    for _, request in sorted(requests, key=lambda item: item[0]):
+        signers = request.signers(network.network_id) & set(network.policy_signers)
+        next_version = request.version == control.policy_version + 1
+        if len(signers) >= network.policy_threshold and next_version and request.activates_at >= now + timelock:
+            try:
+                policy = Policy.parse(request.body)
+            except ConfigError:
+                continue  # signed by its signers, and still no policy
+            if policy.version == request.version:
+                return PolicyChange(request.version, policy.hash, request.activates_at)
+    return None
