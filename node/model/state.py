@@ -76,7 +76,8 @@ class PolicyChange:
 class Control:
     """All undecided and nodes-only parts of the state; lists ascend by chain id, venue and account.
 
-    `reserved` names the accounts that have an open reservation, so that nobody need look through all of them.
+    `reserved` names the accounts that have an open reservation, so that nobody need look through all of them; `issued`
+    gives the header hash of each earlier state that issued one, since releases are signed over it.
     """
 
     policy_version: int
@@ -84,6 +85,7 @@ class Control:
     venues: tuple[VenueHead, ...]
     policy_change: PolicyChange | None
     reserved: tuple[AccountId, ...]
+    issued: tuple[tuple[int, Hash32], ...]
 
     def hash(self) -> Hash32:
         return Hash32(keccak(_CONTROL + self.encode()))
@@ -97,7 +99,8 @@ class Control:
         writer.flag(self.policy_change is not None)
         if (change := self.policy_change) is not None:
             writer.u64(change.version).raw(change.policy_hash, 32).u64(change.activates_at)
-        return writer.many(self.reserved, lambda w, account: w.raw(account, 32)).done()
+        writer.many(self.reserved, lambda w, account: w.raw(account, 32))
+        return writer.many(self.issued, lambda w, item: w.u64(item[0]).raw(item[1], 32)).done()
 
     @classmethod
     def decode(cls, data: bytes) -> Control:
@@ -115,8 +118,10 @@ class Control:
         change = PolicyChange(reader.u64(), Hash32(reader.raw(32)), reader.u64()) if reader.flag() else None
         reserved = reader.many(lambda r: AccountId(r.raw(32)), _MAX_RESERVED)
         reader.ascending(reserved, "accounts with reservations")
+        issued = reader.many(lambda r: (r.u64(), Hash32(r.raw(32))), _MAX_RESERVED)
+        reader.ascending((sequence for sequence, _ in issued), "issuing states")
         reader.done()
-        return cls(policy_version, chains, venues, change, reserved)
+        return cls(policy_version, chains, venues, change, reserved, issued)
 
 
 def _write_chain(writer: Writer, chain: ChainControl) -> None:

@@ -1,8 +1,8 @@
 """Agreement on the cut of each chain and on its root, tallied across outcomes: nobody waits for anybody's endpoint.
 
 A chain has at most one pending cut. 2f+1 equal offers make a cut pending, 2f+1 equal roots certify it. A chain that
-does not get there in the policy's time becomes DISPUTED, one without new final blocks HALTED; both keep their last certified
-root and its age, and the other chains go on. Must not know what the roots stand for.
+does not get there in the policy's time becomes DISPUTED, one without new final blocks HALTED; both
+keep their last certified root and its age, and the other chains go on. Must not know what the roots stand for.
 """
 
 from __future__ import annotations

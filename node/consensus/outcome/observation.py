@@ -57,7 +57,7 @@ class HeadObservation:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All of it. `time_ms` is the node's own clock; `requests`, ascending, are digests that it holds and has verified."""
+    """All of it. `time_ms` is the node's own clock; `requests` are digests that it has verified, ascending."""
 
     time_ms: int
     chains: tuple[ChainObservation, ...]

@@ -1,8 +1,8 @@
 """Owners' requests, applied in an order that every node derives: by account, then by the owner's own nonce.
 
 A request is considered when f+1 observers hold it, so at least one honest node has checked its signatures. It is
-either granted, or refused with a reason that stays in the account's record: a refusal is signed like an answer. One that is not
-next in its account's order stays where it is. Must not know how requests arrive.
+either granted, or refused with a reason that stays in the account's record: a refusal is signed like an answer. One
+that is not next in its account's order stays where it is. Must not know how requests arrive.
 """
 
 from __future__ import annotations

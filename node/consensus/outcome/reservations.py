@@ -17,6 +17,7 @@ from node.model.digests import ReleaseKind, tag, word
 from node.model.header import ChainState
 from node.model.ledger import AccountRecord, Authorization, Reservation
 from node.model.policy import Policy
+from node.model.state import State
 
 MAX_PLANS = 256
 """Accounts for which one outcome makes liquidation plans; the others get theirs in the next."""
@@ -42,6 +43,14 @@ def settle(draft: Draft, chains: Mapping[ChainId, ChainState]) -> None:
                 open_after.append(reservation)
         if len(open_after) < len(record.reservations):
             draft.put_record(account, replace(record, reservations=tuple(open_after)))
+
+
+def issuing_states(draft: Draft, previous: State) -> tuple[tuple[int, Hash32], ...]:
+    """(sequence, header hash) of every earlier state that issued a reservation which is still open."""
+    known = dict(previous.control.issued) | {previous.header.sequence: previous.header.hash()}
+    records = (draft.record(account) for account in draft.reserved)
+    wanted = {item.sequence for record in records if record is not None for item in record.reservations}
+    return tuple((sequence, known[sequence]) for sequence in sorted(wanted & set(known)))
 
 
 def _return_credit(record: AccountRecord, reservation: Reservation) -> AccountRecord:

@@ -21,7 +21,7 @@ from node.consensus.outcome.draft import Draft
 from node.consensus.outcome.observation import ChainObservation, Observation
 from node.consensus.outcome.prices import derive_frame, median
 from node.consensus.outcome.reports import adopted_digests, apply_report
-from node.consensus.outcome.reservations import reserve_liquidations, settle
+from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle
 from node.margin import MarginContext
 from node.model.frame import Frame
 from node.model.header import Header
@@ -75,7 +75,7 @@ class Inputs(Protocol):
 def genesis(network: Network, policy: Policy) -> State:
     """The state of sequence 0, before anything was observed. Every node starts from it."""
     unstarted_chains = [unstarted(chain_id) for chain_id in sorted(policy.recipe_by_chain)]
-    control = Control(policy.version, tuple(item[1] for item in unstarted_chains), _heads(policy, ()), None, ())
+    control = Control(policy.version, tuple(item[1] for item in unstarted_chains), _heads(policy, ()), None, (), ())
     empty = MerkleMap()
     header = Header(
         network.network_id,
@@ -136,6 +136,7 @@ def derive(previous: State, observations: Mapping[int, Observation], network: Ne
         tuple(replace(head, frozen=head.frozen or head.venue in frozen) for head in heads.values()),
         change,
         tuple(sorted(draft.reserved)),
+        issuing_states(draft, previous),
     )
     accounts, obligations = draft.maps()
     header = Header(

@@ -1,0 +1,64 @@
+"""Puts together what this node tells the others at the start of a round. Look-ups only: nothing is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from chains.types import ChainId, Hash32
+from node.consensus.outcome.observation import ChainObservation, Observation, QuoteObservation
+from node.ingest.follower import ChainFollower
+from node.ingest.inbox import Inbox
+from node.model.merkle import MerkleMap
+from node.model.policy import Policy
+from node.model.reports import Report
+from node.model.requests import Request
+from node.model.state import State
+
+
+class Observer:
+    """This node's view of the world, and the inputs that it holds for the transition.
+
+    `clock_ms` gives unix milliseconds; `followers` may grow and shrink as policies change.
+    """
+
+    def __init__(self, followers: Mapping[ChainId, ChainFollower], inbox: Inbox, clock_ms: Callable[[], int]) -> None:
+        self._followers = followers
+        self._inbox = inbox
+        self._clock_ms = clock_ms
+
+    def observe(self, state: State) -> Observation:
+        """What this node sees, for the round after `state`."""
+        pending = {item.chain_id: item.pending for item in state.control.chains}
+        chains = []
+        quotes: dict[tuple[str, str], QuoteObservation] = {}
+        for chain_id, follower in sorted(self._followers.items()):
+            cut = pending.get(chain_id)
+            vote = follower.vote(cut) if cut is not None else None
+            voted = cut.block_hash if cut is not None and vote is not None else None
+            chains.append(ChainObservation(chain_id, follower.candidates, voted, vote))
+            for quote in follower.quotes:
+                quotes[quote.asset, quote.source] = QuoteObservation(
+                    quote.asset, quote.source, quote.price, quote.published_at, quote.assurance
+                )
+        return Observation(
+            self._clock_ms(),
+            tuple(chains),
+            tuple(quotes[key] for key in sorted(quotes)),
+            self._inbox.heads(),
+            self._inbox.offered_requests(),
+        )
+
+    # === Inputs of the transition ===
+
+    def report(self, digest: Hash32) -> Report | None:
+        return self._inbox.report(digest)
+
+    def request(self, digest: Hash32) -> Request | None:
+        return self._inbox.request(digest)
+
+    def policy(self, digest: Hash32) -> Policy | None:
+        return self._inbox.policy(digest)
+
+    def book(self, chain_id: ChainId, root: Hash32) -> MerkleMap | None:
+        follower = self._followers.get(chain_id)
+        return follower.book(root) if follower is not None else None
