@@ -46,6 +46,13 @@ class OutcomeMismatch(PeerError):
     reason = "CONSENSUS_OUTCOME_MISMATCH"
 
 
+class BufferOverflow(PeerError):
+    """A peer is so far ahead, or so talkative, that older messages of its own had to be dropped."""
+
+    reason = "CONSENSUS_BUFFER_OVERFLOW"
+    status = "RESOURCE_EXHAUSTED"
+
+
 class SlotConflict(HypothecError):
     """This node was about to sign a second, different message in one slot. Nothing was signed."""
 
