@@ -1,7 +1,7 @@
 """Signs for the chains what this node saw committed, once, and tells the others.
 
-Rule: the slot is written to the journal before the signature exists. Signatures over releases that still lack a quorum are
-told again with every few states, so that a node which was away can serve them. Must not know how statements arise.
+Rule: the slot is written to the journal before the signature exists. Signatures over releases that still lack a quorum
+are told again with every few states, so that a node which was away can serve them. Must not know how statements arise.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SlotJournal(Protocol):
 
 
 class Attestor:
-    """This node's signatures and, in time, everybody's. `on_bound` is called with each statement that reaches quorum."""
+    """This node's signatures and, in time, everybody's. `on_bound` gets each statement that reaches its quorum."""
 
     def __init__(
         self,

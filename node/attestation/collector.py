@@ -1,7 +1,7 @@
 """Gathers the nodes' signatures over each statement until they bind. Sans-I/O.
 
-A signature counts only for a statement that this node derived itself; one that comes early, for a state that this node is
-about to commit, waits in a bounded place. Must not know transports or who waits for the result.
+A signature counts only for a statement that this node derived itself; one that comes early, for a state that this node
+is about to commit, waits in a bounded place. Must not know transports or who waits for the result.
 """
 
 from __future__ import annotations

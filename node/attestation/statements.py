@@ -1,4 +1,4 @@
-"""What a committed state has nodes sign for the chains: the state itself, and every release that is open under it. Pure."""
+"""What a committed state has nodes sign for the chains: the state itself, and every release open under it. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Follows one chain through its adapter: final cuts, the holdings at each, and the quotes of its feeds.
 
 Everything is computed ahead, cut by cut, so that a vote for a pending cut is a look-up and no round waits for an
-endpoint. When the network certifies another root than this node computed, the network's is taken: 2f+1 nodes proved it, and this
-node's endpoints are at fault. Must not know rounds or peers.
+endpoint. When the network certifies another root than this node computed, the network's is taken: 2f+1 nodes
+proved it, and this node's endpoints are at fault. Must not know rounds or peers.
 """
 
 from __future__ import annotations

@@ -148,13 +148,18 @@ class Inbox:
             raise LimitError("wait until held requests are decided", held=len(self._requests))
         self._check_request(request, digest)
         if isinstance(request, PolicyActivation):
-            policy = Policy.parse(request.body)
-            await self._bodies.save_policy(policy.hash, request.body)
-            self._policies[policy.hash] = policy
+            await self.admit_policy(request.body)
         await self._bodies.save_request(digest, request)
         self._requests[digest] = request
         self._gossip.request(raw)
         return digest
+
+    async def admit_policy(self, body: bytes) -> Policy:
+        """Keep a policy file under its hash, which is all that makes it a policy. Raises ConfigError."""
+        policy = Policy.parse(body)
+        await self._bodies.save_policy(policy.hash, body)
+        self._policies[policy.hash] = policy
+        return policy
 
     # === What is offered and looked up ===
 

@@ -24,7 +24,7 @@ class PriceStatus(IntEnum):
     FRESH = 1
     """Enough sources agree and are young enough: [low, high] spans them."""
     STALE = 2
-    """Too few fresh sources: `price` is the last certified one; it counts only as the policy's bounds for its age say."""
+    """Too few fresh sources: `price` is the last certified one; counts only within the policy's bounds for its age."""
     DISPUTED = 3
     """Fresh sources further apart than the policy allows: [low, high] spans them; nothing narrower is known."""
     MISSING = 4

@@ -95,15 +95,20 @@ class VenueLine:
 class Health:
     """The health of one account in one state.
 
-    `initial_equity` and `maintenance_equity` are haircut collateral less claims, each to be compared with its margin.
+    The equities are haircut collateral less claims, each to be compared with its margin. The excesses are what the
+    status follows from: collateral less claim and margin, taken together at each end before the intervals are formed.
+    equity − margin contains the excess, and is wider where an owner's limit binds at one end only: what the limit
+    leaves for margin is less where the claim is more.
     """
 
     account: AccountId
     status: HealthStatus
     initial_equity: Interval
     initial_margin: Interval
+    initial_excess: Interval
     maintenance_equity: Interval
     maintenance_margin: Interval
+    maintenance_excess: Interval
     holdings: tuple[HoldingLine, ...]
     venues: tuple[VenueLine, ...]
     reasons: tuple[Reason, ...]

@@ -209,7 +209,7 @@ class Policy(_Table):
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"write the policy as TOML: {error}") from error
         try:
-            return cls.model_validate({**{key: _tuples(item) for key, item in tables.items()}, "body": body})
+            return cls.model_validate({**{key: as_tuples(item) for key, item in tables.items()}, "body": body})
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -269,10 +269,10 @@ def _unique(what: str, keys: list[object]) -> set[object]:
     return seen
 
 
-def _tuples(value: object) -> object:
+def as_tuples(value: object) -> object:
     """TOML arrays as tuples, which strict validation of frozen tables wants."""
     if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
+        return {key: as_tuples(item) for key, item in value.items()}
     if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
+        return tuple(as_tuples(item) for item in value)
     return value

@@ -1,0 +1,181 @@
+"""What the agreement runs: observes for a round, derives its outcome, and installs what was committed.
+
+Owns the newest committed state of this node and the order of what a commit sets off: on disk first, then visible, then
+signed for the chains. The agreement knows outcomes only by their digests; this is where a digest is a state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chains.errors import HypothecError, PeerError, RetryError
+from chains.types import ChainId, Hash32
+from node.attestation.attestor import Attestor
+from node.consensus.outcome.observation import Observation
+from node.consensus.outcome.transition import InputKind, InputRef, MissingInputs, derive
+from node.ingest.follower import ChainFollower
+from node.ingest.inbox import Inbox
+from node.ingest.observer import Observer
+from node.ingest.ports import Meter
+from node.model.certificate import CommitCertificate
+from node.model.network import Network
+from node.model.policy import Policy
+from node.model.state import State
+
+KEPT_CANDIDATES = 8
+"""Derived outcomes that wait for a decision; only changes of leaders make more than one."""
+CLOCK_TOLERANCE_MS = 2_000
+"""How far the own clock may be from the median of the observers before the node says so."""
+
+
+class StateStore(Protocol):
+    """Where committed states are kept. Returns when it is durable."""
+
+    async def save_state(self, previous: State, state: State, certificate: CommitCertificate) -> None: ...
+
+
+class PeerFetcher(Protocol):
+    """Asks peers for what this node lacks; everything is verified against the digest or certificate."""
+
+    async def fetch_input(self, ref: InputRef) -> bytes | None:
+        """The bytes of a report, request or policy from whichever peer has them, None when none has."""
+
+    async def fetch_state(self, holders: Sequence[int], min_sequence: int) -> tuple[State, CommitCertificate]:
+        """A certified state at or after `min_sequence`. Raises RetryError when nobody gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application works with. `clock_ms` is unix time; `on_policy` is told when another policy is in force."""
+
+    network: Network
+    store: StateStore
+    fetcher: PeerFetcher
+    inbox: Inbox
+    observer: Observer
+    followers: Mapping[ChainId, ChainFollower]
+    attestor: Attestor
+    meter: Meter
+    clock_ms: Callable[[], int]
+    on_policy: Callable[[Policy], Awaitable[None]]
+
+
+class MarginApplication:
+    """The margin state machine of one node. One task calls it; readers may look at `state` at any time."""
+
+    def __init__(self, parts: Parts, state: State, certificate: CommitCertificate | None) -> None:
+        self._parts = parts
+        self._candidates: dict[Hash32, State] = {}
+        self._changed = asyncio.Condition()
+        self.state = state
+        self.certificate = certificate
+
+    # === The agreement's questions ===
+
+    async def observe(self, seq: int, query: bytes) -> bytes:
+        """What this node sees, for the round that makes state `seq`."""
+        return self._parts.observer.observe(self.state).encode()
+
+    async def derive(self, seq: int, observations: Sequence[tuple[int, bytes]]) -> Hash32:
+        """The outcome of the observations. Raises RetryError when inputs cannot be had from any peer."""
+        decoded = {node: Observation.decode(payload) for node, payload in observations}
+        previous = self.state
+        if seq != previous.header.sequence + 1:
+            raise RetryError("wait until the previous state is installed", seq=seq, at=previous.header.sequence)
+        try:
+            state = derive(previous, decoded, self._parts.network, self._observer)
+        except MissingInputs as missing:
+            await self._fetch(missing.refs)
+            state = derive(previous, decoded, self._parts.network, self._observer)
+        outcome = state.header.hash()
+        self._candidates[outcome] = state
+        while len(self._candidates) > KEPT_CANDIDATES:
+            del self._candidates[next(iter(self._candidates))]
+        return outcome
+
+    async def committed(
+        self, seq: int, outcome: Hash32, certificate: CommitCertificate, observations: Sequence[tuple[int, bytes]]
+    ) -> None:
+        """Install an outcome that this node derived (again after a crash, from the observations in the journal)."""
+        if seq <= self.state.header.sequence:
+            return
+        if outcome not in self._candidates:
+            await self.derive(seq, observations)
+        await self._install(self._candidates[outcome], certificate)
+
+    async def catch_up(self, certificate: CommitCertificate, holders: Sequence[int]) -> CommitCertificate:
+        """Take a state that was decided without this node from those who have it; its certificate is returned."""
+        state, found = await self._parts.fetcher.fetch_state(holders, certificate.seq)
+        self._parts.meter.count("state.caught_up", sequence=state.header.sequence, was=self.state.header.sequence)
+        if state.header.sequence > self.state.header.sequence:
+            await self._install(state, found)
+        return found
+
+    # === What readers wait for ===
+
+    async def newer_than(self, sequence: int) -> State:
+        """The newest state once it is after `sequence`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.state.header.sequence > sequence)
+        return self.state
+
+    async def resume(self) -> None:
+        """After a start: sign again for what is open (the journal makes it the same signatures)."""
+        policy = self._parts.observer.policy(self.state.header.policy_hash)
+        if policy is not None and self.state.header.sequence > 0:
+            await self._parts.attestor.committed(self.state, policy)
+
+    # === Installing ===
+
+    async def _install(self, state: State, certificate: CommitCertificate) -> None:
+        previous = self.state
+        policy = await self._policy(state.header.policy_hash)
+        await self._parts.store.save_state(previous, state, certificate)
+        self._candidates.clear()
+        async with self._changed:
+            self.state = state
+            self.certificate = certificate
+            self._changed.notify_all()
+        if state.header.policy_hash != previous.header.policy_hash:
+            await self._parts.on_policy(policy)
+        for chain in state.header.chains:
+            follower = self._parts.followers.get(chain.cut.chain_id)
+            if follower is not None:
+                follower.certified(chain, state.chains[chain.cut.chain_id])
+        await self._parts.inbox.committed(state)
+        await self._parts.attestor.committed(state, policy)
+        offset = self._parts.clock_ms() - state.header.time_ms
+        if abs(offset) > CLOCK_TOLERANCE_MS:
+            self._parts.meter.count("clock.off", offset_ms=offset, sequence=state.header.sequence)
+
+    async def _policy(self, digest: Hash32) -> Policy:
+        if self._parts.observer.policy(digest) is None:
+            await self._fetch((InputRef(InputKind.POLICY, digest),))
+        policy = self._parts.observer.policy(digest)
+        if policy is None:
+            raise RetryError("fetch the policy in force from a peer", policy=digest)
+        return policy
+
+    async def _fetch(self, refs: Sequence[InputRef]) -> None:
+        """Get what can be got from peers; each is checked as if its author had handed it in."""
+        for ref in refs:
+            if ref.kind is InputKind.BOOK:
+                raise RetryError("catch up: this node has no proof of a certified root", root=ref.digest)
+            raw = await self._parts.fetcher.fetch_input(ref)
+            if raw is None:
+                raise RetryError("find a peer that holds the input", kind=ref.kind, digest=ref.digest)
+            try:
+                await self._take(ref, raw)
+            except HypothecError as error:
+                raise PeerError(f"refuse a fetched input: {error}", kind=ref.kind, digest=ref.digest) from error
+
+    async def _take(self, ref: InputRef, raw: bytes) -> None:
+        if ref.kind is InputKind.REPORT:
+            await self._parts.inbox.submit_report(raw)
+        elif ref.kind is InputKind.REQUEST:
+            await self._parts.inbox.submit_request(raw)
+        else:
+            await self._parts.inbox.admit_policy(raw)

@@ -1,0 +1,193 @@
+"""An operator's two files: `network.toml`, the same for every node, and `node.toml`, this node's own.
+
+Owns their schema and parsing; paths in `node.toml` are relative to its folder. Every mistake is a ConfigError
+that names file and field. Must not know how anything is run.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chains.errors import ConfigError
+from chains.types import Address, Hash32
+from node.model.network import Network, NodeKeys
+from node.model.policy import HexAddress, HexHash, Name, Policy, as_tuples
+
+_T = TypeVar("_T", bound=BaseModel)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NodeTable(_Table):
+    """One node of the network, in index order."""
+
+    name: Name
+    consensus_key: HexHash
+    signer: HexAddress
+
+
+class NetworkFile(_Table):
+    """`network.toml`."""
+
+    schema_version: Literal[1]
+    network_id: HexHash
+    f: Annotated[int, Field(ge=0)]
+    round_ms: Annotated[int, Field(ge=0)]
+    nodes: tuple[NodeTable, ...]
+    policy_signers: tuple[HexAddress, ...]
+    policy_threshold: Annotated[int, Field(ge=1)]
+
+    @property
+    def network(self) -> Network:
+        """Raises ConfigError when the membership contradicts itself."""
+        return Network(
+            Hash32(self.network_id),
+            self.f,
+            self.round_ms,
+            tuple(NodeKeys(bytes(node.consensus_key), Address(node.signer)) for node in self.nodes),
+            tuple(Address(signer) for signer in self.policy_signers),
+            self.policy_threshold,
+        )
+
+
+class TlsTable(_Table):
+    """PEM files: the network's authority, and this node's certificate and key."""
+
+    authority: str
+    certificate: str
+    key: str
+
+
+class ListenTable(_Table):
+    """`host:port` of each listener. The operator listener must be on a loopback address."""
+
+    peers: str
+    venues: str
+    owners: str
+    operator: str
+    metrics: str
+
+
+class PeerTable(_Table):
+    """Another node: its index in the network, its name in certificates, and where its peer listener is."""
+
+    index: Annotated[int, Field(ge=0)]
+    name: Name
+    address: str
+
+
+class ChainTable(_Table):
+    """The endpoints of one chain and how many of them must agree on a header."""
+
+    id: Annotated[int, Field(gt=0)]
+    endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
+    quorum: Annotated[int, Field(ge=1)]
+    poll_ms: Annotated[int, Field(gt=0)] = 1000
+    submit: str = ""
+    """Where transactions are sent; the first endpoint when empty."""
+
+
+class RelayTable(_Table):
+    """Whether this node pays for transactions, and with which key."""
+
+    key_file: str
+    state_interval_s: Annotated[int, Field(gt=0)] = 60
+    """Seconds of state time between two states that are published on a chain."""
+    stagger_ms: Annotated[int, Field(ge=0)] = 2000
+    """How long each node in turn gives the one before it."""
+
+
+class NodeFile(_Table):
+    """`node.toml`."""
+
+    schema_version: Literal[1]
+    name: Name
+    index: Annotated[int, Field(ge=0)]
+    data_dir: str
+    network: str
+    policy: str
+    consensus_key: str
+    chain_key: str
+    tls: TlsTable
+    listen: ListenTable
+    peers: tuple[PeerTable, ...]
+    chains: tuple[ChainTable, ...]
+    relay: RelayTable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Both files, parsed, with the first policy. `path` resolves a path of `node.toml`."""
+
+    folder: Path
+    file: NodeFile
+    network: Network
+    policy: Policy
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    @classmethod
+    def load(cls, path: Path) -> NodeConfig:
+        """Read `node.toml` and what it names. Raises ConfigError."""
+        folder = path.parent
+        file = _read(path, NodeFile)
+        network_file = _read(folder / file.network, NetworkFile)
+        network = network_file.network
+        policy = Policy.parse(_bytes(folder / file.policy))
+        if file.index >= network.n or network_file.nodes[file.index].name != file.name:
+            raise ConfigError("give the node its own index in the network", name=file.name, index=file.index)
+        if sorted(peer.index for peer in file.peers) != [index for index in range(network.n) if index != file.index]:
+            raise ConfigError("name every other node of the network as a peer, once", file=path)
+        if {chain.id for chain in file.chains} != set(policy.recipe_by_chain):
+            raise ConfigError("give endpoints for exactly the chains of the policy", file=path)
+        for chain in file.chains:
+            if chain.quorum > len(set(chain.endpoints)):
+                raise ConfigError("ask for no larger quorum than there are endpoints", chain=chain.id, file=path)
+        return cls(folder, file, network, policy)
+
+
+def load_network(path: Path) -> Network:
+    """The network of a `network.toml`. Raises ConfigError."""
+    return _read(path, NetworkFile).network
+
+
+def read_secret(path: Path) -> bytes:
+    """A 32-byte key from a file of hex digits that nobody else may read. Raises ConfigError."""
+    text = _bytes(path).decode("ascii", "replace").strip().removeprefix("0x")
+    if path.stat().st_mode & 0o077:
+        raise ConfigError("let nobody else read the key file (chmod 600)", file=path)
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigError("write the key as 64 hex digits", file=path)
+    return key
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"make the file readable: {error.strerror}", file=path) from error
+
+
+def _read(path: Path, table: type[_T]) -> _T:
+    try:
+        tables: dict[str, Any] = tomllib.loads(_bytes(path).decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"write TOML: {error}", file=path) from error
+    try:
+        return table.model_validate(as_tuples(tables))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"correct {place or 'the file'}: {first['msg']}", file=path) from error
