@@ -113,31 +113,43 @@ class Health(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     INITIAL_EQUITY_FIELD_NUMBER: _builtins.int
     INITIAL_MARGIN_FIELD_NUMBER: _builtins.int
+    INITIAL_EXCESS_FIELD_NUMBER: _builtins.int
     MAINTENANCE_EQUITY_FIELD_NUMBER: _builtins.int
     MAINTENANCE_MARGIN_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_EXCESS_FIELD_NUMBER: _builtins.int
     HOLDINGS_FIELD_NUMBER: _builtins.int
     VENUES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     status: Global___HealthStatus.ValueType
     @_builtins.property
     def initial_equity(self) -> Global___Interval:
-        """Collateral after the initial haircuts, less claims; to be compared with the initial margin."""
+        """Collateral after the initial haircuts, less claims."""
 
     @_builtins.property
     def initial_margin(self) -> Global___Interval: ...
     @_builtins.property
+    def initial_excess(self) -> Global___Interval:
+        """Collateral less claims and margin together, over all that is possible: what the status follows from. Healthy when
+        even the low end is not negative. Contained in equity less margin, and narrower where an owner's limit binds.
+        """
+
+    @_builtins.property
     def maintenance_equity(self) -> Global___Interval:
-        """Collateral after the maintenance haircuts, less claims; to be compared with the maintenance margin."""
+        """Collateral after the maintenance haircuts, less claims."""
 
     @_builtins.property
     def maintenance_margin(self) -> Global___Interval: ...
+    @_builtins.property
+    def maintenance_excess(self) -> Global___Interval:
+        """Liquidatable when even the high end is negative."""
+
     @_builtins.property
     def holdings(self) -> _containers.RepeatedCompositeFieldContainer[Global___HoldingLine]: ...
     @_builtins.property
     def venues(self) -> _containers.RepeatedCompositeFieldContainer[Global___VenueLine]: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What widens the interval or does not count, upper snake case."""
+        """What widens the interval, upper snake case."""
 
     def __init__(
         self,
@@ -145,15 +157,17 @@ class Health(_message.Message):
         status: Global___HealthStatus.ValueType = ...,
         initial_equity: Global___Interval | None = ...,
         initial_margin: Global___Interval | None = ...,
+        initial_excess: Global___Interval | None = ...,
         maintenance_equity: Global___Interval | None = ...,
         maintenance_margin: Global___Interval | None = ...,
+        maintenance_excess: Global___Interval | None = ...,
         holdings: _abc.Iterable[Global___HoldingLine] | None = ...,
         venues: _abc.Iterable[Global___VenueLine] | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["initial_equity", b"initial_equity", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_margin", b"maintenance_margin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holdings", b"holdings", "initial_equity", b"initial_equity", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_margin", b"maintenance_margin", "reasons", b"reasons", "status", b"status", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holdings", b"holdings", "initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "reasons", b"reasons", "status", b"status", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,33 @@
+"""OperatorService: what this node does and why, for whoever runs it. Served on the loopback interface only."""
+
+from __future__ import annotations
+
+from chains.errors import InputError
+from hypothec.v1 import operator_service_pb2 as pb
+from node.model.identity import Role
+from node.rpc.guard import Caller, Rule
+from node.rpc.ports import StatusReader
+
+SERVICE = pb.DESCRIPTOR.services_by_name["OperatorService"]
+MAX_PAGE = 1_000
+_DEFAULT_PAGE = 100
+_OPERATORS = frozenset({Role.OPERATOR})
+RULES = {
+    "GetStatus": Rule(_OPERATORS),
+    "ListEvidence": Rule(_OPERATORS, cost=lambda request: max(1, request.page_size)),
+}
+
+
+class OperatorService:
+    """See operator_service.proto."""
+
+    def __init__(self, reader: StatusReader) -> None:
+        self._reader = reader
+
+    async def get_status(self, _: pb.GetStatusRequest, __: Caller) -> pb.GetStatusResponse:
+        return self._reader.status()
+
+    async def list_evidence(self, request: pb.ListEvidenceRequest, _: Caller) -> pb.ListEvidenceResponse:
+        if request.page_size < 0:
+            raise InputError("ask for a page of 0 or more", field="page_size", page_size=request.page_size)
+        return await self._reader.evidence(min(request.page_size or _DEFAULT_PAGE, MAX_PAGE), request.page_token)
