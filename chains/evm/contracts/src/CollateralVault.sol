@@ -28,7 +28,7 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 ///   executed release, so of two attestations with one nonce at most one executes. A rotation of signers voids
 ///   what was not executed. The encoding of signatures is unique, and nothing is keyed by a signature anyway.
 /// - Books, not balances, decide: coins sent past `deposit` credit nobody, and what a token takes as a fee or by
-///   rebasing is never credited. A token that burns the vault's holding leaves the books above the balance: nodes
+///   rebasing is never credited. A fee on the way out is the payee's. A token that burns the vault's holding leaves the books above the balance: nodes
 ///   prove `totals` against the token's own balance and scale.
 /// - Reentrancy: every function that moves value is guarded, and books change before anything is sent. A
 ///   deposit is booked after the transfer, so during it books lie below the balance, never above.
@@ -37,6 +37,7 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 /// - Dust: deposits by strangers only add to an account, and no loop runs over what an account holds.
 /// - Owners may fill at most half of a cap; else a large owner could move its own money through the vault to
 ///   block the seizure from its other account. Owners can still use up each other's half: the price of a cap.
+/// - Out of gas in a payee's call reverts the release like any failure: a submitter cannot half execute it.
 contract CollateralVault is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -168,7 +169,7 @@ contract CollateralVault is ReentrancyGuardTransient {
     /// @param verifier_  verifier of the network
     /// @param networkId_ immutable id of the network
     /// @param tokens     admitted tokens, distinct; zero admits the native coin
-    /// @param caps_      for each, most that leaves in a window, in token units
+    /// @param caps_      for each, most that leaves in a window, in token units: 2 to 2^112 - 1
     /// @param window_    length of that window, seconds
     /// @param silence_   seconds without a state that open the owner exit
     /// @param exitDelay_ seconds between an owner's request and the exit
@@ -197,7 +198,7 @@ contract CollateralVault is ReentrancyGuardTransient {
             address token = tokens[i];
             if (token != NATIVE && token.code.length == 0) revert TokenWithoutCode(token);
             if (caps[token] != 0) revert BadParameter("tokens");
-            if (caps_[i] == 0 || caps_[i] > type(uint112).max) revert BadParameter("caps");
+            if (caps_[i] < 2 || caps_[i] > type(uint112).max) revert BadParameter("caps");
             caps[token] = caps_[i];
             emit TokenAdmitted(token, caps_[i]);
         }
