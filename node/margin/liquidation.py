@@ -1,0 +1,173 @@
+"""What to seize, where and for whom, when an account is liquidatable.
+
+A plan has at most one leg for each vault, since a vault's nonces rise by one with one open at a time. Each leg pays one
+venue, takes no more haircut collateral than it pays off, and so is safe without the others. What one plan cannot reach
+is left to the next, which ranks claims as if the two were one. Must not know how legs are signed or carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from chains.types import Address, Amount, ChainId
+from node.margin import spec
+from node.margin.account import evaluate
+from node.margin.claims import VenueFigures, venue_figures
+from node.margin.collateral import open_reservations
+from node.margin.context import MarginContext
+from node.model.health import HealthStatus, HoldingLine
+from node.model.ledger import AccountView
+
+MAX_ITEMS = 16
+"""Most items of one release, as the vault has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeizureLeg:
+    """One vault's part of a plan: `items` (token, base units), ascending by token, go to `payee` for `venue`.
+
+    `nonce` is the vault's next one of the account. `credit` (1e-12 USD) is what the venue is paid by it: at the low end
+    of the prices never more than the items are worth.
+    """
+
+    chain_id: ChainId
+    vault: Address
+    nonce: int
+    venue: str
+    payee: Address
+    items: tuple[tuple[Address, Amount], ...]
+    credit: int
+
+
+def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[SeizureLeg, ...]:
+    """The seizures that pay what a liquidatable account owes, by chain; none for any other account.
+
+    None either while a release of the account is open. Venues are paid their claim and the fees for closing, within
+    the owner's limit; pro rata when what can be seized does not cover all. Only what certainly is there is taken:
+    enforceable holdings on live chains, at fresh prices.
+    """
+    if open_reservations(view):
+        return ()
+    health = evaluate(view, context)
+    if health.status not in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
+        return ()
+    owed = {item.authorization.venue: item for item in venue_figures(view, context) if item.owed > 0}
+    vaults = [vault for vault in _vaults(health.holdings, context) if _eligible(vault, owed)]
+    entitled = spec.entitlements(
+        {venue: item.owed for venue, item in owed.items()},
+        {venue: item.authorization.seized for venue, item in owed.items()},
+        sum(vault.capacity for vault in vaults),
+    )
+    legs = [
+        leg
+        for venue, chosen in _assigned(vaults, owed, entitled).items()
+        for leg in _legs(view, context, owed[venue], chosen, entitled[venue])
+    ]
+    return tuple(sorted(legs, key=lambda leg: leg.chain_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A holding that can be seized: its price (the low end, which never overstates it) and what credit it can pay."""
+
+    token: Address
+    amount: int
+    price: int
+    decimals: int
+    premium: tuple[int, int]
+    capacity: int
+
+    def taken_for(self, credit: int) -> Amount:
+        """The base units that pay for a credit."""
+        return Amount(spec.seized_amount(credit, *self.premium, self.price, self.decimals, self.amount))
+
+
+@dataclass(frozen=True, slots=True)
+class _Vault:
+    """What can be seized in one vault by one release; `capacity` is the sum of its sources'."""
+
+    chain_id: ChainId
+    sources: tuple[_Source, ...]
+    capacity: int
+
+
+def _vaults(holdings: Iterable[HoldingLine], context: MarginContext) -> list[_Vault]:
+    """The vaults by chain, each with its most valuable sources, as many as one release can name."""
+    by_chain: dict[ChainId, list[_Source]] = {}
+    for line in holdings:
+        if (source := _source(line, context)) is not None:
+            by_chain.setdefault(line.chain_id, []).append(source)
+    vaults = []
+    for chain_id, sources in by_chain.items():
+        chosen = sorted(sources, key=lambda item: (-item.capacity, item.token))[:MAX_ITEMS]
+        by_token = tuple(sorted(chosen, key=lambda item: item.token))
+        vaults.append(_Vault(chain_id, by_token, sum(item.capacity for item in by_token)))
+    return vaults
+
+
+def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
+    """A holding whose value is certain. A line with any reason is not: its price, its chain or its standing is bad."""
+    if line.reasons or line.value.low == 0:
+        return None
+    asset = context.policy.asset_by_id[line.asset]
+    premium = spec.premium(context.policy.liquidation.bonus_bps, asset.maintenance_haircut_bps)
+    capacity = spec.credit_capacity(line.value.low, *premium)
+    if capacity == 0:
+        return None
+    price = context.marks[line.asset].collateral.low
+    decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
+    return _Source(line.token, line.amount, price, decimals, premium, capacity)
+
+
+def _eligible(vault: _Vault, owed: Mapping[str, VenueFigures]) -> list[str]:
+    """The venues that the owner lets be paid on the vault's chain."""
+    return [venue for venue, item in owed.items() if _payee(item, vault.chain_id) is not None]
+
+
+def _payee(item: VenueFigures, chain_id: ChainId) -> Address | None:
+    return dict(item.authorization.payees).get(chain_id)
+
+
+def _assigned(
+    vaults: Iterable[_Vault], owed: Mapping[str, VenueFigures], entitled: Mapping[str, int]
+) -> dict[str, list[_Vault]]:
+    """One venue for each vault: the largest first, each to the venue that lacks most, ties to the lower name."""
+    lacking = dict(entitled)
+    assigned: dict[str, list[_Vault]] = {}
+    for vault in sorted(vaults, key=lambda item: (-item.capacity, item.chain_id)):
+        venues = sorted(venue for venue in _eligible(vault, owed) if entitled.get(venue, 0) > 0)
+        if venues:
+            neediest = max(venues, key=lambda venue: lacking[venue])
+            lacking[neediest] -= vault.capacity
+            assigned.setdefault(neediest, []).append(vault)
+    return assigned
+
+
+def _legs(
+    view: AccountView, context: MarginContext, item: VenueFigures, vaults: Iterable[_Vault], entitled: int
+) -> Iterator[SeizureLeg]:
+    """A venue's legs: what it is entitled to, pro rata by value over every holding of its vaults."""
+    ordered = sorted(vaults, key=lambda vault: vault.chain_id)
+    whole = sum(vault.capacity for vault in ordered)
+    credit, before = min(entitled, whole), 0
+    for vault in ordered:
+        taken: list[tuple[Address, Amount]] = []
+        start = credit * before // whole
+        for source in vault.sources:
+            # Differences of the running share: every part is rounded, and yet they add up to the credit.
+            part = credit * (before + source.capacity) // whole - credit * before // whole
+            before += source.capacity
+            if part > 0:
+                taken.append((source.token, source.taken_for(part)))
+        payee = _payee(item, vault.chain_id)
+        if taken and payee is not None:
+            yield SeizureLeg(
+                chain_id=vault.chain_id,
+                vault=context.policy.recipe_by_chain[vault.chain_id].vault,
+                nonce=view.holdings[vault.chain_id].nonce + 1,
+                venue=item.authorization.venue,
+                payee=payee,
+                items=tuple(taken),
+                credit=credit * before // whole - start,
+            )
