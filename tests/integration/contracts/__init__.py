@@ -1,1 +1,0 @@
-"""The contracts on a real chain."""
