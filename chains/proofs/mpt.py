@@ -12,7 +12,6 @@ comparison for each node that it has in common with an earlier one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -34,12 +33,13 @@ STORE_CAPACITY = 65_536
 
 class _Shape(Enum):
     FULL = "a branch of sixteen hashes and no value: 532 bytes, each child at its fixed offset"
+    OTHER = "a leaf, an extension, or a branch that holds a value or a node: decoded when it is walked"
 
 
 class Branch(NamedTuple):
-    """Sixteen ways on at 1 to 16 of `children` (0 says nothing), and a value for the key that ends here."""
+    """Sixteen ways on, and a value for the key that ends here."""
 
-    children: re.Match[bytes] | tuple[Child, ...]
+    children: tuple[Child, ...]
     value: bytes | None
 
 
@@ -58,18 +58,22 @@ class Leaf(NamedTuple):
 
 
 Small: TypeAlias = Branch | Extension | Leaf
-Node: TypeAlias = Small | _Shape
+Node: TypeAlias = "re.Match[bytes] | _Shape"
+"""What a checked node is; a match is a branch of hashes and gaps, see `_HASH_BRANCH`."""
 Child: TypeAlias = "bytes | Small | None"
 """The hash of a node, a node of under 32 bytes itself, or nothing."""
 
 _FULL: Final = _Shape.FULL
+_OTHER: Final = _Shape.OTHER
 _FULL_SIZE = 532
 _FULL_HEAD = b"\xf9\x02\x11"
 _FULL_MARKS = b"\xa0" * 16 + b"\x80"
 _FULL_CHILD = {digit: slice(4 + 33 * n, 36 + 33 * n) for n, digit in enumerate("0123456789abcdef")}
 
-# A branch of hashes and gaps, as nearly all others are: one match in C checks its form and finds its children.
+# A branch of hashes and gaps, as nearly all others are: one match in C checks its form and finds its children,
+# as groups 1 to 16.
 _HASH_BRANCH = re.compile(rb"(?:\xf8.|\xf9..)" + rb"(?:\xa0(.{32})|\x80)" * 16 + rb"\x80", re.DOTALL)
+_Match: Final = re.Match
 _CHILD = {digit: n for n, digit in enumerate("0123456789abcdef", start=1)}
 
 
@@ -108,10 +112,92 @@ class NodeStore:
         self._young[key] = kept
 
 
+class Walk:
+    """Look-ups under one root, each resuming from the nodes that it shares with the one before.
+
+    In ascending order of their keys, proofs are walked as one pass over the part of the trie that they cover:
+    each distinct node is hashed and parsed once, and what they share is compared as a whole. Any other order
+    gives the same answers more slowly.
+    """
+
+    __slots__ = ("_check", "_depths", "_key", "_max_node_size", "_nodes", "_raws", "_root")
+
+    def __init__(self, root: Hash32, store: NodeStore | None = None, *, max_node_size: int = MAX_NODE_SIZE) -> None:
+        self._root = root
+        self._check = _checked if store is None else store.check
+        self._max_node_size = max_node_size
+        self._key = b""
+        # The nodes on the way to the last key, as served and as parsed, and how many nibbles lie above each.
+        self._raws: list[bytes] = []
+        self._nodes: list[Node] = []
+        self._depths: list[int] = []
+
+    def lookup(self, key: bytes, proof: list[bytes]) -> bytes | None:
+        """The value at `key`, or `None` if it is proven absent; errors as in the function `lookup`."""
+        path = key.hex()
+        end = len(path)
+        if len(proof) > end + 1:
+            raise OversizedProof("proof has more nodes than its key has nibbles", nodes=len(proof), nibbles=end)
+        if self._root == EMPTY_ROOT and proof in ([], [EMPTY_NODE]):
+            return None
+
+        raws, nodes, depths, check = self._raws, self._nodes, self._depths, self._check
+        expected: bytes | None = self._root
+        value: bytes | None = None
+        at = 0
+        remaining = proof
+        if raws:
+            self._resume(key, proof)
+            if raws:
+                remaining = proof[len(raws) :]
+                expected, value, at = descend(nodes[-1], raws[-1], path, depths[-1])
+        self._key = key
+        for raw in remaining:
+            if expected is None:
+                raise ProofInvalid("proof goes on after its key is decided", nodes=len(proof), extra=raw)
+            if not 32 <= len(raw) <= self._max_node_size:
+                self._refuse_size(raw, at)
+            node = check(expected, raw)
+            raws.append(raw)
+            nodes.append(node)
+            depths.append(at)
+            if at < end and node is _FULL:
+                expected = raw[_FULL_CHILD[path[at]]]
+                at += 1
+            elif at < end and isinstance(node, _Match):
+                expected = node[_CHILD[path[at]]]
+                at += 1
+            else:
+                expected, value, at = descend(node, raw, path, at)
+        if expected is not None:
+            raise ProofIncomplete("proof stops before its key is decided", nodes=len(proof), missing=expected)
+        return value
+
+    def _resume(self, key: bytes, proof: list[bytes]) -> None:
+        """Keep, of the nodes on the way to the last key, those on the way to `key`; none if `proof` differs."""
+        raws, nodes, depths = self._raws, self._nodes, self._depths
+        shared = _shared_nibbles(self._key, key)
+        while depths[-1] > shared:
+            raws.pop()
+            nodes.pop()
+            depths.pop()
+        if proof[: len(raws)] != raws:
+            # It cannot hold. Walked from the root, it is refused for the same reason as it is by itself.
+            raws.clear()
+            nodes.clear()
+            depths.clear()
+
+    def _refuse_size(self, raw: bytes, at: int) -> None:
+        if len(raw) > self._max_node_size:
+            raise OversizedProof("trie node is over the bound", size=len(raw), bound=self._max_node_size)
+        if at:
+            raise ProofInvalid("trie node of under 32 bytes is not inside its parent", node=raw)
+
+
 def lookup(
     root: Hash32,
     key: bytes,
-    proof: Sequence[bytes],
+    proof: list[bytes],
     store: NodeStore | None = None,
     *,
     max_node_size: int = MAX_NODE_SIZE,
@@ -122,68 +208,71 @@ def lookup(
     proof stops before the key is decided, `MalformedProof` for anything but canonical nodes, `OversizedProof`
     over the bounds. As alloy-trie's `verify_proof`; an empty trie is proven by no node or by the empty one.
     """
-    path = key.hex()
-    depth = len(path)
-    if len(proof) > depth + 1:
-        raise OversizedProof("proof has more nodes than its key has nibbles", nodes=len(proof), nibbles=depth)
-    if root == EMPTY_ROOT and (not proof or (len(proof) == 1 and proof[0] == EMPTY_NODE)):
-        return None
-    check = _checked if store is None else store.check
-    expected: bytes | None = root
-    value: bytes | None = None
-    at = 0
-    for raw in proof:
-        if expected is None:
-            raise ProofInvalid("proof goes on after its key is decided", nodes=len(proof), extra=raw)
-        if len(raw) > max_node_size:
-            raise OversizedProof("trie node is over the bound", size=len(raw), bound=max_node_size)
-        node = check(expected, raw)
-        if node is _FULL:
-            expected = raw[_FULL_CHILD[path[at]]] if at < depth else None
-            at += 1
-            continue
-        if at and len(raw) < 32:
-            raise ProofInvalid("trie node of under 32 bytes is not inside its parent", node=raw)
-        expected, value, at = _descend(node, path, at)
-    if expected is not None:
-        raise ProofIncomplete("proof stops before its key is decided", nodes=len(proof), missing=expected)
-    return value
+    return Walk(root, store, max_node_size=max_node_size).lookup(key, proof)
 
 
-def _descend(node: Child, path: str, at: int) -> tuple[bytes | None, bytes | None, int]:
-    """Follow `path` from nibble `at` through a node and those inside it.
+def _shared_nibbles(one: bytes, other: bytes) -> int:
+    """How many leading nibbles two keys have in common; 0 if their lengths differ, which costs time only."""
+    if len(one) != len(other):
+        return 0
+    differing = (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
+    return 2 * len(one) - (differing + 3) // 4
+
+
+def descend(node: Node, raw: bytes, path: str, at: int) -> tuple[bytes | None, bytes | None, int]:
+    """Follow `path` from nibble `at` through the node `raw`, which `node` classifies, and the nodes inside it.
 
     Gives the hash to go on with, or none and the value or its absence; and how far along the path that is.
     """
+    if node is not _OTHER:
+        if at == len(path):
+            return None, None, at
+        return raw[_FULL_CHILD[path[at]]] if node is _FULL else node[_CHILD[path[at]]], None, at + 1
+    item = rlp.decode(raw)
+    if len(item) == 2 and item[0] == _leaf_path(path, at) and item[1] and isinstance(item[1], bytes):
+        return None, item[1], at
+    return _descend_parsed(_parsed(raw, item), path, at)
+
+
+def _descend_parsed(node: Child, path: str, at: int) -> tuple[bytes | None, bytes | None, int]:
     while isinstance(node, tuple):
-        if isinstance(node, Branch):
-            if at == len(path):
-                return None, node.value, at
-            node = node.children[_CHILD[path[at]]]
-            at += 1
-        elif isinstance(node, Leaf):
+        if isinstance(node, Leaf):
             return None, node.value if path[at:] == node.path else None, at
-        elif path.startswith(node.path, at):
+        if isinstance(node, Extension):
+            if not path.startswith(node.path, at):
+                return None, None, at
             at += len(node.path)
             node = node.child
         else:
-            return None, None, at
+            if at == len(path):
+                return None, node.value, at
+            node = node.children[int(path[at], 16)]
+            at += 1
     return node, None, at
+
+
+def _leaf_path(path: str, at: int) -> bytes:
+    """The path, hex-prefix encoded, of a leaf for what is left of `path`."""
+    return bytes.fromhex("3" + path[at:] if (len(path) - at) & 1 else "20" + path[at:])
 
 
 def _checked(expected: bytes, raw: bytes) -> Node:
     if keccak(raw) != expected:
         raise _mismatch(expected, raw)
+    return classify(raw)
+
+
+def classify(raw: bytes) -> Node:
+    """What the node `raw` is, whatever its hash."""
     size = len(raw)
     if size == _FULL_SIZE and raw[3::33] == _FULL_MARKS and raw[:3] == _FULL_HEAD:
         return _FULL
     branch = _HASH_BRANCH.fullmatch(raw)
     if branch is None:
-        return _parsed(raw, rlp.decode(raw))
-    stated, least = (raw[1] + 2, 58) if raw[0] == 0xF8 else ((raw[1] << 8 | raw[2]) + 3, 259)
-    if not stated == size >= least:
+        return _OTHER
+    if not (58 <= size == raw[1] + 2 if raw[0] == 0xF8 else 259 <= size == (raw[1] << 8 | raw[2]) + 3):
         raise MalformedProof("branch node states another length than it has", node=raw)
-    return Branch(branch, None)
+    return branch
 
 
 def _parsed(raw: bytes, item: rlp.Item) -> Small:
@@ -191,14 +280,22 @@ def _parsed(raw: bytes, item: rlp.Item) -> Small:
         raise MalformedProof("trie node is not a list of 2 or 17 items", node=raw)
     if len(item) == 17:
         value = rlp.as_bytes(item[16], "branch value")
-        return Branch((None, *map(_child, item[:16])), value or None)
-    is_leaf, path = _path(rlp.as_bytes(item[0], "node path"))
-    if is_leaf:
-        value = rlp.as_bytes(item[1], "leaf value")
+        return Branch(tuple(map(_child, item[:16])), value or None)
+    encoded, rest = item
+    digits = rlp.as_bytes(encoded, "node path").hex()
+    flag = digits[:1]
+    if flag in {"1", "3"}:
+        path = digits[1:]
+    elif digits[:2] in {"00", "20"}:
+        path = digits[2:]
+    else:
+        raise MalformedProof("node path has no valid prefix", node=raw)
+    if flag in {"2", "3"}:
+        value = rlp.as_bytes(rest, "leaf value")
         if not value:
             raise MalformedProof("leaf holds an empty value, which tries cannot", node=raw)
         return Leaf(path, value)
-    child = _child(item[1])
+    child = _child(rest)
     if child is None or not path:
         raise MalformedProof("extension node leads nowhere, or by no nibble", node=raw)
     return Extension(path, child)
@@ -213,16 +310,6 @@ def _child(item: rlp.Item) -> Child:
     if len(raw) >= 32:
         raise MalformedProof("trie node of 32 bytes or more lies inside its parent", child=raw)
     return _parsed(raw, item)
-
-
-def _path(encoded: bytes) -> tuple[bool, str]:
-    """Undo the hex-prefix encoding: whether it is a leaf's, and the nibbles as hexadecimal digits."""
-    digits = encoded.hex()
-    if digits[:1] in {"1", "3"}:
-        return digits[0] == "3", digits[1:]
-    if digits[:2] in {"00", "20"}:
-        return digits[0] == "2", digits[2:]
-    raise MalformedProof("node path has no valid prefix", path=encoded)
 
 
 def _mismatch(expected: bytes, raw: bytes) -> ProofInvalid:
