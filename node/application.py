@@ -86,10 +86,10 @@ class MarginApplication:
         if seq != previous.header.sequence + 1:
             raise RetryError("wait until the previous state is installed", seq=seq, at=previous.header.sequence)
         try:
-            state = derive(previous, decoded, self._parts.network, self._observer)
+            state = derive(previous, decoded, self._parts.network, self._parts.observer)
         except MissingInputs as missing:
             await self._fetch(missing.refs)
-            state = derive(previous, decoded, self._parts.network, self._observer)
+            state = derive(previous, decoded, self._parts.network, self._parts.observer)
         outcome = state.header.hash()
         self._candidates[outcome] = state
         while len(self._candidates) > KEPT_CANDIDATES:

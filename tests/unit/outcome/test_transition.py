@@ -1,0 +1,354 @@
+"""What a round makes of what the nodes saw: the whole life of an account, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+import pytest
+
+from chains.types import AccountId, ChainId, Cut
+from node.consensus.outcome.observation import Observation
+from node.consensus.outcome.transition import InputKind, MissingInputs, derive, genesis
+from node.margin import MarginContext, evaluate
+from node.model.digests import ReleaseKind
+from node.model.frame import PriceStatus
+from node.model.header import ChainStatus
+from node.model.health import Health, HealthStatus
+from node.model.ledger import AccountRecord, Verdict
+from node.model.requests import PolicyActivation, VenueEquivocation
+from node.model.signatures import sign
+from node.model.state import State
+from tests import kit
+from tests.kit import ETHER, NOW_MS, ONE, TEN, USD, Owner, Venue, World
+
+
+class Chain:
+    """A run of states in which four honest nodes see one world; `drop` lists nodes that are away."""
+
+    def __init__(self) -> None:
+        self.network = kit.network()
+        self.policy = kit.policy()
+        self.world = World(policies={self.policy.hash: self.policy})
+        self.world.set_price(2000)
+        self.state: State = genesis(self.network, self.policy)
+
+    def pending(self) -> dict[ChainId, Cut | None]:
+        return {item.chain_id: item.pending for item in self.state.control.chains}
+
+    def observations(self, nodes: tuple[int, ...] = (0, 1, 2, 3)) -> dict[int, Observation]:
+        seen = self.world.observe(self.pending())
+        adopted = {head.venue: head.sequence for head in self.state.control.venues}
+        heads = tuple(replace(head, digests=head.digests[adopted[head.venue] :]) for head in seen.heads)
+        seen = replace(seen, heads=tuple(head for head in heads if head.digests))
+        return dict.fromkeys(nodes, seen)
+
+    def round(self, nodes: tuple[int, ...] = (0, 1, 2, 3), seconds: int = 1) -> State:
+        self.world.time_ms += 1000 * seconds
+        self.state = derive(self.state, self.observations(nodes), self.network, self.world)
+        return self.state
+
+    def settle(self, height: int, balances: dict[AccountId, int], nonces: dict[AccountId, int] | None = None) -> State:
+        """Certify the same books on both chains at `height`."""
+        for chain_id in (ONE, TEN):
+            at = kit.cut(chain_id, height, self.world.time_ms)
+            self.world.add_book(kit.book(at, balances, nonces))
+        self.round()
+        return self.round()
+
+    def health(self, owner: Owner) -> Health:
+        header = self.state.header
+        chains = {item.cut.chain_id: item for item in header.chains}
+        context = MarginContext(self.policy, self.state.frame.prices, chains, header.time_ms)
+        return evaluate(self.state.view(owner.account), context)
+
+    def record(self, owner: Owner) -> AccountRecord:
+        record = self.state.view(owner.account).record
+        assert record is not None
+        return record
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+Leveraged: TypeAlias = tuple[Chain, Owner, Venue]
+
+
+@pytest.fixture
+def leveraged(chain: Chain) -> Leveraged:
+    """Ten ether on each chain at 2000, and a perpetual long of 100 ether entered at 2000."""
+    owner, venue = Owner(), Venue()
+    chain.world.submit(owner.link())
+    chain.round()
+    chain.world.submit(owner.authorize(limit_usd=100_000))
+    chain.round()
+    chain.settle(1, {owner.account: 10 * ETHER})
+    chain.world.publish(venue.report(kit.entry(owner.account, 100 * ETHER, 2000)))
+    chain.round()
+    return chain, owner, venue
+
+
+def test_a_deposit_is_in_a_certified_state_two_rounds_after_enough_nodes_hold_its_proof(chain: Chain) -> None:
+    owner = Owner()
+    chain.world.add_book(kit.book(kit.cut(ONE, 5), {owner.account: 3 * ETHER}))
+    assert chain.round().view(owner.account).holdings == {}
+    assert chain.round().view(owner.account).holdings[ONE].balances == ((kit.TOKEN, 3 * ETHER),)
+    assert chain.state.header.chain(ONE).status is ChainStatus.LIVE
+    assert chain.state.header.chain(TEN).status is ChainStatus.HALTED
+
+
+def test_two_nodes_of_four_do_not_make_a_cut(chain: Chain) -> None:
+    chain.world.add_book(kit.book(kit.cut(ONE, 5), {}))
+    blind = replace(chain.world.observe({}), chains=())
+    seen = chain.world.observe({})
+    chain.state = derive(chain.state, {0: seen, 1: seen, 2: blind, 3: blind}, chain.network, chain.world)
+    assert chain.pending()[ONE] is None
+
+
+def test_votes_are_tallied_across_outcomes(chain: Chain) -> None:
+    chain.world.add_book(kit.book(kit.cut(ONE, 5), {}))
+    seen, blind = chain.world.observe({}), replace(chain.world.observe({}), chains=())
+    chain.state = derive(chain.state, {0: seen, 1: seen, 2: blind}, chain.network, chain.world)
+    assert chain.pending()[ONE] is None
+    chain.state = derive(chain.state, {0: blind, 1: blind, 3: seen}, chain.network, chain.world)
+    assert chain.pending()[ONE] == kit.cut(ONE, 5)
+
+
+def test_different_roots_dispute_that_chain_alone_and_keep_its_last_root(chain: Chain) -> None:
+    chain.settle(1, {})
+    before = chain.state.header.chain(ONE)
+    good = kit.cut(ONE, 2, chain.world.time_ms)
+    chain.world.add_book(kit.book(good, {}))
+    chain.round()
+    ours = chain.observations()
+    lie = kit.book(good, {Owner().account: ETHER}).vote
+    theirs = replace(ours[0], chains=tuple(replace(c, vote=lie) if c.chain_id == ONE else c for c in ours[0].chains))
+    for _ in range(7):
+        chain.world.time_ms += 1000
+        split = {n: replace(ours[0] if n < 2 else theirs, time_ms=chain.world.time_ms) for n in range(4)}
+        chain.state = derive(chain.state, split, chain.network, chain.world)
+    assert chain.state.header.chain(ONE).status is ChainStatus.DISPUTED
+    assert chain.state.header.chain(ONE).checkpoint == before.checkpoint
+    assert chain.state.header.chain(TEN).status is ChainStatus.LIVE
+
+
+def test_a_chain_without_new_blocks_is_halted_after_the_policys_age(chain: Chain) -> None:
+    chain.settle(1, {})
+    assert chain.round(seconds=30).header.chain(ONE).status is ChainStatus.LIVE
+    assert chain.round(seconds=40).header.chain(ONE).status is ChainStatus.HALTED
+
+
+def test_a_price_is_the_span_of_its_sources_and_goes_stale(chain: Chain) -> None:
+    chain.world.set_price(2000, spread=10)
+    price = chain.round().frame.prices["ETH"]
+    assert (price.status, price.low, price.high) == (PriceStatus.FRESH, 2000 * USD, 2010 * USD)
+    chain.world.set_price(2000, spread=100)
+    assert chain.round().frame.prices["ETH"].status is PriceStatus.DISPUTED
+    chain.world.set_price(2000)
+    chain.round()
+    chain.world.prices.pop("feed-10")
+    price = chain.round().frame.prices["ETH"]
+    assert (price.status, price.price) == (PriceStatus.STALE, 2000 * USD)
+
+
+def test_one_liar_cannot_move_a_price(chain: Chain) -> None:
+    honest = chain.world.observe({})
+    lie = replace(honest, quotes=tuple(replace(quote, price=1) for quote in honest.quotes))
+    state = derive(chain.state, {0: lie, 1: honest, 2: honest}, chain.network, chain.world)
+    assert state.frame.prices["ETH"].price == 2000 * USD
+
+
+def test_time_is_the_median_and_always_rises(chain: Chain) -> None:
+    honest = chain.world.observe({})
+    early, late = replace(honest, time_ms=0), replace(honest, time_ms=2**60)
+    state = derive(chain.state, {0: early, 1: honest, 2: late}, chain.network, chain.world)
+    assert state.header.time_ms == NOW_MS
+    again = derive(state, {0: early, 1: early, 2: early}, chain.network, chain.world)
+    assert again.header.time_ms == NOW_MS + 1
+
+
+def test_a_price_fall_liquidates_on_both_chains_and_reserves_what_is_seized(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    assert chain.health(owner).status is HealthStatus.HEALTHY
+    chain.world.set_price(1700)
+    chain.round()
+    record = chain.record(owner)
+    assert {item.chain_id for item in record.reservations} == {ONE, TEN}
+    assert all(item.kind is ReleaseKind.SEIZURE and item.nonce == 1 for item in record.reservations)
+    assert record.authorizations[0].seized == sum(item.credit for item in record.reservations) > 0
+    assert chain.state.control.reserved == (owner.account,)
+    # Nothing new is planned while a leg is open, and the header hash that the legs rest on stays known.
+    issued = chain.state.header
+    chain.round()
+    assert chain.record(owner).reservations == record.reservations
+    assert chain.state.control.issued == ((issued.sequence, issued.hash()),)
+    # Executed on both chains: the reservations end, the credit stays.
+    left = 10 * ETHER - record.reservations[0].items[0][1]
+    chain.settle(2, {owner.account: left}, {owner.account: 1})
+    assert not [item for item in chain.record(owner).reservations if item.sequence == issued.sequence]
+    assert chain.record(owner).authorizations[0].seized >= record.authorizations[0].seized
+
+
+def test_a_seizure_that_expires_unused_gives_its_credit_back(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    chain.world.set_price(1700)
+    chain.round()
+    chain.world.set_price(2000)
+    chain.round(seconds=121)
+    assert chain.record(owner).reservations  # no final block is past the expiry yet
+    chain.settle(2, {owner.account: 10 * ETHER})
+    assert chain.record(owner).reservations == ()
+    assert chain.record(owner).authorizations[0].seized == 0
+    assert chain.state.control.reserved == ()
+    assert chain.state.control.issued == ()
+
+
+def test_a_withdrawal_is_reserved_or_refused_and_either_is_in_the_record(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    small, large = owner.withdraw(ETHER // 10), owner.withdraw(9 * ETHER, chain_id=TEN)
+    chain.world.submit(small)
+    chain.world.submit(large)
+    chain.round()
+    record = chain.record(owner)
+    assert [item.verdict for item in record.decisions[-2:]] == [Verdict.GRANTED, Verdict.REFUSED]
+    assert record.decisions[-1].reason
+    assert [item.payee for item in record.reservations] == [kit.address("recipient")]
+    assert record.nonce == large.nonce
+
+
+def test_a_request_is_neither_replayed_nor_taken_out_of_order(chain: Chain) -> None:
+    owner = Owner()
+    link = owner.link()
+    skipped = replace(owner, nonce=5).authorize()
+    chain.world.submit(link)
+    chain.world.submit(skipped)
+    chain.round()
+    first = chain.record(owner)
+    assert (first.nonce, first.authorizations) == (1, ())
+    chain.round()
+    assert chain.record(owner) == first
+
+
+def test_an_address_is_linked_to_the_first_account_only(chain: Chain) -> None:
+    alice, bob = Owner("alice"), Owner("bob")
+    chain.world.submit(alice.link())
+    chain.world.submit(bob.link())
+    chain.round()
+    chain.world.submit(alice.link("shared"))
+    chain.round()
+    chain.world.submit(bob.link("shared"))
+    chain.round()
+    assert kit.address("shared") in chain.record(alice).linked
+    assert chain.record(bob).decisions[-1].reason == "LINKED_ELSEWHERE"
+
+
+def test_an_owner_cannot_weaken_what_a_venue_relies_on(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    for request in (owner.authorize(1), owner.authorize(100_000, payee="myself"), owner.link(collateral=())):
+        chain.world.submit(request)
+        chain.round()
+        assert chain.record(owner).decisions[-1].reason == "VENUE_HAS_CLAIM"
+    chain.world.submit(owner.authorize(200_000))
+    chain.round()
+    assert chain.record(owner).authorizations[0].limit == 200_000 * USD
+
+
+def test_a_revoked_venue_keeps_its_claim_and_is_gone_when_that_is_settled(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    chain.world.submit(owner.revoke())
+    chain.round()
+    revoked = chain.record(owner).authorizations[0]
+    assert revoked.revoked
+    assert revoked.limit == 100 * 2000 * USD // 10  # the initial margin of what is open, and no claim
+    chain.world.publish(venue.report(kit.entry(owner.account, 0, 0)))
+    chain.round()
+    assert chain.record(owner).authorizations == ()
+    assert chain.state.view(owner.account).obligations is None
+
+
+def test_a_report_counts_only_for_owners_who_authorised_the_venue(chain: Chain) -> None:
+    owner, venue = Owner(), Venue()
+    chain.world.submit(owner.link())
+    chain.round()
+    chain.world.publish(venue.report(kit.entry(owner.account, ETHER, 2000)))
+    chain.round()
+    assert chain.state.control.venues[0].sequence == 1
+    assert chain.state.view(owner.account).obligations is None
+
+
+def test_a_report_is_adopted_when_2f_plus_1_nodes_hold_it(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    chain.world.publish(venue.report(kit.entry(owner.account, ETHER, 2000)))
+    seen = chain.observations()[0]
+    blind = replace(seen, heads=())
+    state = derive(chain.state, {0: seen, 1: seen, 2: blind, 3: blind}, chain.network, chain.world)
+    assert state.control.venues[0].sequence == 1
+    state = derive(chain.state, {0: seen, 1: seen, 2: seen, 3: blind}, chain.network, chain.world)
+    assert state.control.venues[0].sequence == 2
+
+
+def test_two_histories_freeze_the_venue_and_nothing_else(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    twin = Venue(sequence=1, previous=venue.previous)
+    first = venue.report(kit.entry(owner.account, ETHER, 2000))
+    second = twin.report(kit.entry(owner.account, 2 * ETHER, 2000))
+    chain.world.submit(VenueEquivocation(first, second))
+    chain.round()
+    assert chain.state.control.venues[0].frozen
+    chain.world.publish(first)
+    chain.round()
+    assert chain.state.control.venues[0].sequence == 1
+    assert chain.health(owner).status is HealthStatus.HEALTHY
+
+
+def test_a_policy_takes_over_after_its_timelock_when_enough_signers_signed(chain: Chain) -> None:
+    body = kit.policy(2, {"initial_bps = 1000": "initial_bps = 1500"}).body
+    later = NOW_MS // 1000 + 100
+    unsigned = PolicyActivation(2, body, later)
+    digest = unsigned.digest(kit.NETWORK_ID)
+    one = replace(unsigned, signatures=(sign(kit.key("policy a"), digest),) * 2)
+    chain.world.submit(one)
+    chain.round()
+    assert not chain.state.control.policy_change
+    both = replace(unsigned, signatures=tuple(sign(kit.key(name), digest) for name in ("policy a", "policy b")))
+    chain.world.submit(both)
+    chain.round()
+    assert chain.state.control.policy_change
+    chain.round(seconds=60)
+    assert chain.state.header.policy_hash == chain.policy.hash
+    chain.world.time_ms += 60_000
+    with pytest.raises(MissingInputs) as missing:
+        chain.round()
+    assert missing.value.refs[0].kind is InputKind.POLICY
+    chain.world.policies[kit.policy(2, {"initial_bps = 1000": "initial_bps = 1500"}).hash] = kit.policy(
+        2, {"initial_bps = 1000": "initial_bps = 1500"}
+    )
+    assert chain.round().control.policy_version == 2
+
+
+def test_everything_that_is_missing_is_named_at_once(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    report = venue.report(kit.entry(owner.account, ETHER, 2000))
+    chain.world.publish(report)
+    chain.world.requests.clear()
+    request = owner.withdraw(1)
+    chain.world.submit(request)
+    seen = chain.observations()
+    chain.world.reports.clear()
+    chain.world.requests.clear()
+    with pytest.raises(MissingInputs) as missing:
+        derive(chain.state, seen, chain.network, chain.world)
+    assert {ref.digest for ref in missing.value.refs} == {report.digest(kit.NETWORK_ID), request.digest(kit.NETWORK_ID)}
+
+
+def test_the_outcome_does_not_depend_on_the_order_of_the_observations(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    chain.world.set_price(1700, spread=7)
+    chain.world.submit(owner.withdraw(ETHER))
+    seen = chain.observations()
+    forwards = derive(chain.state, seen, chain.network, chain.world)
+    backwards = derive(chain.state, dict(reversed(seen.items())), chain.network, chain.world)
+    assert forwards.header == backwards.header
+    assert forwards.header.hash() == backwards.header.hash()
