@@ -1,8 +1,8 @@
 """How an epoch starts, and on what it builds.
 
 Every node shows the leader the highest certificate that it holds, and the leader proves to all what the highest among a
-quorum of them is. A quorum of requests and a quorum of commits share an honest node, so what was committed anywhere is never below what an
-epoch builds on; see OCR3. Must not know how rounds run, nor when epochs end.
+quorum of them is. A quorum of requests and a quorum of commits share an honest node, so what was committed anywhere is
+never below what an epoch builds on; see OCR3. Must not know how rounds run, nor when epochs end.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ class Notary:
         self.silent = not state.intact
         self._epoch = state.epoch
         self._decided = state.decided.seq if state.decided else 0
+        # Whoever signs at a sequence number has written down before that the one below is decided.
+        self._furthest = (self._epoch, self._decided + 1)
         for record in state.signed:
             message = decode_message(record.raw, config)
             self._issued[record.slot] = Issued(message, message.statement, record.raw, 0)
@@ -66,9 +68,15 @@ class Notary:
         return issued.message if issued else None
 
     def accounts_for(self, statement: Statement) -> bool:
-        """Whether this notary knows of having signed it, or the slot is too old to be signed in again."""
-        issued = self._issued.get(statement.slot)
-        return issued.statement == statement if issued else self._is_past(statement.slot)
+        """Whether an intact journal can stand behind a statement that peers hold of this key.
+
+        It stands in its slot still; or it is past, and no further than this journal had got or this life has signed.
+        """
+        slot, issued = statement.slot, self._issued.get(statement.slot)
+        if issued:
+            return issued.statement == statement
+        furthest_epoch, furthest_seq = self._furthest
+        return self._is_past(slot) and slot.epoch <= furthest_epoch and slot.seq <= furthest_seq
 
     def sign(self, message: _M, now: int) -> tuple[_M, bytes, SignedRecord | None]:
         """The signed message, its bytes, and the record to write before they leave (None: nothing to remember)."""
@@ -90,6 +98,7 @@ class Notary:
             )
         signed = self._with_signature(message, statement)
         raw = encode_message(signed)
+        self._furthest = (max(self._furthest[0], slot.epoch), max(self._furthest[1], slot.seq))
         self._issued[slot] = Issued(signed, statement, raw, now)
         return signed, raw, SignedRecord(slot, Hash32(statement.digest), raw)
 

@@ -109,7 +109,7 @@ class Rounds:
         try:
             self._validate(seq, observer, payload)
         except HypothecError as error:
-            raise ObservationRefused(error.message, observer=observer, seq=seq, **error.values) from error
+            raise ObservationRefused(error.message, **error.values | {"observer": observer, "seq": seq}) from error
 
     # === followers, the leader among them ===
 
