@@ -1,7 +1,7 @@
 """Many cores, one seed, no real clock: a virtual network and virtual disks that do their worst.
 
-Owns time, the network's faults, crashes and restarts, and a toy application whose outcome is a hash chain. Checks the safety
-properties at every step and raises `Violation` at the first that fails.
+Owns time, the network's faults, crashes and restarts, and a toy application whose outcome is a hash chain. Checks the
+safety properties at every step and raises `Violation` at the first that fails.
 """
 
 from __future__ import annotations
@@ -168,6 +168,11 @@ class SimNode:
         if self.alive:
             self.carry_out(self.core.handle(event, self.world.now))
 
+    def handle_in(self, life: int, event: Event) -> None:
+        """What was asked for in an earlier life is of no interest."""
+        if life == self.life:
+            self.handle(event)
+
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """In order; a crash may come between any two."""
         world = self.world
@@ -190,24 +195,33 @@ class SimNode:
             case Broadcast(raw):
                 self.transmit(raw, [node for node in range(world.config.n) if node != self.me])
             case SetTimer(name, at):
-                world.at(at, lambda: self.life == life and self.handle(TimerFired(name)))
+                world.at(at, lambda: self.handle_in(life, TimerFired(name)))
             case RequestObservation(epoch, seq, _):
                 payload = b"ok" + seq.to_bytes(8, "big") + world.random.randbytes(8)
                 answer = ObservationReady(epoch, seq, payload)
-                world.later(world.random.uniform(0.1, 2), lambda: self.life == life and self.handle(answer))
+                world.later(world.random.uniform(0.1, 2), lambda: self.handle_in(life, answer))
             case DeriveOutcome():
                 self.derive(effect)
-            case Committed(seq, outcome, certificate, observations):
-                world.check_committed(self, effect)
-                if outcome != outcome_of(self.disk.states[seq - 1], seq, observations):
-                    raise Violation(f"node {self.me} committed at {seq} what it did not derive")
-                self.install(seq, outcome, certificate)
+            case Committed():
+                self.commit(effect)
             case CatchUp(certificate, holders):
                 world.check_decided(self, certificate)
                 self.catch_up(certificate, holders)
+            case EvidenceFound() | PeerFault() | EpochEntered():
+                self.notice(effect)
+
+    def commit(self, committed: Committed) -> None:
+        self.world.check_committed(self, committed)
+        seq = committed.seq
+        if committed.outcome != outcome_of(self.disk.states[seq - 1], seq, committed.observations):
+            raise Violation(f"node {self.me} committed at {seq} what does not derive from the observations")
+        self.install(seq, committed.outcome, committed.certificate)
+
+    def notice(self, effect: EvidenceFound | PeerFault | EpochEntered) -> None:
+        match effect:
             case EvidenceFound(evidence):
-                verify_evidence(world.config, Evidence.decode(evidence.encode()))
-                if world.nodes[evidence.signer].honest:
+                verify_evidence(self.world.config, Evidence.decode(evidence.encode()))
+                if self.world.nodes[evidence.signer].honest:
                     raise Violation(f"evidence against the honest node {evidence.signer}: {evidence}")
                 self.evidence.append(evidence)
             case PeerFault(_, error):
@@ -235,7 +249,7 @@ class SimNode:
         else:
             outcome = outcome_of(previous, ask.seq, ask.observations)
             answer = OutcomeReady(ask.epoch, ask.seq, ask.proposal_digest, outcome)
-        world.later(world.random.uniform(0.1, 4), lambda: self.life == life and self.handle(answer))
+        world.later(world.random.uniform(0.1, 4), lambda: self.handle_in(life, answer))
 
     def catch_up(self, wanted: CommitCertificate, holders: tuple[int, ...]) -> None:
         world, life = self.world, self.life
