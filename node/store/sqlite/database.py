@@ -121,17 +121,24 @@ class Database:
     def _transact(self, calls: list[_Call]) -> None:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        for call in calls:
-            connection.execute("SAVEPOINT call")
-            try:
-                call.result = call.job(connection)
-            except Exception as error:
-                if not connection.in_transaction:  # SQLite has undone all of it, earlier calls included
-                    raise
-                call.error = self._translated(error)
-                connection.execute("ROLLBACK TO call")
-            connection.execute("RELEASE call")
+        if len(calls) == 1:  # every statement less is one wait less for the interpreter's lock
+            calls[0].result = calls[0].job(connection)
+        else:
+            for call in calls:
+                self._attempt(call)
         connection.execute("COMMIT")
+
+    def _attempt(self, call: _Call) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT call")
+        try:
+            call.result = call.job(connection)
+        except Exception as error:
+            if not connection.in_transaction:  # SQLite has undone all of it, earlier calls included
+                raise
+            call.error = self._translated(error)
+            connection.execute("ROLLBACK TO call")
+        connection.execute("RELEASE call")
 
     def _give_up(self, calls: list[_Call], error: Exception) -> None:
         """None of the calls took place, as far as anybody may rely on."""

@@ -46,7 +46,7 @@ class SqliteJournal:
 
     def _append(self, connection: sqlite3.Connection, encoded: list[tuple[Record, bytes]]) -> None:
         config = self._config.config_digest
-        floor = self._floor(connection)
+        before = floor = self._floor(connection)
         for record, data in encoded:
             if isinstance(record, SignedRecord):
                 _take_slot(connection, config, floor, record, data)
@@ -59,7 +59,7 @@ class SqliteJournal:
                     floor = (floor[0], max(floor[1], certificate.seq))
                 case PreparedRecord() | RecoveryRecord():
                     pass
-        if floor != self._floor(connection):
+        if floor != before:
             connection.execute("REPLACE INTO journal_floor VALUES (?, ?, ?)", (config, *floor))
             connection.execute(
                 "DELETE FROM journal_slots WHERE config = ? AND (epoch < ? OR seq BETWEEN 1 AND ?)", (config, *floor)
