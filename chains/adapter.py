@@ -6,13 +6,33 @@ Raw endpoint data never crosses this line: what comes out has been verified to t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from chains.errors import HypothecError
 from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Height, Quote
 
 FaultSink = Callable[[EndpointFault], None]
 """Called at once, from the adapter's task, for every endpoint that is caught lying, lagging or failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block."""
+
+    urls: tuple[str, ...]
+    quorum: int = 2
+
+
+class DisputedError(HypothecError):
+    """The chain is no longer what the recipe or the last cut says: code changed, or it forked below finality.
+
+    No endpoint is to blame and trying again does not help: the chain becomes `DISPUTED` until policy or operators act.
+    """
+
+    reason = "DISPUTED"
+    status = "FAILED_PRECONDITION"
 
 
 class ChainAdapter(Protocol):
@@ -45,4 +65,12 @@ class ChainAdapter(Protocol):
         """
 
     async def quotes(self) -> tuple[Quote, ...]:
-        """The current verified quote of each feed of the recipe; feeds that cannot be verified now are left out."""
+        """The verified quote of each feed of the recipe at the newest final block that is trusted.
+
+        Feeds that cannot be verified now, or hold no usable quote, are left out; the sink hears which and why.
+        Raises as `final_cuts`.
+        """
+
+
+AdapterFactory = Callable[[ChainRecipe, Endpoints, FaultSink], ChainAdapter]
+"""Makes an adapter that is not open yet: `async with` opens it. Raises ConfigError."""

@@ -1,0 +1,290 @@
+"""An EVM chain as verified facts: final cuts, changes of the vault's books, quotes. Raw answers end here.
+
+Owns the order of questions that makes a delta complete. Must not know HTTP, proofs' formats, or what facts are worth.
+
+A delta is complete by proof. The vault's account is proven at the cut; if its storage hash is that of the last cut,
+nothing changed. The blocks in between are linked by parent hashes down from the trusted cut to the last one. Of each
+whose bloom does not exclude the vault, all receipts are checked against the receipts root, so that no event can be
+left out; every slot that an event names is then proven at the cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+
+from chains.adapter import DisputedError, Endpoints, FaultSink
+from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
+from chains.evm.endpoint import Endpoint, Limits, endpoint_names, open_session
+from chains.evm.heads import TrustedHeads
+from chains.evm.pool import EndpointPool, Quarantine
+from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
+from chains.evm.vault import balance_slot, nonce_slot, touched
+from chains.prices import aggregator
+from chains.proofs.eip1186 import Account
+from chains.proofs.header import Header
+from chains.proofs.keccak import keccak
+from chains.proofs.mpt import EMPTY_ROOT, NodeStore
+from chains.proofs.receipts import bloom_may_contain
+from chains.proofs.slots import uint_word
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    Assurance,
+    ChainDelta,
+    ChainId,
+    ChainRecipe,
+    Checkpoint,
+    Cut,
+    EndpointFault,
+    FeedRecipe,
+    Hash32,
+    Height,
+    Quote,
+    VaultEntry,
+)
+
+HEADERS_A_REQUEST = 128
+"""Blocks of a long range that are looked at together; bounds memory and the length of an answer."""
+
+RECEIPTS_A_REQUEST = 4
+"""Blocks whose receipts are fetched together: a full block's receipts are megabytes."""
+
+CALLS_A_REQUEST = 4
+"""Proof calls in one request when many slots are wanted."""
+
+FEEDS_A_REQUEST = 32
+"""Feeds that are proven together."""
+
+MAX_TOUCHED = 1_000_000
+"""Balances that one delta may touch; over it, take a nearer cut."""
+
+NODES_KEPT = 8_192
+"""Trie nodes kept between proofs, about 8 MB: an idle chain's proofs then hash only what changed."""
+
+_ASSURANCE = Assurance.ATTESTED
+_LATEST = uint_word(aggregator.LATEST_SLOT)
+T = TypeVar("T")
+
+
+class EvmAdapter:
+    """`ChainAdapter` for one EVM chain. `clock` gives monotonic seconds; it times endpoints and nothing else."""
+
+    def __init__(
+        self,
+        recipe: ChainRecipe,
+        endpoints: Endpoints,
+        faults: FaultSink,
+        *,
+        limits: Limits | None = None,
+        quarantine: Quarantine | None = None,
+        patience: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._recipe = recipe
+        self._endpoints = endpoints
+        self._names = endpoint_names(endpoints.urls)
+        self._faults = faults
+        self._limits = limits or Limits()
+        self._quarantine = quarantine or Quarantine()
+        self._patience = patience
+        self._clock = clock
+        self._store = NodeStore(NODES_KEPT)
+        self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
+        self._bad_feeds: dict[str, str] = {}  # why each is left out
+        self._session: aiohttp.ClientSession | None = None
+        # Endpoints need a session, and a session a running loop: both come with `async with`.
+        self._pool: EndpointPool
+        self._heads: TrustedHeads
+
+    @property
+    def chain_id(self) -> ChainId:
+        return self._recipe.chain_id
+
+    async def __aenter__(self) -> Self:
+        session = open_session()
+        endpoints = [
+            Endpoint(session, url, name, self._limits)
+            for url, name in zip(self._endpoints.urls, self._names, strict=True)
+        ]
+        try:
+            self._pool = EndpointPool(self.chain_id, endpoints, self._faults, self._clock, self._quarantine)
+            self._heads = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
+        except ConfigError:
+            await session.close()
+            raise
+        self._session = session
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def admit(self, recipe: ChainRecipe) -> None:
+        if recipe.chain_id != self.chain_id:
+            raise ConfigError("The recipe is for another chain", recipe=recipe.chain_id, chain=self.chain_id)
+        self._recipe = recipe
+        self._quotes = None
+
+    async def final_cuts(self, after: Height, limit: int) -> tuple[Cut, ...]:
+        head = await self._heads.head()
+        stride = self._recipe.stride
+        newest = head.number // stride * stride
+        lowest = max(after, self._recipe.from_height - 1, 0)
+        heights = [Height(height) for height in range(newest, lowest, -stride)[:limit]]
+        return tuple(self._cut(header) for header in await self._heads.at(heights[::-1]))
+
+    async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
+        header = await self._trusted(to)
+        try:
+            return await self._changes(since, to, header)
+        except (RetryError, ProofError):
+            # Perhaps the block that the quorum called final is no more.
+            self._heads.forget(to.height)
+            raise
+
+    async def quotes(self) -> tuple[Quote, ...]:
+        head = await self._heads.head()
+        if self._quotes is None or self._quotes[0] != head.hash:
+            try:
+                self._quotes = (head.hash, await self._quotes_at(head))
+            except (RetryError, ProofError):
+                # No endpoint proves them, and the sink has heard why of each. Old quotes are not served as new.
+                return ()
+        return self._quotes[1]
+
+    # === Deltas ===
+
+    async def _trusted(self, cut: Cut) -> Header:
+        """The header of a cut that somebody may have agreed on without us; it must be our quorum's as well."""
+        header = (await self._heads.at([cut.height]))[0]
+        if header.hash != cut.block_hash:
+            self._heads.forget(cut.height)
+            header = (await self._heads.at([cut.height]))[0]
+        if header.hash != cut.block_hash or header.timestamp != cut.time:
+            raise DisputedError(
+                "The endpoints have another final block than the cut",
+                chain=self.chain_id,
+                height=cut.height,
+                cut=cut.block_hash,
+                theirs=header.hash,
+            )
+        return header
+
+    async def _changes(self, since: Checkpoint | None, to: Cut, top: Header) -> ChainDelta:
+        storage_hash = await self._storage_hash(top)
+        known = EMPTY_ROOT if since is None else since.storage_hash
+        bottom = max(self._recipe.from_height - 1, 0) if since is None else since.cut.height
+        if bottom >= to.height:
+            raise InputError("A delta goes from an older cut to a newer one", since=bottom, to=to.height)
+        pairs: set[tuple[AccountId, Address]] = set()
+        lowest = top
+        async for blocks in self._down(top, bottom):
+            lowest = blocks[-1]
+            if storage_hash != known:
+                await self._collect(blocks, pairs)
+        if since is not None and lowest.parent_hash != since.cut.block_hash:
+            raise DisputedError(
+                "The chain forked below the last cut",
+                chain=self.chain_id,
+                height=since.cut.height,
+                cut=since.cut.block_hash,
+                parent=lowest.parent_hash,
+            )
+        return ChainDelta(Checkpoint(to, storage_hash), _ASSURANCE, await self._entries(top, pairs))
+
+    async def _storage_hash(self, header: Header) -> Hash32:
+        """The vault's storage hash at `header`, if its code is what the recipe says."""
+        vault = Contract(self._recipe.vault)
+        proven = (await self._pool.ask(lambda endpoint: proofs(endpoint, header, [vault], self._store)))[0]
+        return self._check_code(vault.address, self._recipe.vault_code_hash, proven).storage_hash
+
+    async def _down(self, top: Header, bottom: int) -> AsyncIterator[list[Header]]:
+        """The blocks from `top` to the one above height `bottom`, newest first, each the parent of the one before."""
+        blocks = [top]
+        yield blocks
+        while (left := blocks[-1].number - bottom - 1) > 0:
+            count = min(left, HEADERS_A_REQUEST)
+            blocks = await self._pool.ask(partial(ancestors, child=blocks[-1], count=count))
+            yield blocks
+
+    async def _collect(self, blocks: Sequence[Header], pairs: set[tuple[AccountId, Address]]) -> None:
+        """Add to `pairs` each account and token that an event in `blocks` names."""
+        vault = self._recipe.vault
+        suspects = [block for block in blocks if bloom_may_contain(block.logs_bloom, vault)]
+        for batch in _batches(suspects, RECEIPTS_A_REQUEST):
+            for block_logs in await self._pool.ask(partial(logs, headers=batch)):
+                pairs.update(pair for log in block_logs if (pair := touched(vault, log)) is not None)
+            if len(pairs) > MAX_TOUCHED:
+                raise LimitError("A delta touches too much; take a nearer cut", touched=len(pairs), limit=MAX_TOUCHED)
+
+    async def _entries(self, header: Header, pairs: set[tuple[AccountId, Address]]) -> dict[AccountId, VaultEntry]:
+        """The books of each pair at `header`, proven slot by slot."""
+        slots = {balance_slot(account, token) for account, token in pairs}
+        slots |= {nonce_slot(account) for account, _ in pairs}
+        words: dict[Hash32, int] = {}
+        # In the order of the trie's keys, neighbours share most of their proofs.
+        calls = [
+            Contract(self._recipe.vault, tuple(batch)) for batch in _batches(sorted(slots, key=keccak), SLOTS_A_CALL)
+        ]
+        for request in _batches(calls, CALLS_A_REQUEST):
+            for proven in await self._pool.ask(partial(proofs, header=header, contracts=request, store=self._store)):
+                words.update(proven.slots)
+        balances: dict[AccountId, dict[Address, Amount]] = {}
+        for account, token in sorted(pairs):
+            balances.setdefault(account, {})[token] = Amount(words[balance_slot(account, token)])
+        return {account: VaultEntry(words[nonce_slot(account)], by_token) for account, by_token in balances.items()}
+
+    # === Quotes ===
+
+    async def _quotes_at(self, head: Header) -> tuple[Quote, ...]:
+        feeds = self._recipe.feeds
+        contracts = [Contract(feed.feed, (_LATEST,)) for feed in feeds]
+        proven: list[Proven] = []
+        for batch in _batches(contracts, FEEDS_A_REQUEST):
+            proven += await self._pool.ask(partial(proofs, header=head, contracts=batch, store=self._store))
+        quotes = (self._quote(feed, found, self._cut(head)) for feed, found in zip(feeds, proven, strict=True))
+        return tuple(quote for quote in quotes if quote is not None)
+
+    def _quote(self, feed: FeedRecipe, proven: Proven, cut: Cut) -> Quote | None:
+        """The feed's quote; None if it has no usable one, which the sink hears once and not with every block."""
+        try:
+            self._check_code(feed.feed, feed.code_hash, proven)
+            quote = aggregator.quote(feed, proven.slots[_LATEST], cut, _ASSURANCE)
+        except (DisputedError, aggregator.BadQuote) as error:
+            if self._bad_feeds.get(feed.source) != error.reason:
+                self._bad_feeds[feed.source] = error.reason
+                self._faults(EndpointFault(self.chain_id, feed.source, error.reason, str(error)))
+            return None
+        self._bad_feeds.pop(feed.source, None)
+        return quote
+
+    def _check_code(self, contract: Address, code_hash: Hash32, proven: Proven) -> Account:
+        """The contract's account, if it has the code that the recipe admits; else DisputedError."""
+        account = proven.account
+        if account is None or account.code_hash != code_hash:
+            raise DisputedError(
+                "A contract is not the one that the recipe admits",
+                chain=self.chain_id,
+                contract=contract,
+                code_hash=account.code_hash if account else "none",
+                expected=code_hash,
+            )
+        return account
+
+    def _cut(self, header: Header) -> Cut:
+        return Cut(self.chain_id, header.number, header.hash, header.timestamp)
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

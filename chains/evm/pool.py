@@ -1,0 +1,139 @@
+"""Which endpoint of a chain to ask next: rank, quarantine, and the blame for what went wrong.
+
+Owns the standing of each endpoint. Must not know what is asked. An endpoint that fails is set aside for a while, one
+that lies for a long while; when nobody else is left they are asked all the same, since an answer is verified anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from chains.adapter import FaultSink
+from chains.errors import ConfigError, HypothecError, LimitError, ProofError, RetryError
+from chains.evm.endpoint import Endpoint
+from chains.evm.errors import fault_reason
+from chains.types import ChainId, EndpointFault
+
+T = TypeVar("T")
+Question = Callable[[Endpoint], Awaitable[T]]
+"""Fetches from one endpoint and verifies; raises RetryError or ProofError when that endpoint will not do."""
+
+_FAULTS = (RetryError, ProofError, LimitError)
+"""What an endpoint is blamed for. Anything else is not its doing and goes up at once."""
+
+_LATENCY_WEIGHT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Seconds an endpoint is set aside after its first failure or lie; each further one doubles them, to `longest`."""
+
+    failure: float = 1.0
+    lie: float = 30.0
+    longest: float = 600.0
+
+
+@dataclass(slots=True)
+class _Standing:
+    failures: int = 0  # since the last success
+    lies: int = 0  # ever: honesty is not won back by an honest answer
+    latency: float = 0.0
+    blocked_until: float = 0.0
+    blocked_for: str = ""
+
+
+class EndpointPool:
+    """The endpoints of one chain, best first. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        chain_id: ChainId,
+        endpoints: Sequence[Endpoint],
+        faults: FaultSink,
+        clock: Callable[[], float],
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        if not endpoints:
+            raise ConfigError("A chain needs at least one endpoint", chain=chain_id)
+        self._chain_id = chain_id
+        self._standings = {endpoint: _Standing() for endpoint in endpoints}
+        self._faults = faults
+        self._clock = clock
+        self._quarantine = quarantine or Quarantine()
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def ranked(self) -> tuple[list[Endpoint], list[Endpoint]]:
+        """Those in good standing, fastest first; then those set aside, in the order in which they come back."""
+        now = self._clock()
+        good = [each for each, standing in self._standings.items() if standing.blocked_until <= now]
+        aside = [each for each, standing in self._standings.items() if standing.blocked_until > now]
+        good.sort(key=lambda each: self._standings[each].latency)
+        aside.sort(key=lambda each: self._standings[each].blocked_until)
+        return good, aside
+
+    async def ask(self, question: Question[T]) -> T:
+        """The first answer that verifies. Endpoints that fail or lie on the way are reported and set aside.
+
+        Raises the ProofError of the last one if every endpoint lied; if any just failed, its RetryError.
+        """
+        failure: RetryError | None = None
+        lie: HypothecError | None = None
+        good, aside = self.ranked()
+        for endpoint in (*good, *aside):
+            try:
+                return await self._timed(endpoint, question)
+            except _FAULTS as error:
+                self.report(endpoint, error)
+                if isinstance(error, RetryError):
+                    failure = error
+                else:
+                    lie = error
+        final = failure or lie
+        assert final is not None  # noqa: S101 - a pool is never empty
+        raise final
+
+    async def ask_all(self, endpoints: Sequence[Endpoint], question: Question[T]) -> dict[Endpoint, T]:
+        """The answers that verify, of endpoints that are asked at the same time; the others are reported."""
+        results = await asyncio.gather(
+            *(self._timed(endpoint, question) for endpoint in endpoints), return_exceptions=True
+        )
+        answers: dict[Endpoint, T] = {}
+        for endpoint, result in zip(endpoints, results, strict=True):
+            if isinstance(result, _FAULTS):
+                self.report(endpoint, result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answers[endpoint] = result
+        return answers
+
+    def report(self, endpoint: Endpoint, error: HypothecError) -> None:
+        """Set `endpoint` aside for `error` and tell the sink; not again for the same while it is set aside."""
+        standing = self._standings[endpoint]
+        reason = fault_reason(error)
+        now = self._clock()
+        if isinstance(error, RetryError):
+            standing.failures += 1
+            first, times = self._quarantine.failure, standing.failures
+        else:
+            standing.lies += 1
+            first, times = self._quarantine.lie, standing.lies
+        known = standing.blocked_until > now and standing.blocked_for == reason
+        until = now + min(first * 2 ** min(times - 1, 16), self._quarantine.longest)
+        standing.blocked_until = max(standing.blocked_until, until)
+        standing.blocked_for = reason
+        if not known:
+            self._faults(EndpointFault(self._chain_id, endpoint.name, reason, str(error)))
+
+    async def _timed(self, endpoint: Endpoint, question: Question[T]) -> T:
+        started = self._clock()
+        answer = await question(endpoint)
+        standing = self._standings[endpoint]
+        standing.failures = 0
+        standing.latency += _LATENCY_WEIGHT * (self._clock() - started - standing.latency)
+        return answer

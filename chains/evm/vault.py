@@ -1,0 +1,53 @@
+"""How the vault keeps its books: the events that name what changed, and the slots that hold the values.
+
+Owns `CollateralVault`'s layout (contracts/src/CollateralVault.sol), which the recipe's code hash pins. Pure.
+Must not know how logs and slots are proven.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chains.adapter import DisputedError
+from chains.proofs.keccak import keccak
+from chains.proofs.receipts import Log
+from chains.proofs.slots import address_word, mapping_slot, uint_word
+from chains.types import AccountId, Address, Hash32
+
+BALANCES: Final = uint_word(0)
+"""mapping(bytes32 account => mapping(address token => uint256))"""
+
+NONCES: Final = uint_word(1)
+"""mapping(bytes32 account => uint64)"""
+
+EVENTS: Final = (
+    "Deposited(bytes32,address,address,uint256)",
+    "Withdrawn(bytes32,address,address,uint256,uint64,bytes32)",
+    "Seized(bytes32,address,address,uint256,uint64,bytes32)",
+    "Exited(bytes32,address,address,uint256)",
+)
+"""All events that go with a change of the books; their first two indexed fields are account and token."""
+
+_TOPICS = frozenset(keccak(event.encode()) for event in EVENTS)
+
+
+def touched(vault: Address, log: Log) -> tuple[AccountId, Address] | None:
+    """The account and token whose books `log` says have changed; None if it is not about the vault's books.
+
+    Raises DisputedError for an event that the vault's code cannot emit.
+    """
+    if log.address != vault or not log.topics or log.topics[0] not in _TOPICS:
+        return None
+    if len(log.topics) != 4 or any(log.topics[2][:12]):
+        raise DisputedError("The vault emits an event that its code cannot emit", vault=vault, event=log.topics[0])
+    return AccountId(log.topics[1]), Address(log.topics[2][12:])
+
+
+def balance_slot(account: AccountId, token: Address) -> Hash32:
+    """Where the amount of `token` that secures `account` is."""
+    return mapping_slot(BALANCES, Hash32(account), address_word(token))
+
+
+def nonce_slot(account: AccountId) -> Hash32:
+    """Where the number of releases executed for `account` is."""
+    return mapping_slot(NONCES, Hash32(account))

@@ -1,0 +1,129 @@
+"""The simulated chain behind the adapter contract: nothing to verify, so that the contract itself is easy to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from chains.adapter import AdapterFactory, ChainAdapter, DisputedError, Endpoints, FaultSink
+from chains.errors import ConfigError, RetryError
+from chains.simulated.endpoint import Block, SimulatedChain
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    Assurance,
+    ChainDelta,
+    ChainId,
+    ChainRecipe,
+    Checkpoint,
+    Cut,
+    EndpointFault,
+    Height,
+    Quote,
+    VaultEntry,
+)
+
+
+class SimulatedAdapter:
+    """Follows a `SimulatedChain`. `accuse` makes it report an endpoint, as one that was caught would be."""
+
+    def __init__(
+        self,
+        chain: SimulatedChain,
+        recipe: ChainRecipe,
+        faults: FaultSink,
+        assurance: Assurance = Assurance.ATTESTED,
+    ) -> None:
+        if recipe.chain_id != chain.chain_id:
+            raise ConfigError("The recipe is for another chain", recipe=recipe.chain_id, chain=chain.chain_id)
+        self._chain = chain
+        self._recipe = recipe
+        self._faults = faults
+        self._assurance = assurance
+
+    @property
+    def chain_id(self) -> ChainId:
+        return self._chain.chain_id
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def admit(self, recipe: ChainRecipe) -> None:
+        if recipe.chain_id != self.chain_id:
+            raise ConfigError("The recipe is for another chain", recipe=recipe.chain_id, chain=self.chain_id)
+        self._recipe = recipe
+
+    def accuse(self, endpoint: str, reason: str, detail: str = "") -> None:
+        """Report a fault, by script."""
+        self._faults(EndpointFault(self.chain_id, endpoint, reason, detail))
+
+    async def final_cuts(self, after: Height, limit: int) -> tuple[Cut, ...]:
+        self._may_fail()
+        stride = self._recipe.stride
+        newest = self._chain.final.cut.height // stride * stride
+        heights = [height for height in range(newest, after, -stride)[:limit] if height > 0]
+        return tuple(self._block(height).cut for height in reversed(heights))
+
+    async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
+        self._may_fail()
+        if self._chain.code_changed:
+            raise DisputedError("The vault is another contract than the recipe says", chain=self.chain_id)
+        end = self._block(to.height)
+        if end.cut != to:
+            raise DisputedError("The chain has another block there", chain=self.chain_id, height=to.height)
+        first = max(1, self._recipe.from_height)
+        if since is not None:
+            if self._block(since.cut.height).cut != since.cut:
+                raise DisputedError("The chain forked below the last cut", chain=self.chain_id, height=since.cut.height)
+            first = since.cut.height + 1
+        touched: dict[AccountId, set[Address]] = {}
+        for height in range(first, to.height + 1):
+            for account, token in self._block(height).touched:
+                touched.setdefault(account, set()).add(token)
+        accounts = {}
+        for account, tokens in touched.items():
+            entry = end.books[account]
+            balances = {token: entry.balances.get(token, Amount(0)) for token in tokens}
+            accounts[account] = VaultEntry(entry.nonce, balances)
+        return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts)
+
+    async def quotes(self) -> tuple[Quote, ...]:
+        self._may_fail()
+        final = self._chain.final
+        quotes = []
+        for feed in self._recipe.feeds:
+            posted = final.feeds.get(feed.source)
+            if posted is None or posted.price <= 0 or posted.published_at > final.cut.time:
+                self.accuse(feed.source, "BAD_QUOTE", "nothing posted, not above zero, or from the future")
+                continue
+            quotes.append(Quote(feed.asset, feed.source, posted.price, posted.published_at, final.cut, self._assurance))
+        return tuple(quotes)
+
+    def _block(self, height: int) -> Block:
+        block = self._chain.block(height)
+        if block is None:
+            raise RetryError("There is no such block yet", chain=self.chain_id, height=height)
+        return block
+
+    def _may_fail(self) -> None:
+        if self._chain.failing is not None:
+            raise self._chain.failing
+
+
+def simulated(chains: Mapping[ChainId, SimulatedChain]) -> AdapterFactory:
+    """The registry entry for recipes of kind `simulated`: each follows the script of its chain id."""
+
+    def factory(recipe: ChainRecipe, _endpoints: Endpoints, faults: FaultSink) -> ChainAdapter:
+        chain = chains.get(recipe.chain_id)
+        if chain is None:
+            raise ConfigError("There is no script for this chain", chain=recipe.chain_id)
+        return SimulatedAdapter(chain, recipe, faults)
+
+    return factory
