@@ -65,7 +65,7 @@ class Journal(Protocol):
     async def load(self) -> JournalState:
         """`JournalState.replay` of the records, in an intact journal.
 
-        `JournalState.empty()` for one that was made together with the network and never written to; `missing()` if there
+        `JournalState.empty()` for one that was made with the network and never written to; `missing()` if there
         is none, or it was imported or restored.
         """
         ...

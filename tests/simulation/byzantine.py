@@ -8,6 +8,8 @@ from typing import TypeVar
 from chains.proofs.keccak import keccak
 from chains.types import Hash32
 from node.consensus.protocol.certified import rank_of
+from node.consensus.protocol.core import Core
+from node.consensus.protocol.epochs import Epochs
 from node.consensus.protocol.events import Event, MessageReceived
 from node.consensus.protocol.messages import (
     Commit,
@@ -22,6 +24,7 @@ from node.consensus.protocol.messages import (
     encode_message,
 )
 from node.consensus.protocol.proposal import Proposal, SignedObservation, observation_statement
+from node.consensus.protocol.statements import Kind
 from tests.simulation.world import CONFIG_DIGEST, KEYS, SimNode, World, outcome_of
 
 _M = TypeVar("_M", bound=Message)
@@ -129,7 +132,7 @@ class TwoFaced(Byzantine):
 
     def variant(self, message: Message) -> Message | None:
         match message:
-            case RoundStart():
+            case RoundStart() if self.world.chance(0.1):  # more often, and it would never get to propose
                 return replace(message, query=b"another")
             case Observation():
                 return replace(message, payload=message.payload + b"!")
@@ -191,34 +194,48 @@ class Stingy(Byzantine):
         return replace(proposal, observations=tuple(sorted([own, *others], key=lambda each: each.observer)))
 
 
-class EpochLiar(Selective):
-    """Pretends to have seen nothing, and as a leader shows the lowest requests, or a false start.
+class LyingEpochs(Epochs):
+    """Pretends to have seen nothing; as the leader, shows the lowest requests it can, or builds on nothing at all."""
 
-    Besides it tells only some, so that there is something to lie about.
-    """
+    liar: EpochLiar
 
-    def twist(self, message: Message, raw: bytes, to: list[int]) -> None:
-        match message:
-            case EpochStartRequest():
-                self.send(replace(message, highest=None), to)
-            case EpochStart():
-                self.send(self.lowest_start(message), to)
-            case _:
-                super().twist(message, raw, to)
+    def await_start(self) -> None:
+        prepared, decided = self._desk.prepared, self._desk.decided
+        self._desk.prepared = self._desk.decided = None
+        super().await_start()
+        self._desk.prepared, self._desk.decided = prepared, decided
 
-    def lowest_start(self, start: EpochStart) -> EpochStart:
-        entries = self.core._desk.inbox.at(replace(start.statement.slot, kind=EpochStartRequest.kind)).items()
+    def start(self) -> bool:
+        desk = self._desk
+        if not desk.epoch or desk.leader != desk.me or desk.position.open:
+            return False
+        entries = desk.inbox.at(desk.slot(Kind.EPOCH_START_REQUEST)).items()
         requests = [(node, entry.message) for node, entry in entries if isinstance(entry.message, EpochStartRequest)]
-        own = next(message for node, message in requests if node == self.me)
-        lied = self.sign(replace(own, highest=None))
-        shown = [(self.me, lied), *((node, message) for node, message in requests if node != self.me)]
-        shown.sort(key=lambda pair: rank_of(pair[1].highest))
-        shown = shown[: self.world.config.quorum]
-        highest = max((message.highest for _, message in shown), key=rank_of)
-        if self.world.chance(0.3):
-            highest = min((message.highest for _, message in shown), key=rank_of)
-        proofs = [RankProof(node, rank_of(message.highest), message.signature) for node, message in shown]
-        return EpochStart(start.epoch, tuple(sorted(proofs, key=lambda proof: proof.signer)), highest)
+        if desk.notary.at(desk.slot(Kind.EPOCH_START)) or len(requests) < desk.config.quorum:
+            return False
+        requests.sort(key=lambda request: rank_of(request[1].highest))
+        shown = sorted(requests[: desk.config.quorum], key=lambda request: request[0])
+        is_false = self.liar.world.chance(0.5)
+        highest = None if is_false else max((message.highest for _, message in shown), key=rank_of)
+        proofs = tuple(RankProof(node, rank_of(message.highest), message.signature) for node, message in shown)
+        desk.say(EpochStart(desk.epoch, proofs, highest))
+        return True
+
+    def _verify(self, start: EpochStart) -> None:
+        pass
+
+
+class EpochLiar(Byzantine):
+    """Lies about what came before each epoch, and is otherwise of good conduct."""
+
+    def make_core(self) -> Core:
+        core = super().make_core()
+        honest = core._epochs
+        core._epochs = lying = LyingEpochs(core._desk, core._decide, core._pacemaker.on_timer)
+        lying.liar = self
+        swapped = {honest.start: lying.start, honest.open: lying.open}
+        core._rules = tuple(swapped.get(rule, rule) for rule in core._rules)
+        return core
 
 
 KINDS: dict[str, type[Byzantine]] = {

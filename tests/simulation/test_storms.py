@@ -7,6 +7,7 @@ from tests.simulation.world import Weather, World
 
 SIZES = [(4, 1), (5, 1), (6, 1), (7, 2)]
 STORM = Weather(drop=0.1, duplicate=0.1, straggle=0.1, crash=0.005, partition=0.2, refuse=0.05)
+STARVED = Weather(drop=0.02, straggle=0.05, starve=0.3)
 HURRICANE = Weather(drop=0.3, duplicate=0.2, delay_ms=(1, 200), straggle=0.2, crash=0.02, partition=0.4, refuse=0.2)
 
 
@@ -33,13 +34,18 @@ def test_nodes_agree_in_a_hurricane_and_go_on_after_it(seed: int) -> None:
     weather_the(HURRICANE, seed, 4, 1, [None, *KINDS][seed % (len(KINDS) + 1)])
 
 
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_what_one_node_alone_decided_is_never_contradicted(kind: str | None) -> None:
+    weather_the(STARVED, 21, 4, 1, kind)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", [None, *KINDS])
 @pytest.mark.parametrize(("n", "f"), SIZES)
 def test_nodes_agree_under_many_seeds(n: int, f: int, kind: str | None) -> None:
-    for seed in range(100, 140):
-        weather_the(STORM if seed % 2 else HURRICANE, seed, n, f, kind)
+    for seed in range(100, 145):
+        weather_the((STORM, HURRICANE, STARVED)[seed % 3], seed, n, f, kind)
 
 
 @pytest.mark.parametrize("seed", range(3))

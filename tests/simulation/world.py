@@ -45,7 +45,7 @@ from node.consensus.protocol.events import (
 )
 from node.consensus.protocol.journal import JournalState, decode_record, encode_record
 from node.consensus.protocol.messages import Message, decode_message
-from node.consensus.protocol.statements import SLOT_KINDS, Evidence, Slot, verify_evidence
+from node.consensus.protocol.statements import SLOT_KINDS, Evidence, Kind, Slot, verify_evidence
 from node.model.certificate import CommitCertificate, verify_certificate
 
 CONFIG_DIGEST = Hash32(keccak(b"simulated network"))
@@ -79,6 +79,11 @@ class Weather:
     """Chance, each half second, of a split for up to two seconds."""
     refuse: float = 0.0
     """Chance that the application refuses to derive, or never answers."""
+    starve: float = 0.0
+    """Chance that the commits of an epoch and sequence number reach one node only, which is then unheard for a while.
+
+    It decides what the others have only prepared, and cannot tell them.
+    """
 
 
 CALM = Weather()
@@ -103,8 +108,12 @@ def make_config(n: int, f: int, timing: Timing = FAST) -> ConsensusConfig:
     return ConsensusConfig(CONFIG_DIGEST, keys, f, Limits(max_observation=256, max_query=64), timing)
 
 
+def is_valid(seq: int, payload: bytes) -> bool:
+    return payload[:10] == b"ok" + seq.to_bytes(8, "big")
+
+
 def validate(seq: int, observer: int, payload: bytes) -> None:
-    if payload[:10] != b"ok" + seq.to_bytes(8, "big"):
+    if not is_valid(seq, payload):
         raise InputError("observe the round that was asked for", seq=seq, observer=observer)
 
 
@@ -299,6 +308,8 @@ class World:
         self._queue: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
         self._sides: list[int] | None = None
+        self._lucky: dict[bytes, int | None] = {}
+        self._unheard: dict[int, int] = {}
         classes = byzantine or {}
         self.nodes: list[SimNode] = [classes.get(me, node_class)(self, me) for me in range(n)]
         for node in self.nodes:
@@ -338,13 +349,24 @@ class World:
         weather = self.weather
         if self._sides is not None and self._sides[sender] != self._sides[receiver]:
             return
-        if self.chance(weather.drop):
+        if self.chance(weather.drop) or (weather.starve and self._starves(sender, receiver, raw)):
             return
         for _ in range(2 if self.chance(weather.duplicate) else 1):
             delay = self.random.uniform(*weather.delay_ms)
             if self.chance(weather.straggle):
                 delay += self.random.uniform(0, 400)
             self.later(delay, lambda: self.nodes[receiver].handle(MessageReceived(sender, raw)))
+
+    def _starves(self, sender: int, receiver: int, raw: bytes) -> bool:
+        is_commit, slot = raw[1] == Kind.COMMIT, raw[2:18]
+        if is_commit and slot not in self._lucky:
+            self._lucky[slot] = None
+            if self.chance(self.weather.starve):
+                lucky = self._lucky[slot] = self.random.choice(self.honest).me
+                self._unheard[lucky] = self.now + 1500 * MILLISECOND
+        if is_commit and self._lucky[slot] is not None:
+            return receiver != self._lucky[slot]
+        return self._unheard.get(sender, 0) > self.now
 
     def _partition(self) -> None:
         if self._sides is None and self.chance(self.weather.partition):
@@ -387,7 +409,8 @@ class World:
         if len(set(observers)) < self.config.observation_quorum or observers != sorted(set(observers)):
             raise Violation(f"node {node.me} committed on the observations of {observers}")
         for observer, payload in committed.observations:
-            validate(committed.seq, observer, payload)
+            if not is_valid(committed.seq, payload):
+                raise Violation(f"node {node.me} committed on the invalid observation of {observer}")
 
     # === asking ===
 

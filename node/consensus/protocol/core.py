@@ -7,6 +7,7 @@ rounds and recovery. Must not know I/O, clocks, randomness, nor what payloads an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from chains.errors import EquivocationError, HypothecError, PeerError, QuorumError, SignatureError
@@ -67,7 +68,7 @@ class Core:
         self._helped: dict[int, int] = {}
         self._asked_to_catch_up = 0
         self._waited_for = 0
-        self._rules = (
+        self._rules: tuple[Callable[[], bool], ...] = (
             self._rounds.certify,
             self._install,
             self._resume,
