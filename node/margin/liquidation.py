@@ -18,6 +18,7 @@ from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
 from node.model.health import HealthStatus, HoldingLine
 from node.model.ledger import AccountView
+from node.model.policy import PICO_PER_MICRO
 
 MAX_ITEMS = 16
 """Most items of one release, as the vault has it."""
@@ -45,7 +46,8 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
 
     None either while a release of the account is open. Venues are paid their claim and the fees for closing, within
     the owner's limit; pro rata when what can be seized does not cover all. Only what certainly is there is taken:
-    enforceable holdings on live chains, at fresh prices.
+    enforceable holdings on live chains, at fresh prices. A venue that would get less than dust waits: else the
+    roundings of one plan would be the next one's legs.
     """
     if open_reservations(view):
         return ()
@@ -59,9 +61,10 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
         {venue: item.authorization.seized for venue, item in owed.items()},
         sum(vault.capacity for vault in vaults),
     )
+    worthwhile = {venue: credit for venue, credit in entitled.items() if credit >= _least(vaults)}
     legs = [
         leg
-        for venue, chosen in _assigned(vaults, owed, entitled).items()
+        for venue, chosen in _assigned(vaults, owed, worthwhile).items()
         for leg in _legs(view, context, owed[venue], chosen, entitled[venue])
     ]
     return tuple(sorted(legs, key=lambda leg: leg.chain_id))
@@ -69,7 +72,10 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A holding that can be seized: its price (the low end, which never overstates it) and what credit it can pay."""
+    """A holding that can be seized: its price (the low end, which never overstates it) and what credit it can pay.
+
+    Below `minimum` (1e-12 USD) an amount of it is dust.
+    """
 
     token: Address
     amount: int
@@ -77,6 +83,7 @@ class _Source:
     decimals: int
     premium: tuple[int, int]
     capacity: int
+    minimum: int
 
     def taken_for(self, credit: int) -> Amount:
         """The base units that pay for a credit."""
@@ -117,7 +124,13 @@ def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
         return None
     price = context.marks[line.asset].collateral.low
     decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
-    return _Source(line.token, line.amount, price, decimals, premium, capacity)
+    minimum = asset.min_value_micro_usd * PICO_PER_MICRO
+    return _Source(line.token, line.amount, price, decimals, premium, capacity, minimum)
+
+
+def _least(vaults: Iterable[_Vault]) -> int:
+    """The least credit that is worth a release: the smallest amount of anything that is not dust, and not nothing."""
+    return max(1, min((source.minimum for vault in vaults for source in vault.sources), default=1))
 
 
 def _eligible(vault: _Vault, owed: Mapping[str, VenueFigures]) -> list[str]:
@@ -136,7 +149,7 @@ def _assigned(
     lacking = dict(entitled)
     assigned: dict[str, list[_Vault]] = {}
     for vault in sorted(vaults, key=lambda item: (-item.capacity, item.chain_id)):
-        venues = sorted(venue for venue in _eligible(vault, owed) if entitled.get(venue, 0) > 0)
+        venues = sorted(venue for venue in _eligible(vault, owed) if venue in entitled)
         if venues:
             neediest = max(venues, key=lambda venue: lacking[venue])
             lacking[neediest] -= vault.capacity
