@@ -14,6 +14,7 @@ from enum import StrEnum
 from chains.errors import LimitError
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
+from node.model.codec import Malformed, Reader
 
 
 def tag(purpose: str) -> bytes:
@@ -22,15 +23,21 @@ def tag(purpose: str) -> bytes:
 
 
 def word(value: int | bytes) -> bytes:
-    """A static ABI word: an unsigned integer or up to 32 bytes, left-padded."""
-    data = value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0")
-    if len(data) != 32:
-        raise LimitError("keep an ABI word within 32 bytes", length=len(data))
-    return data
+    """A static ABI word: an unsigned integer or up to 32 bytes, left-padded. Raises LimitError."""
+    if isinstance(value, int):
+        if not 0 <= value < 1 << 256:
+            raise LimitError("keep an ABI word within 0 and 2**256 - 1", value=value)
+        return value.to_bytes(32, "big")
+    if len(value) > 32:
+        raise LimitError("keep an ABI word within 32 bytes", length=len(value))
+    return value.rjust(32, b"\0")
 
 
 def name_word(name: str) -> bytes:
-    """A name of 1..31 printable ASCII characters as a right-padded word (a Solidity bytes32 string)."""
+    """A name of 1..31 printable ASCII characters as a right-padded word (a Solidity bytes32 string).
+
+    Raises LimitError.
+    """
     if not (0 < len(name) < 32 and name.isascii() and name.isprintable()):
         raise LimitError("use 1 to 31 printable ASCII characters in a name", name=name)
     return name.encode().ljust(32, b"\0")
@@ -45,6 +52,16 @@ def word_name(data: bytes) -> str:
         raise LimitError("use printable ASCII in a name", name=data) from None
     if name_word(name) != data:
         raise LimitError("use a canonical name", name=data)
+    return name
+
+
+def read_name(reader: Reader) -> str:
+    """Take a name; raises Malformed for one that does not fit a word, since no digest could be made of it."""
+    name = reader.text()
+    try:
+        name_word(name)
+    except LimitError as error:
+        raise Malformed(error.message, **error.values) from error
     return name
 
 

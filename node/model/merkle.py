@@ -233,7 +233,7 @@ class MapProof:
         reader = Reader(data, "map proof")
         depth = reader.u16()
         if depth > MAX_DEPTH:
-            raise ProofInvalid("refuse a map proof that is too deep", depth=depth)
+            raise Malformed("refuse a map proof that is too deep", depth=depth)
         bitmap = reader.raw((depth + 7) // 8)
         siblings = tuple(reader.raw(32) if bitmap[at >> 3] & (0x80 >> (at & 7)) else bytes(32) for at in range(depth))
         other = (reader.raw(32), reader.raw(32)) if reader.flag() else None

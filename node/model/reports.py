@@ -12,7 +12,7 @@ from chains.errors import SignatureError
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Hash32
 from node.model.codec import Reader, Writer
-from node.model.digests import name_word, tag
+from node.model.digests import name_word, read_name, tag
 from node.model.signatures import recover
 
 MAX_ENTRIES = 10_000
@@ -80,8 +80,7 @@ class Report:
         """Raises Malformed. The signature is not checked here."""
         reader = Reader(data, "report")
         reader.version(_VERSION)
-        venue, sequence, previous, time_ms = reader.text(), reader.u64(), Hash32(reader.raw(32)), reader.u64()
-        name_word(venue)
+        venue, sequence, previous, time_ms = read_name(reader), reader.u64(), Hash32(reader.raw(32)), reader.u64()
         entries = reader.many(_read_entry, MAX_ENTRIES)
         reader.ascending((entry.account for entry in entries), "accounts of a report")
         signature = reader.raw(65)

@@ -14,7 +14,7 @@ from chains.errors import SignatureError
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.codec import Malformed, Reader, Writer
-from node.model.digests import account_id, name_word, struct_hash, tag, typed_digest, word
+from node.model.digests import account_id, name_word, read_name, struct_hash, tag, typed_digest, word
 from node.model.reports import Report
 from node.model.signatures import recover
 
@@ -221,7 +221,7 @@ def decode_request(data: bytes) -> Request:
     request: Request
     if kind == 1:
         account, owner, salt, linked = reader.raw(32), reader.raw(20), reader.raw(32), reader.raw(20)
-        collateral = reader.many(Reader.text, MAX_COLLATERAL)
+        collateral = reader.many(read_name, MAX_COLLATERAL)
         reader.ascending(collateral, "collateral assets")
         request = Link(
             AccountId(account),
@@ -234,12 +234,12 @@ def decode_request(data: bytes) -> Request:
             reader.raw(65),
         )
     elif kind == 2:
-        account, venue, limit = reader.raw(32), reader.text(), reader.u256()
+        account, venue, limit = reader.raw(32), read_name(reader), reader.u256()
         payees = reader.many(lambda r: (ChainId(r.u64()), Address(r.raw(20))), MAX_PAYEES)
         reader.ascending((chain for chain, _ in payees), "payee chains")
         request = AuthorizeVenue(AccountId(account), venue, limit, payees, reader.u64(), reader.raw(65))
     elif kind == 3:
-        request = RevokeVenue(AccountId(reader.raw(32)), reader.text(), reader.u64(), reader.raw(65))
+        request = RevokeVenue(AccountId(reader.raw(32)), read_name(reader), reader.u64(), reader.raw(65))
     elif kind == 4:
         request = WithdrawalRequest(
             AccountId(reader.raw(32)),
@@ -264,14 +264,4 @@ def decode_request(data: bytes) -> Request:
     else:
         raise Malformed("use a known kind of request", kind=kind)
     reader.done()
-    _check_names(request)
     return request
-
-
-def _check_names(request: Request) -> None:
-    """Names must fit a word, or their digest could not be computed."""
-    if isinstance(request, Link):
-        for asset in request.collateral:
-            name_word(asset)
-    elif isinstance(request, (AuthorizeVenue, RevokeVenue)):
-        name_word(request.venue)
