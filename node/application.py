@@ -16,6 +16,7 @@ from chains.types import ChainId, Hash32
 from node.attestation.attestor import Attestor
 from node.consensus.outcome.observation import Observation
 from node.consensus.outcome.transition import InputKind, InputRef, MissingInputs, derive
+from node.consensus.protocol.effects import Attributed, Committed
 from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
 from node.ingest.observer import Observer
@@ -34,7 +35,7 @@ CLOCK_TOLERANCE_MS = 2_000
 class StateStore(Protocol):
     """Where committed states are kept. Returns when it is durable."""
 
-    async def save_state(self, previous: State, state: State, certificate: CommitCertificate) -> None: ...
+    async def save(self, state: State, certificate: CommitCertificate, observations: Attributed = ()) -> None: ...
 
 
 class PeerFetcher(Protocol):
@@ -49,7 +50,10 @@ class PeerFetcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application works with. `clock_ms` is unix time; `on_policy` is told when another policy is in force."""
+    """What the application works with. `clock_ms` is unix time.
+
+    `on_policy` is told when another policy is in force; `on_state` of every state, before anything of it is signed.
+    """
 
     network: Network
     store: StateStore
@@ -61,6 +65,7 @@ class Parts:
     meter: Meter
     clock_ms: Callable[[], int]
     on_policy: Callable[[Policy], Awaitable[None]]
+    on_state: Callable[[State, Policy], None]
 
 
 class MarginApplication:
@@ -70,6 +75,7 @@ class MarginApplication:
         self._parts = parts
         self._candidates: dict[Hash32, State] = {}
         self._changed = asyncio.Condition()
+        self._installing = asyncio.Lock()
         self.state = state
         self.certificate = certificate
 
@@ -79,7 +85,11 @@ class MarginApplication:
         """What this node sees, for the round that makes state `seq`."""
         return self._parts.observer.observe(self.state).encode()
 
-    async def derive(self, seq: int, observations: Sequence[tuple[int, bytes]]) -> Hash32:
+    def validate(self, seq: int, observer: int, payload: bytes) -> None:
+        """An observation is valid when it parses: the transition survives whatever it says. Raises Malformed."""
+        Observation.decode(payload)
+
+    async def derive(self, seq: int, observations: Attributed) -> Hash32:
         """The outcome of the observations. Raises RetryError when inputs cannot be had from any peer."""
         decoded = {node: Observation.decode(payload) for node, payload in observations}
         previous = self.state
@@ -96,22 +106,19 @@ class MarginApplication:
             del self._candidates[next(iter(self._candidates))]
         return outcome
 
-    async def committed(
-        self, seq: int, outcome: Hash32, certificate: CommitCertificate, observations: Sequence[tuple[int, bytes]]
-    ) -> None:
+    async def committed(self, committed: Committed) -> None:
         """Install an outcome that this node derived (again after a crash, from the observations in the journal)."""
-        if seq <= self.state.header.sequence:
+        if committed.seq <= self.state.header.sequence:
             return
-        if outcome not in self._candidates:
-            await self.derive(seq, observations)
-        await self._install(self._candidates[outcome], certificate)
+        if committed.outcome not in self._candidates:
+            await self.derive(committed.seq, committed.observations)
+        await self._install(self._candidates[committed.outcome], committed.certificate, committed.observations)
 
     async def catch_up(self, certificate: CommitCertificate, holders: Sequence[int]) -> CommitCertificate:
         """Take a state that was decided without this node from those who have it; its certificate is returned."""
         state, found = await self._parts.fetcher.fetch_state(holders, certificate.seq)
         self._parts.meter.count("state.caught_up", sequence=state.header.sequence, was=self.state.header.sequence)
-        if state.header.sequence > self.state.header.sequence:
-            await self._install(state, found)
+        await self._install(state, found)
         return found
 
     # === What readers wait for ===
@@ -126,14 +133,20 @@ class MarginApplication:
         """After a start: sign again for what is open (the journal makes it the same signatures)."""
         policy = self._parts.observer.policy(self.state.header.policy_hash)
         if policy is not None and self.state.header.sequence > 0:
+            self._parts.on_state(self.state, policy)
             await self._parts.attestor.committed(self.state, policy)
 
     # === Installing ===
 
-    async def _install(self, state: State, certificate: CommitCertificate) -> None:
+    async def _install(self, state: State, certificate: CommitCertificate, observations: Attributed = ()) -> None:
+        async with self._installing:  # a state fetched from peers may come while another is being committed
+            if state.header.sequence > self.state.header.sequence:
+                await self._install_next(state, certificate, observations)
+
+    async def _install_next(self, state: State, certificate: CommitCertificate, observations: Attributed) -> None:
         previous = self.state
         policy = await self._policy(state.header.policy_hash)
-        await self._parts.store.save_state(previous, state, certificate)
+        await self._parts.store.save(state, certificate, observations)
         self._candidates.clear()
         async with self._changed:
             self.state = state
@@ -146,6 +159,7 @@ class MarginApplication:
             if follower is not None:
                 follower.certified(chain, state.chains[chain.cut.chain_id])
         await self._parts.inbox.committed(state)
+        self._parts.on_state(state, policy)
         await self._parts.attestor.committed(state, policy)
         offset = self._parts.clock_ms() - state.header.time_ms
         if abs(offset) > CLOCK_TOLERANCE_MS:

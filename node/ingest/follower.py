@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from chains.adapter import ChainAdapter
 from chains.errors import HypothecError
-from chains.types import Assurance, ChainDelta, Cut, Hash32, Quote
+from chains.types import Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Quote
 from node.ingest.ports import Meter
 from node.model.header import ChainState
 from node.model.ledger import Holdings
@@ -51,6 +51,11 @@ class ChainFollower:
         ]
         return tuple(above[-MAX_CANDIDATES:])
 
+    @property
+    def proven_height(self) -> int:
+        """The newest final block whose holdings this node has proven; 0 for none."""
+        return self._tip.checkpoint.cut.height if self._tip is not None else 0
+
     def vote(self, pending: Cut) -> RootVote | None:
         """This node's root for a pending cut, if it has proven it."""
         book = self._books.get(pending.block_hash)
@@ -59,6 +64,10 @@ class ChainFollower:
     def book(self, root: Hash32) -> MerkleMap | None:
         """The holdings that have this root, if this node computed them."""
         return next((book.holdings for book in self._books.values() if book.holdings.root == root), None)
+
+    def admit(self, recipe: ChainRecipe) -> None:
+        """Another policy is in force."""
+        self._adapter.admit(recipe)
 
     def certified(self, state: ChainState, holdings: MerkleMap) -> None:
         """The network certified `state`: forget what is older, and yield to it where this node differs."""

@@ -184,6 +184,10 @@ class Inbox:
         """Digests of the requests that wait for a decision."""
         return tuple(sorted(self._requests)[:MAX_REQUESTS])
 
+    def holds_request(self, digest: Hash32) -> bool:
+        """Whether a request is here and not decided yet."""
+        return digest in self._requests
+
     def report(self, digest: Hash32) -> Report | None:
         return next((body for held in self._reports.values() for name, body in held.values() if name == digest), None)
 

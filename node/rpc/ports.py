@@ -49,13 +49,13 @@ class PolicyReader(Protocol):
 class Inbox(Protocol):
     """Where what venues and owners hand in is checked, made durable and put up for agreement."""
 
-    async def submit_report(self, raw: bytes) -> None:
+    async def submit_report(self, raw: bytes) -> object:
         """Take a report; returns when it is durable. The same bytes again are no error.
 
         Raises Malformed, SignatureError, InputError (not the next link of the chain), EquivocationError, LimitError.
         """
 
-    async def submit_request(self, raw: bytes) -> None:
+    async def submit_request(self, raw: bytes) -> object:
         """Take a request; returns when it is durable. The same bytes again are no error.
 
         Raises Malformed, SignatureError, InputError (nonce used, expired), LimitError.
