@@ -132,7 +132,10 @@ def accounts(draw: st.DrawFn, instruments: tuple[str, ...] = INSTRUMENTS) -> Acc
 
 @st.composite
 def liquidations(draw: st.DrawFn, *, owed_pct: tuple[int, int] = (80, 160)) -> tuple[AccountView, Prices]:
-    """Accounts whose venues claim this much of the collateral's value at these prices, whatever their positions."""
+    """Accounts whose venues claim this much of the collateral's value at these prices, whatever their positions.
+
+    No venue acknowledges what was not seized yet: that would be a claim once more, and only the limit's to stop.
+    """
     prices = draw(fresh_prices())
     held = draw(holdings().filter(bool))
     worth = sum(
@@ -143,10 +146,14 @@ def liquidations(draw: st.DrawFn, *, owed_pct: tuple[int, int] = (80, 160)) -> t
     for venue in venues:
         said = draw(obligations(venue, ("BTC-PERP", "ETH-PERP", "OLD-PERP")))
         share = draw(st.integers(*owed_pct)) * worth // 100 // len(venues)
-        reported.append(replace(said, cash=-share - _pnl(said, prices)))
+        seized = draw(st.sampled_from((0, 10**5 * USD)))
+        acknowledged = draw(st.integers(0, seized))
+        cash = -share - _pnl(said, prices) - (seized - acknowledged)
+        reported.append(replace(said, cash=cash, acknowledged=acknowledged))
         named = draw(st.sampled_from(((A, B), (A, B), (A,), (B,))))
         payees = tuple((chain_id, payee(venue, chain_id)) for chain_id in named)
-        allowed.append(Authorization(venue, draw(st.sampled_from((share, 10**9 * USD))), payees, 0, revoked=False))
+        limit = seized + draw(st.sampled_from((share, 10**9 * USD)))
+        allowed.append(Authorization(venue, limit, payees, seized, revoked=False))
     return account(held, reported, allowed), prices
 
 
