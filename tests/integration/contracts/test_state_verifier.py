@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from web3.contract.contract import ContractFunction
+from web3.exceptions import ContractCustomError
 
 from tests.integration.contracts.digests import encode_signatures, mirrored, rotation_digest, state_digest
 from tests.integration.contracts.harness import Committee, events, refused
@@ -191,6 +194,14 @@ class TestQuorum:
         digest = keccak(b"anything")
         with refused(world.verifier, "WrongSignatureCount", given=count, required=5):
             world.verifier.functions.checkQuorum(digest, world.committee.sign(digest, range(count))).call()
+
+    def test_no_bit_of_it_may_change(self, world: World) -> None:
+        digest = keccak(b"anything")
+        signatures = world.committee.sign(digest, range(5))
+        for position in random.Random(1).sample(range(8 * len(signatures)), 64):
+            flipped = int.from_bytes(signatures, "big") ^ 1 << position
+            with pytest.raises(ContractCustomError):
+                world.verifier.functions.checkQuorum(digest, flipped.to_bytes(len(signatures), "big")).call()
 
     def test_another_digest_does_not(self, world: World) -> None:
         signatures = world.committee.sign(keccak(b"anything"), range(5))

@@ -97,6 +97,7 @@ class Books:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_books_add_up(world: World, seed: int) -> None:
     world = world.with_vault({NATIVE: CAP, world.token.address: CAP})
