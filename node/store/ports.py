@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Protocol
 
 from chains.types import AccountId, Address, ChainId, Hash32
@@ -25,6 +25,7 @@ from node.model.header import Header
 from node.model.reports import Report
 from node.model.requests import Request
 from node.model.state import State
+from node.model.transactions import Attempt, Transaction, TxStatus
 
 
 class Origin(StrEnum):
@@ -139,43 +140,6 @@ class Attestations(Protocol):
 
     async def since(self, sequence: int, limit: int) -> tuple[BoundStatement, ...]:
         """Those of states from `sequence` on, the oldest first: what a restarted relayer looks through."""
-
-
-class TxStatus(IntEnum):
-    """How far a transaction got; the number is stored."""
-
-    PENDING = 1
-    """Written down, and perhaps sent."""
-    CONFIRMED = 2
-    """Final, and it did what it was for."""
-    FAILED = 3
-    """Final, and it was reverted."""
-    ABANDONED = 4
-    """Its nonce was used by something else, or it is no longer worth sending."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One signed transaction; all attempts of a purpose have one nonce, so at most one of them is ever mined."""
-
-    raw: bytes
-    tx_hash: Hash32
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """What the relayer does on one chain for one purpose: the digest of the statement that it submits.
-
-    `sequence` is that of the margin state to which the statement belongs.
-    """
-
-    chain_id: ChainId
-    purpose: Hash32
-    sequence: int
-    sender: Address
-    nonce: int
-    attempts: tuple[Attempt, ...]
-    status: TxStatus = TxStatus.PENDING
 
 
 class Outbox(Protocol):

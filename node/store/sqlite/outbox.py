@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from chains.types import Address, ChainId, Hash32
+from node.model.transactions import Attempt, Transaction, TxStatus
 from node.store.errors import OutboxConflict
-from node.store.ports import Attempt, Transaction, TxStatus
 from node.store.sqlite.database import Database
 
 
