@@ -71,7 +71,10 @@ class Site:
         self.chain.rpc("anvil_mine", hex(blocks))
 
     def fork(self, depth: int) -> None:
-        """Replace the newest `depth` blocks, final or not, by as many empty ones at a later time."""
+        """Replace the newest `depth` blocks, final or not, by as many empty ones at a later time.
+
+        Not below a snapshot: anvil could not go back to it.
+        """
         later = self.chain.now() + 100
         self.chain.rpc("anvil_rollback", depth)
         for block in range(depth):
