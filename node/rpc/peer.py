@@ -5,7 +5,6 @@ Who speaks is what the certificate says. Must not know gRPC (the guard does), no
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter
@@ -52,7 +51,6 @@ class PeerService:
         self._sink = sink
         self._bodies = bodies
         self._states = states
-        self._links: dict[int, asyncio.Task[object]] = {}
         self._refused = Counter(
             "hypothec_peer_frames_refused",
             "Frames refused, by sender and reason",
@@ -63,21 +61,12 @@ class PeerService:
 
     async def deliver(self, requests: AsyncIterator[pb.DeliverRequest], caller: Caller) -> pb.DeliverResponse:
         sender = self._index(caller)
-        task = asyncio.current_task()
-        # One link a peer: after a break its old stream may linger here until the keepalive notices.
-        if (old := self._links.pop(sender, None)) is not None:
-            old.cancel()
-        if task is not None:
-            self._links[sender] = task
         received = self._received.labels(str(sender))
-        try:
-            async for request in requests:
-                received.inc(len(request.frames))
-                for frame in request.frames:
-                    self._receive(sender, frame)
-        finally:
-            if self._links.get(sender) is task:
-                del self._links[sender]
+        # A stream that a break left behind lingers until the keepalive notices; the guard bounds how many there are.
+        async for request in requests:
+            received.inc(len(request.frames))
+            for frame in request.frames:
+                self._receive(sender, frame)
         return pb.DeliverResponse()
 
     def _receive(self, sender: int, frame: pb.Frame) -> None:

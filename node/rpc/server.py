@@ -30,11 +30,12 @@ from prometheus_client import CollectorRegistry
 from chains.errors import ConfigError
 from node.model.identity import Role, TlsMaterial
 from node.rpc import operator, owner, peer, venue
-from node.rpc.guard import Guard, Rule, RpcMetrics
+from node.rpc.guard import Guard, RpcMetrics, Rule
 from node.rpc.ports import StateReader
 from node.rpc.quota import QuotaLimits, Quotas
 
-_STOP_S = 1.0
+_STOP_S = 0.5
+"""For calls that are being answered; streams would never end by themselves."""
 _HEALTH_EVERY_S = 1.0
 
 
