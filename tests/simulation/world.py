@@ -358,7 +358,7 @@ class World:
             self.later(delay, lambda: self.nodes[receiver].handle(MessageReceived(sender, raw)))
 
     def _starves(self, sender: int, receiver: int, raw: bytes) -> bool:
-        is_commit, slot = raw[1] == Kind.COMMIT, raw[2:18]
+        is_commit, slot = raw[1:2] == bytes([Kind.COMMIT]), raw[2:18]
         if is_commit and slot not in self._lucky:
             self._lucky[slot] = None
             if self.chance(self.weather.starve):
