@@ -14,7 +14,7 @@ _DEFAULT_PAGE = 100
 _OPERATORS = frozenset({Role.OPERATOR})
 RULES = {
     "GetStatus": Rule(_OPERATORS),
-    "ListEvidence": Rule(_OPERATORS, cost=lambda request: max(1, request.page_size)),
+    "ListEvidence": Rule(_OPERATORS, cost=lambda request: min(max(1, request.page_size), MAX_PAGE)),
 }
 
 

@@ -35,10 +35,10 @@ RULES = {
     "BatchGetHealth": Rule(_READERS, _BATCH_BYTES, cost=lambda request: len(request.accounts)),
     "WatchHealth": Rule(_READERS, _BATCH_BYTES, cost=lambda request: len(request.accounts), deadline=False),
     "ReportPositions": Rule(
-        # A hundred bytes make about one record; what a report costs to check and keep grows with its size.
+        # What a report costs to check, keep and pass on grows with its size; the largest must fit a full bucket.
         frozenset({Role.VENUE}),
         MAX_REPORT_BYTES + 64,
-        cost=lambda request: 1 + len(request.report) // 100,
+        cost=lambda request: 1 + len(request.report) // 1000,
     ),
     "GetMarginState": Rule(_READERS),
     "GetLiquidationAttestation": Rule(_READERS),
