@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import pytest
+
+from chains.errors import ConfigError, ProofError, ProofInvalid, RetryError
+from chains.evm.endpoint import Endpoint
+from chains.evm.errors import HttpFailure, MissingLog, WrongBlock
+from chains.evm.pool import EndpointPool, Quarantine
+from chains.types import ChainId, EndpointFault
+
+
+class Named(Endpoint):
+    """An endpoint that is never spoken to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Table:
+    """A pool of three, its clock, and what its sink heard."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.faults: list[EndpointFault] = []
+        self.a, self.b, self.c = self.all = [Named(name) for name in "abc"]
+        self.pool = EndpointPool(
+            ChainId(7), self.all, self.faults.append, lambda: self.now, Quarantine(failure=1, lie=30, longest=100)
+        )
+
+    def order(self) -> str:
+        good, aside = self.pool.ranked()
+        return "".join(each.name for each in good) + "|" + "".join(each.name for each in aside)
+
+
+class Answers:
+    """A question that each endpoint answers as scripted: an error is raised."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def __call__(self, endpoint: Endpoint) -> object:
+        self.asked.append(endpoint.name)
+        answer = self.answers[endpoint.name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_the_first_answer_that_verifies_is_taken() -> None:
+    table = Table()
+    question = Answers(a=WrongBlock("x"), b=42, c=43)
+    assert await table.pool.ask(question) == 42
+    assert question.asked == ["a", "b"]
+    assert [(fault.chain_id, fault.endpoint, fault.reason) for fault in table.faults] == [(7, "a", "WRONG_BLOCK")]
+    assert table.order() == "bc|a"
+
+
+async def test_one_that_is_set_aside_is_asked_last_and_comes_back() -> None:
+    table = Table()
+    await table.pool.ask(Answers(a=HttpFailure("x"), b=1, c=1))
+    question = Answers(a=1, b=HttpFailure("x"), c=HttpFailure("x"))
+    assert await table.pool.ask(question) == 1
+    assert question.asked == ["b", "c", "a"]
+    table.now = 1.0
+    assert table.order() == "abc|"
+
+
+async def test_quarantine_doubles_to_its_bound_and_failures_are_forgiven() -> None:
+    table = Table()
+    spans = []
+    for _ in range(9):
+        table.pool.report(table.a, HttpFailure("x"))
+        start = table.now
+        while table.order() != "abc|":
+            table.now += 1.0
+        spans.append(table.now - start)
+    assert spans == [1, 2, 4, 8, 16, 32, 64, 100, 100]
+    await table.pool.ask(Answers(a=1))
+    table.pool.report(table.a, HttpFailure("x"))
+    table.now += 1.0
+    assert table.order() == "abc|"
+
+
+async def test_lies_cost_more_and_are_not_forgotten() -> None:
+    table = Table()
+    table.pool.report(table.a, MissingLog("x"))
+    table.now += 29.0
+    assert table.order() == "bc|a"
+    table.now += 1.0
+    assert await table.pool.ask(Answers(a=1)) == 1
+    table.pool.report(table.a, MissingLog("x"))
+    table.now += 59.0
+    assert table.order() == "bc|a"
+
+
+async def test_a_failure_does_not_shorten_the_quarantine_of_a_lie() -> None:
+    table = Table()
+    table.pool.report(table.a, MissingLog("x"))
+    table.pool.report(table.a, HttpFailure("x"))
+    table.now += 2.0
+    assert table.order() == "bc|a"
+
+
+async def test_the_sink_hears_once_while_the_endpoint_is_set_aside_for_it() -> None:
+    table = Table()
+    for _ in range(3):
+        table.pool.report(table.a, MissingLog("x"))
+    table.pool.report(table.a, HttpFailure("x"))
+    table.now += 1000.0
+    table.pool.report(table.a, HttpFailure("x"))
+    assert [fault.reason for fault in table.faults] == ["MISSING_LOG", "HTTP_ERROR", "HTTP_ERROR"]
+
+
+async def test_if_all_lie_the_error_is_a_lie_and_if_any_fails_it_is_to_retry() -> None:
+    with pytest.raises(ProofError):
+        await Table().pool.ask(Answers(a=ProofInvalid("x"), b=WrongBlock("x"), c=MissingLog("x")))
+    with pytest.raises(RetryError):
+        await Table().pool.ask(Answers(a=ProofInvalid("x"), b=HttpFailure("x"), c=MissingLog("x")))
+
+
+async def test_what_is_not_an_endpoints_fault_goes_up_at_once() -> None:
+    table = Table()
+    question = Answers(a=ConfigError("x"), b=1)
+    with pytest.raises(ConfigError):
+        await table.pool.ask(question)
+    assert question.asked == ["a"]
+    assert not table.faults
+    with pytest.raises(ZeroDivisionError):
+        await table.pool.ask_all(table.all, Answers(a=1, b=ZeroDivisionError(), c=1))
+
+
+async def test_all_are_asked_and_those_that_fail_are_left_out() -> None:
+    table = Table()
+    answers = await table.pool.ask_all(table.all, Answers(a=1, b=ProofInvalid("x"), c=3))
+    assert answers == {table.a: 1, table.c: 3}
+    assert [(fault.endpoint, fault.reason) for fault in table.faults] == [("b", "BAD_PROOF")]
+
+
+async def test_the_fastest_comes_first() -> None:
+    table = Table()
+
+    async def slow_unless_c(endpoint: Endpoint) -> int:
+        table.now += 0.0 if endpoint.name == "c" else 0.5
+        return 1
+
+    for endpoint in table.all:
+        await table.pool.ask_all([endpoint], slow_unless_c)
+    assert table.order() == "cab|"
+
+
+def test_no_endpoint_is_no_pool() -> None:
+    with pytest.raises(ConfigError):
+        EndpointPool(ChainId(1), [], lambda fault: None, lambda: 0.0)
