@@ -176,16 +176,22 @@ def endpoint_names(urls: Sequence[str]) -> list[str]:
 
     Raises ConfigError for a URL that is not http or https.
     """
-    places: list[str] = []
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError("An endpoint needs an http or https URL", host=parts.hostname or "none")
-        places.append(parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}")
+    places = [_place(url) for url in urls]
     return [
         place if places.count(place) == 1 else f"{place}#{places[:index].count(place) + 1}"
         for index, place in enumerate(places)
     ]
+
+
+def _place(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError("An endpoint's URL does not parse", cause=str(error)) from error
+    if scheme not in ("http", "https") or not host:
+        raise ConfigError("An endpoint needs an http or https URL", scheme=scheme or "none", host=host or "none")
+    return host if port is None else f"{host}:{port}"
 
 
 def open_session() -> aiohttp.ClientSession:
