@@ -8,7 +8,19 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from chains.types import Address, Assurance, ChainId, Checkpoint, Control, Cut, Hash32, Height, UnixSeconds
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    Assurance,
+    ChainId,
+    Checkpoint,
+    Control,
+    Cut,
+    Hash32,
+    Height,
+    UnixSeconds,
+)
 from node.model.certificate import CommitCertificate
 from node.model.digests import ReleaseKind
 from node.model.frame import Frame, FramePrice, PriceStatus
@@ -48,6 +60,8 @@ stored = st.integers(0, 2**63 - 1)
 
 hash32: SearchStrategy[Hash32] = st.binary(min_size=32, max_size=32).map(Hash32)
 address: SearchStrategy[Address] = st.binary(min_size=20, max_size=20).map(Address)
+account_id = st.binary(min_size=32, max_size=32).map(AccountId)
+amount = u256.map(Amount)
 signature65 = st.binary(min_size=65, max_size=65)
 signature64 = st.binary(min_size=64, max_size=64)
 name = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=31)
