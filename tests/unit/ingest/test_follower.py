@@ -1,0 +1,167 @@
+"""Following one chain: books computed ahead, votes as look-ups, and yielding to what the network certified."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chains.adapter import DisputedError
+from chains.errors import RetryError
+from chains.simulated.adapter import SimulatedAdapter
+from chains.simulated.endpoint import SimulatedChain
+from chains.types import AccountId, Assurance, Hash32
+from node.consensus.outcome.cuts import unstarted
+from node.ingest.follower import ChainFollower
+from node.model.header import ChainState, ChainStatus
+from node.model.ledger import Holdings
+from node.model.merkle import MerkleMap
+from node.model.state import ChainBook
+from tests import kit
+from tests.kit import ETHER, ONE, TOKEN
+
+ALICE, BOB = AccountId(b"a" * 32), AccountId(b"b" * 32)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def count(self, event: str, **_: object) -> None:
+        self.seen.append(event)
+
+    def fault(self, event: str, error: BaseException, **_: object) -> None:
+        self.seen.append(event)
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.chain = SimulatedChain(ONE, start=kit.NOW_MS // 1000)
+        self.events = Events()
+        self.follower = self.another()
+
+    def another(self) -> ChainFollower:
+        adapter = SimulatedAdapter(self.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
+        return ChainFollower(adapter, unstarted(ONE)[0], MerkleMap(), self.events)
+
+    def certify(self, book: ChainBook) -> ChainState:
+        return ChainState(book.checkpoint, book.holdings.root, 1, Assurance.ATTESTED, ChainStatus.LIVE)
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+def holdings(book: MerkleMap | None, account: AccountId) -> tuple[int, dict[bytes, int]]:
+    assert book is not None
+    leaf = book.get(account)
+    if leaf is None:
+        return 0, {}
+    found = Holdings.decode(leaf)
+    return found.nonce, dict(found.balances)
+
+
+async def test_each_final_cut_has_the_books_as_they_were_then(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, ETHER)
+    first = setting.chain.mine()
+    setting.chain.deposit(BOB, TOKEN, 2 * ETHER)
+    setting.chain.release(ALICE, TOKEN, ETHER)
+    second = setting.chain.mine()
+    await setting.follower.poll()
+    assert setting.follower.candidates == (first, second)
+    early, late = setting.follower.vote(first), setting.follower.vote(second)
+    assert early is not None
+    assert late is not None
+    assert holdings(setting.follower.book(early.root), ALICE) == (0, {TOKEN: ETHER})
+    assert holdings(setting.follower.book(late.root), ALICE) == (1, {})
+    assert holdings(setting.follower.book(late.root), BOB) == (0, {TOKEN: 2 * ETHER})
+
+
+async def test_two_nodes_that_look_at_different_times_compute_the_same_root(setting: Setting) -> None:
+    other = setting.another()
+    for block in range(6):
+        setting.chain.deposit(ALICE, TOKEN, ETHER + block)
+        setting.chain.mine()
+        await setting.follower.poll()
+    await other.poll()
+    tip = setting.chain.final.cut
+    assert other.vote(tip) == setting.follower.vote(tip)
+
+
+async def test_it_resumes_from_a_certified_state(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, ETHER)
+    first = setting.chain.mine()
+    await setting.follower.poll()
+    vote = setting.follower.vote(first)
+    assert vote is not None
+    certified = unstarted(ONE)[0]
+    book = setting.follower.book(vote.root)
+    assert book is not None
+    certified = replace(
+        certified, checkpoint=replace(certified.checkpoint, cut=first, storage_hash=vote.storage_hash), root=vote.root
+    )
+    adapter = SimulatedAdapter(setting.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
+    resumed = ChainFollower(adapter, certified, book, setting.events)
+    setting.chain.deposit(BOB, TOKEN, ETHER)
+    second = setting.chain.mine()
+    await setting.follower.poll()
+    await resumed.poll()
+    assert resumed.vote(second) == setting.follower.vote(second)
+
+
+async def test_it_yields_to_a_certified_root_that_differs_from_its_own(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, ETHER)
+    at = setting.chain.mine()
+    await setting.follower.poll()
+    theirs = kit.book(at, {BOB: 5 * ETHER})
+    setting.follower.certified(setting.certify(theirs), theirs.holdings)
+    assert setting.events.seen == ["chain.root_differs"]
+    setting.chain.deposit(BOB, TOKEN, ETHER)
+    after = setting.chain.mine()
+    await setting.follower.poll()
+    vote = setting.follower.vote(after)
+    assert vote is not None
+    assert holdings(setting.follower.book(vote.root), ALICE) == (0, {})
+
+
+async def test_it_keeps_what_it_computed_beyond_a_certified_cut_that_it_agrees_with(setting: Setting) -> None:
+    first, second = setting.chain.mine(), setting.chain.mine()
+    await setting.follower.poll()
+    vote = setting.follower.vote(first)
+    book = setting.follower.book(vote.root) if vote is not None else None
+    assert vote is not None
+    assert book is not None
+    state = unstarted(ONE)[0]
+    state = replace(state, checkpoint=replace(state.checkpoint, cut=first, storage_hash=vote.storage_hash))
+    setting.follower.certified(replace(state, root=vote.root), book)
+    assert setting.follower.candidates == (second,)
+    assert setting.follower.vote(second) is not None
+
+
+async def test_a_node_that_lags_jumps_to_the_certified_cut(setting: Setting) -> None:
+    at = setting.chain.mine(3)
+    theirs = kit.book(at, {BOB: ETHER})
+    setting.follower.certified(setting.certify(theirs), theirs.holdings)
+    assert setting.follower.candidates == ()
+    assert setting.follower.proven_height == at.height
+    assert setting.follower.vote(at) == theirs.vote
+
+
+async def test_trouble_with_the_chain_ends_nothing_and_is_told(setting: Setting) -> None:
+    setting.chain.mine()
+    setting.chain.failing = RetryError("try later")
+    with pytest.raises(RetryError):
+        await setting.follower.poll()
+    setting.chain.failing = None
+    setting.chain.code_changed = True
+    with pytest.raises(DisputedError):
+        await setting.follower.poll()
+    setting.chain.code_changed = False
+    await setting.follower.poll()
+    assert len(setting.follower.candidates) == 1
+
+
+def test_nothing_is_voted_for_a_cut_that_was_not_proven(setting: Setting) -> None:
+    assert setting.follower.vote(kit.cut(ONE, 9)) is None
+    assert setting.follower.book(Hash32(bytes(32))) is None

@@ -1,0 +1,269 @@
+"""What venues and owners hand in: taken once, on disk before it is answered, refused with a reason otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from chains.errors import EquivocationError, HypothecError, LimitError, SignatureError
+from chains.types import Hash32
+from node.consensus.outcome.transition import genesis
+from node.ingest.inbox import (
+    MAX_NONCES_AHEAD,
+    Inbox,
+    NonceUsed,
+    OutOfSequence,
+    UnknownAccount,
+    UnknownVenue,
+    VenueFrozen,
+)
+from node.model.codec import Malformed
+from node.model.ledger import AccountRecord
+from node.model.reports import MAX_REPORT_BYTES, Report
+from node.model.requests import PolicyActivation, Request, VenueEquivocation, encode_request
+from node.model.signatures import sign
+from node.model.state import State
+from tests import kit
+from tests.kit import ETHER, NETWORK_ID, NOW_MS, Owner, Venue
+
+
+@dataclass
+class Disk:
+    """Bodies in a list, in the order in which they were saved."""
+
+    saved: list[Hash32] = field(default_factory=list)
+    forgotten: list[Hash32] = field(default_factory=list)
+
+    async def save_report(self, digest: Hash32, report: Report) -> None:
+        self.saved.append(digest)
+
+    async def save_request(self, digest: Hash32, request: Request) -> None:
+        self.saved.append(digest)
+
+    async def save_policy(self, digest: Hash32, body: bytes) -> None:
+        self.saved.append(digest)
+
+    async def forget_requests(self, digests: Sequence[Hash32]) -> None:
+        self.forgotten += digests
+
+
+@dataclass
+class Peers:
+    """What was told to the others; each only after it was saved."""
+
+    disk: Disk
+    told: list[bytes] = field(default_factory=list)
+
+    def report(self, raw: bytes) -> None:
+        assert self.disk.saved
+        self.told.append(raw)
+
+    def request(self, raw: bytes) -> None:
+        assert self.disk.saved
+        self.told.append(raw)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def count(self, event: str, **_: object) -> None:
+        self.seen.append(event)
+
+    def fault(self, event: str, error: BaseException, **_: object) -> None:
+        self.seen.append(event)
+
+
+@dataclass
+class Desk:
+    """An inbox in front of a state in which alice has an account."""
+
+    disk: Disk = field(default_factory=Disk)
+    events: Events = field(default_factory=Events)
+    alice: Owner = field(default_factory=lambda: Owner("alice", nonce=1))
+    venue: Venue = field(default_factory=Venue)
+
+    def __post_init__(self) -> None:
+        self.peers = Peers(self.disk)
+        self.inbox = Inbox(kit.network(), self.disk, self.peers, self.events)
+        record = AccountRecord(kit.address("alice"), 1, (kit.address("alice"),), ("ETH",), (), (), ())
+        state = genesis(kit.network(), kit.policy())
+        accounts = state.accounts.updated({self.alice.account: record.encode()})
+        self.state: State = replace(state, accounts=accounts)
+
+    async def open(self) -> Desk:
+        await self.inbox.admit_policy(kit.policy().body)
+        await self.inbox.committed(self.state)
+        self.disk.saved.clear()
+        return self
+
+    async def head_at(self, sequence: int, digest: Hash32, *, frozen: bool = False) -> None:
+        heads = tuple(
+            replace(head, sequence=sequence, digest=digest, frozen=frozen) for head in self.state.control.venues
+        )
+        self.state = replace(self.state, control=replace(self.state.control, venues=heads))
+        await self.inbox.committed(self.state)
+
+    def report(self) -> Report:
+        return self.venue.report(kit.entry(self.alice.account, ETHER, 2000))
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return await Desk().open()
+
+
+async def test_a_report_is_saved_told_and_offered(desk: Desk) -> None:
+    first, second = desk.report(), desk.report()
+    for report in (first, second):
+        assert await desk.inbox.submit_report(report.encode(), "demo") == report.digest(NETWORK_ID)
+    assert desk.disk.saved == [first.digest(NETWORK_ID), second.digest(NETWORK_ID)]
+    assert desk.peers.told == [first.encode(), second.encode()]
+    assert [head.digests for head in desk.inbox.heads()] == [tuple(desk.disk.saved)]
+
+
+async def test_the_same_report_again_is_no_error_and_is_told_once(desk: Desk) -> None:
+    raw = desk.report().encode()
+    await desk.inbox.submit_report(raw)
+    await desk.inbox.submit_report(raw)
+    assert len(desk.peers.told) == len(desk.disk.saved) == 1
+
+
+async def test_reports_that_come_out_of_order_are_offered_once_they_link_up(desk: Desk) -> None:
+    first, second = desk.report(), desk.report()
+    await desk.inbox.submit_report(second.encode())
+    assert desk.inbox.heads() == ()
+    await desk.inbox.submit_report(first.encode())
+    assert len(desk.inbox.heads()[0].digests) == 2
+
+
+async def test_two_reports_for_one_sequence_are_kept_as_proof_against_the_venue(desk: Desk) -> None:
+    twin = replace(desk.venue)
+    await desk.inbox.submit_report(desk.report().encode())
+    other = twin.report(kit.entry(desk.alice.account, 2 * ETHER, 2000))
+    with pytest.raises(EquivocationError):
+        await desk.inbox.submit_report(other.encode())
+    (offered,) = desk.inbox.offered_requests()
+    assert isinstance(desk.inbox.request(offered), VenueEquivocation)
+    assert desk.events.seen == ["venue.equivocated"]
+
+
+async def test_bad_reports_are_refused_each_with_its_reason(desk: Desk) -> None:
+    good = desk.report()
+    forged = replace(good, signature=sign(kit.key("mallory"), good.digest(NETWORK_ID)))
+    far = replace(Venue(sequence=1000)).report()
+    stranger = Venue("stranger").report()
+    cases: list[tuple[bytes, type[HypothecError]]] = [
+        (b"", Malformed),
+        (good.encode()[:-1], Malformed),
+        (good.encode() + b"\0", Malformed),
+        (forged.encode(), SignatureError),
+        (far.encode(), OutOfSequence),
+        (stranger.encode(), UnknownVenue),
+        (bytes(MAX_REPORT_BYTES + 1), LimitError),
+    ]
+    for raw, expected in cases:
+        with pytest.raises(expected):
+            await desk.inbox.submit_report(raw)
+    with pytest.raises(SignatureError):
+        await desk.inbox.submit_report(good.encode(), "another venue")
+    assert desk.disk.saved == []
+    assert desk.peers.told == []
+
+
+async def test_a_report_must_follow_the_adopted_head(desk: Desk) -> None:
+    await desk.head_at(7, Hash32(bytes(31) + b"\7"))
+    wrong = Venue(sequence=7, previous=Hash32(bytes(32))).report()
+    with pytest.raises(OutOfSequence):
+        await desk.inbox.submit_report(wrong.encode())
+    right = Venue(sequence=7, previous=Hash32(bytes(31) + b"\7")).report()
+    await desk.inbox.submit_report(right.encode())
+    with pytest.raises(OutOfSequence):
+        await desk.inbox.submit_report(desk.report().encode())
+
+
+async def test_a_frozen_venue_is_refused(desk: Desk) -> None:
+    await desk.head_at(0, Hash32(bytes(32)), frozen=True)
+    with pytest.raises(VenueFrozen):
+        await desk.inbox.submit_report(desk.report().encode())
+
+
+async def test_a_request_is_saved_told_offered_and_forgotten_when_decided(desk: Desk) -> None:
+    request = desk.alice.authorize()
+    digest = await desk.inbox.submit_request(encode_request(request))
+    assert desk.inbox.offered_requests() == (digest,)
+    assert desk.inbox.holds_request(digest)
+    leaf = desk.state.accounts.get(desk.alice.account)
+    assert leaf is not None
+    decided = replace(AccountRecord.decode(leaf), nonce=request.nonce).encode()
+    accounts = desk.state.accounts.updated({desk.alice.account: decided})
+    await desk.inbox.committed(replace(desk.state, accounts=accounts))
+    assert desk.inbox.offered_requests() == ()
+    assert desk.disk.forgotten == [digest]
+
+
+async def test_bad_requests_are_refused_each_with_its_reason(desk: Desk) -> None:
+    late = replace(desk.alice, nonce=0).authorize()
+    early = replace(desk.alice, nonce=1 + MAX_NONCES_AHEAD).authorize()
+    nobody = Owner("nobody").authorize()
+    good = desk.alice.authorize()
+    forged = replace(good, signature=sign(kit.key("mallory"), good.digest(NETWORK_ID)))
+    raised = replace(good, limit=good.limit + 1)
+    half_linked = replace(Owner("bob").link("carol"), linked_signature=Owner("bob").link().owner_signature)
+    stolen = replace(Owner("bob").link(), account=desk.alice.account)
+    cases: list[tuple[bytes, type[HypothecError]]] = [
+        (b"", Malformed),
+        (b"\x09", Malformed),
+        (encode_request(good)[:-1], Malformed),
+        (encode_request(late), NonceUsed),
+        (encode_request(early), LimitError),
+        (encode_request(nobody), UnknownAccount),
+        (encode_request(forged), SignatureError),
+        (encode_request(raised), SignatureError),
+        (encode_request(half_linked), SignatureError),
+        (encode_request(stolen), SignatureError),
+    ]
+    for raw, expected in cases:
+        with pytest.raises(expected):
+            await desk.inbox.submit_request(raw)
+    assert desk.inbox.offered_requests() == ()
+    assert desk.disk.saved == []
+
+
+async def test_a_request_of_another_network_does_not_verify(desk: Desk) -> None:
+    request = desk.alice.authorize()
+    elsewhere = replace(request, signature=sign(kit.key("alice"), request.digest(Hash32(bytes(32)))))
+    with pytest.raises(SignatureError):
+        await desk.inbox.submit_request(encode_request(elsewhere))
+
+
+async def test_a_policy_needs_its_signers_and_is_kept_with_its_activation(desk: Desk) -> None:
+    policy = kit.policy(2)
+    activation = PolicyActivation(2, policy.body, NOW_MS // 1000 + 100)
+    digest = activation.digest(NETWORK_ID)
+    alone = replace(activation, signatures=(sign(kit.key("policy a"), digest),))
+    with pytest.raises(SignatureError):
+        await desk.inbox.submit_request(encode_request(alone))
+    signatures = tuple(sign(kit.key(name), digest) for name in ("policy a", "policy b"))
+    await desk.inbox.submit_request(encode_request(replace(activation, signatures=signatures)))
+    assert desk.inbox.policy(policy.hash) == policy
+
+
+async def test_false_evidence_against_a_venue_is_refused(desk: Desk) -> None:
+    one = desk.report()
+    with pytest.raises(HypothecError, match="different"):
+        await desk.inbox.submit_request(encode_request(VenueEquivocation(one, one)))
+    forged = replace(one, time_ms=1, signature=sign(kit.key("mallory"), one.digest(NETWORK_ID)))
+    with pytest.raises(SignatureError):
+        await desk.inbox.submit_request(encode_request(VenueEquivocation(one, forged)))
+
+
+async def test_what_was_on_disk_is_offered_again(desk: Desk) -> None:
+    report, request = desk.report(), desk.alice.authorize()
+    again = Inbox(kit.network(), Disk(), Peers(Disk()), Events())
+    again.restore([report], [request], [kit.policy()])
+    await again.committed(desk.state)
+    assert again.heads()[0].digests == (report.digest(NETWORK_ID),)
+    assert again.offered_requests() == (request.digest(NETWORK_ID),)
