@@ -64,9 +64,8 @@ def _in_the_way(reservation: Reservation, chain_id: ChainId) -> bool:
 
 def _uncovered(view: AccountView, context: MarginContext, chain_id: ChainId, token: Address, amount: int) -> bool:
     required = sum(item.required_of_withdrawals for item in venue_figures(view, context))
-    if required == 0:
-        return False
-    return sum(line.initial.low for line in holding_lines(_without(view, chain_id, token, amount), context)) < required
+    left = holding_lines(_without(view, chain_id, token, amount), context)
+    return sum(line.initial.low for line in left) < required
 
 
 def _without(view: AccountView, chain_id: ChainId, token: Address, amount: int) -> AccountView:

@@ -376,6 +376,15 @@ def test_every_cause_of_an_interval_is_named_once_in_the_order_of_the_breakdown(
     )
 
 
+def test_an_uncertain_price_that_changes_nothing_is_not_a_reason() -> None:
+    # the loss is beyond the limit at either end of the stale price
+    context = market({"ETH": price(2_000 * USD, status=STALE, age=HOUR)})
+    owing = owes(position("ETH-PERP", 10, 2_500))
+    health = evaluate(account([holding(A, USDX_A, 99)], [owing], [authorization(limit=100)]), context)
+    assert (health.status, health.reasons) == (HealthStatus.INSOLVENT, ())
+    assert health.venues[0].reasons == (Reason.STALE_PRICE,)
+
+
 def test_a_spread_of_the_sources_alone_is_named_as_such() -> None:
     context = market({"ETH": price(1_990 * USD, 2_010 * USD)})
     health = evaluate(account([holding(A, ETH_A, 1)], [owes(cash=-1_800)]), context)

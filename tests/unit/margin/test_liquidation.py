@@ -158,6 +158,31 @@ def test_a_venue_that_cannot_be_paid_here_keeps_its_share() -> None:
     assert plan_liquidation(executed(view, [leg]), market(rules=NO_BONUS)) == ()
 
 
+def test_collateral_that_no_venue_can_be_paid_from_is_not_shared_out() -> None:
+    grants = [authorization("alpha", payees=[A]), authorization("beta", payees=[A])]
+    owing = [owes(cash=-5_000), owes(cash=-3_000, venue="beta")]
+    view = account([holding(A, USDX_A, 2_000), holding(B, ETH_B, 2)], owing, grants)
+    (leg,) = plan_liquidation(view, market(rules=NO_BONUS))
+    assert (leg.venue, leg.credit) == ("alpha", 1_250 * USD)  # 5/8 of what is on A
+
+
+@pytest.mark.parametrize(("cash", "legs"), [(-4, 0), (-5, 1)])
+def test_a_claim_that_is_dust_waits(cash: int, legs: int) -> None:
+    # 59.40 against a margin of 56; owed is the cash and a fee of 5.60, where less than 10 is dust
+    view = account([holding(A, USDX_A, 60)], [owes(position("ETH-PERP", "-0.56", 2_000), cash=cash)])
+    assert evaluate(view, market()).status is HealthStatus.LIQUIDATABLE
+    assert len(plan_liquidation(view, market())) == legs
+
+
+def test_roundings_of_the_parts_add_up_to_the_credit() -> None:
+    # an odd amount, half from each of two holdings that count in units below 1e-12 USD
+    owing = replace(owes(), cash=-(3_000 * USD + 1))
+    view = account([holding(A, ETH_A, 1), holding(A, OLD_A, 1)], [owing])
+    (leg,) = plan_liquidation(view, market({"OLD": price(2_000 * USD)}, rules=NO_BONUS))
+    assert leg.credit == 3_000 * USD + 1
+    assert sum(amount for _, amount in leg.items) * 2_000 * USD == leg.credit * 10**18
+
+
 @pytest.mark.parametrize(
     "context",
     [
