@@ -169,7 +169,8 @@ class ConsensusRuntime:
     """One node's consensus, running for as long as its `async with`.
 
     `installed` is the highest sequence number whose outcome the application holds. An error that is nobody's to handle
-    (a failing journal, a SlotConflict, a bug) cancels the body and is raised from the `async with` in an ExceptionGroup.
+    (a failing journal, a SlotConflict, a bug) cancels the body and is raised from the `async with`, in an
+    ExceptionGroup.
     """
 
     def __init__(self, config: ConsensusConfig, me: int, signer: Signer, ports: Ports, *, installed: int) -> None:

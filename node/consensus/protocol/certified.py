@@ -104,11 +104,17 @@ class Prepared:
         return cls(epoch, outcome, signers, signatures, proposal, decoded)
 
     def verify(self, config: ConsensusConfig) -> None:
-        """Check the quorum's signatures and the parent's.
+        """Check the quorum's signatures, the proposing leader's, and the parent's.
 
         The observations need no second look: among the quorum are honest nodes that checked them, and their
-        signatures cover the proposal. Raises SignatureError or QuorumError.
+        signatures cover the proposal. They do not cover the leader's signature, which every prepare carries on.
+        Raises SignatureError or QuorumError.
         """
+        proposal = self.proposal
+        if not 0 < proposal.epoch <= self.epoch:
+            raise SignatureError("show a proposal of this epoch or an earlier one", epoch=proposal.epoch)
+        if not proposal.statement.holds(config, config.leader(proposal.epoch), proposal.signature):
+            raise SignatureError("show a proposal that its leader signed", epoch=proposal.epoch, seq=self.seq)
         if self.signers >> config.n:
             raise SignatureError("refuse a signer that does not exist", mask=self.signers, nodes=config.n)
         if len(self.signatures) != config.quorum:

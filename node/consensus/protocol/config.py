@@ -7,6 +7,7 @@ and are not guessed. Must not know files or command lines. All durations are in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from chains.errors import ConfigError
 from chains.proofs.keccak import keccak
@@ -118,5 +119,10 @@ class ConsensusConfig:
     def leader(self, epoch: int) -> int:
         """The node that leads `epoch` (from 1): each node once, in pseudo-random order, in every span of n epochs."""
         span, position = divmod(epoch - 1, self.n)
-        seed = _LEADER_TAG + self.config_digest + span.to_bytes(8, "big")
-        return sorted(range(self.n), key=lambda node: keccak(seed + bytes([node])))[position]
+        return _leaders(self.config_digest, self.n, span)[position]
+
+
+@lru_cache(maxsize=64)
+def _leaders(config_digest: Hash32, n: int, span: int) -> tuple[int, ...]:
+    seed = _LEADER_TAG + config_digest + span.to_bytes(8, "big")
+    return tuple(sorted(range(n), key=lambda node: keccak(seed + bytes([node]))))

@@ -110,8 +110,9 @@ class Core:
     def handle(self, event: Event, now: int) -> list[Effect]:
         """Everything that is to be done about `event`, in order. `now` is monotonic, in nanoseconds.
 
-        Never raises for anything a peer did. Raises SlotConflict rather than sign twice, and LimitError for an
-        observation of the own application that is over its bound.
+        Never raises for anything a peer did. Raises SlotConflict rather than sign twice, LimitError for an observation
+        of the own application that is over its bound, and SignatureError or QuorumError for an `Installed` of it
+        whose certificate does not hold.
         """
         desk = self._desk
         desk.now, desk.effects = now, []
@@ -266,7 +267,7 @@ class Core:
             return
         known = desk.inbox.get(sender, slot)
         is_repeated = known.statement == statement if known else desk.witness.has(sender, signed)
-        if 0 < slot.seq <= desk.decided_seq and is_repeated:
+        if 0 < slot.seq <= desk.decided_seq and (is_repeated or self._is_decided_before(slot.epoch)):
             self._help(sender)
             return
         if known and is_repeated:
@@ -284,6 +285,10 @@ class Core:
             evicted = desk.inbox.put(sender, Entry(message, statement, size))
             if evicted:
                 desk.fault(sender, BufferOverflow("drop the oldest that it sent ahead", dropped=evicted, slot=slot))
+
+    def _is_decided_before(self, epoch: int) -> bool:
+        """Whether whoever is still busy with the last decided sequence number in `epoch` is behind."""
+        return self._desk.decided is not None and self._desk.decided.epoch < epoch
 
     def _check_role(self, sender: int, slot: Slot) -> None:
         if not slot.epoch:

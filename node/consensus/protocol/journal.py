@@ -117,6 +117,8 @@ class JournalState:
                     state = replace(state, intact=not silent)
                 case SignedRecord():
                     pass
+        if state.decided:  # which shows that its epoch was entered, should the record of that be missing
+            state = replace(state, epoch=max(state.epoch, state.decided.epoch))
         signed = tuple(
             record for record in latest.values() if isinstance(record, SignedRecord) and not state.is_past(record.slot)
         )

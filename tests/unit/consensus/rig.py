@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from chains.proofs.keccak import keccak
 from chains.types import Hash32
-from node.consensus.protocol.certified import Prepared
+from node.consensus.protocol.certified import Prepared, rank_of
 from node.consensus.protocol.config import ConsensusConfig
 from node.consensus.protocol.core import Core
 from node.consensus.protocol.effects import Broadcast, Effect, PeerFault, Persist, Send
@@ -25,7 +25,6 @@ from node.consensus.protocol.messages import (
     decode_message,
     encode_message,
 )
-from node.consensus.protocol.certified import rank_of
 from node.consensus.protocol.proposal import Proposal, SignedObservation, prepare_statement
 from node.model.certificate import CommitCertificate
 from tests.simulation.world import CONFIG_DIGEST, KEYS, make_config, validate

@@ -6,6 +6,7 @@ import pytest
 
 from chains.errors import HypothecError, LimitError, SignatureError
 from chains.proofs.keccak import keccak
+from node.consensus.protocol.certified import Rank
 from node.consensus.protocol.effects import (
     Broadcast,
     CatchUp,
@@ -44,7 +45,6 @@ from node.consensus.protocol.messages import (
 )
 from node.consensus.protocol.proposal import Proposal
 from node.consensus.protocol.statements import SignedStatement
-from node.consensus.protocol.certified import Rank
 from tests.unit.consensus.rig import (
     NONCE,
     QUERY,
@@ -95,7 +95,7 @@ def test_more_than_f_wishes_pull_along_and_more_than_2f_switch() -> None:
 
 def test_a_wish_that_the_sender_did_not_sign_counts_for_nothing() -> None:
     rig = Rig().start()
-    one, two, three = rig.peers
+    one, two, _ = rig.peers
     for sender in rig.peers:
         rig.hear(sender, sign(two if sender != two else one, NewEpochWish(5)))
         assert rig.reasons() == [(sender, SignatureError.reason)]
@@ -149,11 +149,14 @@ def spoilt_starts(rig: Rig) -> list[EpochStart]:
         replace(good, highest=certificate),
         replace(epoch_start(leader, 1, certificate), highest=None),
         epoch_start(leader, 1, replace(certificate, seq=4)),
-        epoch_start(leader, 1, prepared_of(good_proposal(0, 1, 2), 1, OUTCOME, None)),
+        epoch_start(leader, 1, prepared_of(good_proposal(leader, 1, 2), 1, OUTCOME, None)),
+        epoch_start(leader, 1, prepared_of(good_proposal(leader, 2, 1), 1, OUTCOME, None)),
+        epoch_start(leader, 1, prepared_of(good_proposal((leader + 1) % 4, 1, 1), 1, OUTCOME, None)),
+        epoch_start(leader, 1, replace(prepared_of(good_proposal(leader, 1, 1), 1, OUTCOME, None), outcome=OTHER)),
     ]
 
 
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(10))
 def test_an_epoch_start_that_proves_too_little_is_refused_and_the_leader_given_up(which: int) -> None:
     rig = Rig().start().enter()
     rig.hear(rig.leader, sign(rig.leader, spoilt_starts(rig)[which]))
@@ -424,6 +427,17 @@ def test_a_prepare_with_a_made_up_proposal_convicts_nobody() -> None:
     rig.hear(liar, prepare_for(liar, made))
     assert rig.found(EvidenceFound) == []
     assert rig.reasons() == [(liar, SignatureError.reason)]
+
+
+def test_a_peer_busy_in_a_later_epoch_with_what_is_decided_is_told_at_once() -> None:
+    rig = Rig().opened()
+    certificate = commit_certificate(1, 3, OUTCOME)
+    rig.hear(rig.leader, sign(rig.leader, Decided(certificate)))
+    behind = rig.peers[0]
+    rig.hear(behind, sign(behind, Commit(1, 3, OUTCOME)))
+    assert rig.said == []
+    rig.hear(behind, sign(behind, Commit(2, 3, OUTCOME)))
+    assert rig.said == [sign(rig.me, Decided(certificate))]
 
 
 def test_the_same_message_again_is_nothing() -> None:
