@@ -36,7 +36,7 @@ class Trie:
         path, at = key.hex(), 0
         while wanted is not None:
             proof.append(self._nodes[wanted])
-            wanted, _, at = mpt.descend(mpt.classify(proof[-1]), proof[-1], path, at)
+            wanted, _, at = mpt.descend(mpt.check_node(wanted, proof[-1]), proof[-1], path, at)
         return proof
 
     def _node(self, entries: Sequence[tuple[str, bytes]], at: int) -> rlp.Item:

@@ -65,11 +65,11 @@ def prove_slots(
     The slots share one walk: each distinct node is checked once.
     """
     walk = mpt.Walk(storage_hash, store)
-    keyed = {keccak(slot): (slot, proof) for slot, proof in proofs.items()}
+    by_key = {keccak(slot): slot for slot in proofs}
     slots: dict[Hash32, int] = {}
-    for key in sorted(keyed):
-        slot, proof = keyed[key]
-        leaf = walk.lookup(key, proof)
+    for key in sorted(by_key):
+        slot = by_key[key]
+        leaf = walk.lookup(key, proofs[slot])
         slots[slot] = 0 if leaf is None else rlp.decode_uint(leaf, "storage value")
     return slots
 

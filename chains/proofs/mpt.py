@@ -73,7 +73,6 @@ _FULL_CHILD = {digit: slice(4 + 33 * n, 36 + 33 * n) for n, digit in enumerate("
 # A branch of hashes and gaps, as nearly all others are: one match in C checks its form and finds its children,
 # as groups 1 to 16.
 _HASH_BRANCH = re.compile(rb"(?:\xf8.|\xf9..)" + rb"(?:\xa0(.{32})|\x80)" * 16 + rb"\x80", re.DOTALL)
-_Match: Final = re.Match
 _CHILD = {digit: n for n, digit in enumerate("0123456789abcdef", start=1)}
 
 
@@ -99,7 +98,7 @@ class NodeStore:
         """The node `raw`, if it hashes to `expected`; raises `ProofInvalid` or `MalformedProof` if not."""
         kept = self._young.get(expected)
         if kept is None:
-            kept = self._old.get(expected) or (raw, _checked(expected, raw))
+            kept = self._old.get(expected) or (raw, check_node(expected, raw))
             if 32 <= len(raw) <= MAX_NODE_SIZE:
                 self._keep(expected, kept)
         if kept[0] != raw:
@@ -124,7 +123,7 @@ class Walk:
 
     def __init__(self, root: Hash32, store: NodeStore | None = None, *, max_node_size: int = MAX_NODE_SIZE) -> None:
         self._root = root
-        self._check = _checked if store is None else store.check
+        self._check = check_node if store is None else store.check
         self._max_node_size = max_node_size
         self._key = b""
         # The nodes on the way to the last key, as served and as parsed, and how many nibbles lie above each.
@@ -155,20 +154,20 @@ class Walk:
         for raw in remaining:
             if expected is None:
                 raise ProofInvalid("proof goes on after its key is decided", nodes=len(proof), extra=raw)
-            if not 32 <= len(raw) <= self._max_node_size:
-                self._refuse_size(raw, at)
             node = check(expected, raw)
+            if node is _OTHER:
+                self._check_size(raw, at)
             raws.append(raw)
             nodes.append(node)
             depths.append(at)
-            if at < end and node is _FULL:
+            if node is _OTHER or at == end:
+                expected, value, at = descend(node, raw, path, at)
+            elif node is _FULL:
                 expected = raw[_FULL_CHILD[path[at]]]
                 at += 1
-            elif at < end and isinstance(node, _Match):
+            else:
                 expected = node[_CHILD[path[at]]]
                 at += 1
-            else:
-                expected, value, at = descend(node, raw, path, at)
         if expected is not None:
             raise ProofIncomplete("proof stops before its key is decided", nodes=len(proof), missing=expected)
         return value
@@ -187,10 +186,10 @@ class Walk:
             nodes.clear()
             depths.clear()
 
-    def _refuse_size(self, raw: bytes, at: int) -> None:
+    def _check_size(self, raw: bytes, at: int) -> None:
         if len(raw) > self._max_node_size:
             raise OversizedProof("trie node is over the bound", size=len(raw), bound=self._max_node_size)
-        if at:
+        if len(raw) < 32 and at:
             raise ProofInvalid("trie node of under 32 bytes is not inside its parent", node=raw)
 
 
@@ -253,17 +252,13 @@ def _descend_parsed(node: Child, path: str, at: int) -> tuple[bytes | None, byte
 
 def _leaf_path(path: str, at: int) -> bytes:
     """The path, hex-prefix encoded, of a leaf for what is left of `path`."""
-    return bytes.fromhex("3" + path[at:] if (len(path) - at) & 1 else "20" + path[at:])
+    return bytes.fromhex(("3" if len(path) - at & 1 else "20") + path[at:])
 
 
-def _checked(expected: bytes, raw: bytes) -> Node:
+def check_node(expected: bytes, raw: bytes) -> Node:
+    """What the node `raw` is, if it hashes to `expected`; raises `ProofInvalid` or `MalformedProof` if not."""
     if keccak(raw) != expected:
         raise _mismatch(expected, raw)
-    return classify(raw)
-
-
-def classify(raw: bytes) -> Node:
-    """What the node `raw` is, whatever its hash."""
     size = len(raw)
     if size == _FULL_SIZE and raw[3::33] == _FULL_MARKS and raw[:3] == _FULL_HEAD:
         return _FULL

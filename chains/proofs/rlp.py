@@ -43,17 +43,14 @@ def decode(data: bytes, *, max_size: int = MAX_SIZE, max_depth: int = MAX_DEPTH)
             items, end = outer.pop()
             continue
         lead = data[at]
+        at += 1
         if lead < 0x80:
             items.append(_SINGLE[lead])
-            at += 1
             continue
-        at += 1
-        short = lead & 0x3F
         is_list = lead >= 0xC0
-        if short < _LONG:
-            length = short
-        else:
-            width = short - _LONG + 1
+        length = lead - 0xC0 if is_list else lead - 0x80
+        if length >= _LONG:
+            width = length - _LONG + 1
             length = _long_length(data, at, width)
             at += width
         stop = at + length
@@ -66,11 +63,11 @@ def decode(data: bytes, *, max_size: int = MAX_SIZE, max_depth: int = MAX_DEPTH)
             nested: list[Item] = []
             items.append(nested)
             items, end = nested, stop
-            continue
-        if length == 1 and data[at] < 0x80:
-            raise MalformedProof("RLP gives a length to a byte that stands for itself", at=at)
-        items.append(data[at:stop])
-        at = stop
+        else:
+            if length == 1 and data[at] < 0x80:
+                raise MalformedProof("RLP gives a length to a byte that stands for itself", at=at)
+            items.append(data[at:stop])
+            at = stop
     if len(top) != 1:
         raise MalformedProof("RLP is empty or has bytes after its item", items=len(top), size=size)
     return top[0]
