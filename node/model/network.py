@@ -29,7 +29,7 @@ class NodeKeys:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The membership of a network. Raises ConfigError on construction unless n >= 3f+1, n <= 31 and keys are distinct.
+    """The membership of a network. Raises ConfigError unless n >= 3f+1, n <= 31, keys are distinct and widths right.
 
     `round_ms` is the time from one round's start to the next. A policy is activated by `policy_threshold` of
     `policy_signers`.
@@ -46,6 +46,13 @@ class Network:
         n = len(self.nodes)
         if not (3 * self.f + 1 <= n <= MAX_NODES) or self.f < 0:
             raise ConfigError("name between 3f+1 and 31 nodes", nodes=n, f=self.f)
+        widths = [(len(node.consensus_key), len(node.signer)) for node in self.nodes]
+        if len(self.network_id) != 32 or any(width != (32, 20) for width in widths):
+            raise ConfigError("give a 32-byte network id, and every node a 32-byte key and a 20-byte address")
+        if any(len(signer) != 20 for signer in self.policy_signers):
+            raise ConfigError("give every policy signer a 20-byte address")
+        if not 0 <= self.round_ms < 1 << 32:
+            raise ConfigError("keep a round between 0 and 2**32 - 1 milliseconds", round_ms=self.round_ms)
         if len({node.consensus_key for node in self.nodes}) != n or len({node.signer for node in self.nodes}) != n:
             raise ConfigError("give every node keys of its own")
         if not 1 <= self.policy_threshold <= len(set(self.policy_signers)):

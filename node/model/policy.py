@@ -7,6 +7,7 @@ Must not know how a policy is activated or applied.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cached_property
 from typing import Annotated, Literal
@@ -24,12 +25,9 @@ PICO_PER_MICRO = 1_000_000
 
 def _hex(width: int) -> BeforeValidator:
     def parse(value: object) -> bytes:
-        if not isinstance(value, str) or not value.startswith("0x"):
+        if not isinstance(value, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{2 * width}}}", value):
             raise ValueError(f"write {width} bytes as 0x and {2 * width} hex digits")
-        data = bytes.fromhex(value[2:])
-        if len(data) != width:
-            raise ValueError(f"write {width} bytes, not {len(data)}")
-        return data
+        return bytes.fromhex(value[2:])
 
     return BeforeValidator(parse)
 
@@ -205,11 +203,13 @@ class Policy(_Table):
     def parse(cls, body: bytes) -> Policy:
         """Raises ConfigError that names the field."""
         try:
-            tables = tomllib.loads(body.decode())
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            tables = {key: as_tuples(item) for key, item in tomllib.loads(body.decode()).items()}
+        except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, too long a number; too deep
             raise ConfigError(f"write the policy as TOML: {error}") from error
+        if "body" in tables:
+            raise ConfigError("correct the policy at body: there is no such field")
         try:
-            return cls.model_validate({**{key: as_tuples(item) for key, item in tables.items()}, "body": body})
+            return cls.model_validate({**tables, "body": body})
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])

@@ -1,0 +1,129 @@
+"""A policy file is understood entirely or refused with the place that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from chains.errors import ConfigError
+from node.model.policy import Policy, StaleBound
+from node.model.requests import policy_hash
+from tests import kit
+
+BODY = kit.policy().body.decode()
+
+
+def refused(body: str) -> str:
+    with pytest.raises(ConfigError) as refusal:
+        Policy.parse(body.encode())
+    return str(refusal.value)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in BODY, old
+    return BODY.replace(old, new, 1)
+
+
+def test_the_policy_of_the_kit_is_understood() -> None:
+    policy = Policy.parse(BODY.encode())
+    assert policy.hash == policy_hash(BODY.encode())
+    assert policy.asset_by_id["ETH"].initial_haircut_bps == 2000
+    assert policy.instrument_by_id["ETH-PERP"].underlying == "ETH"
+    assert policy.venue_by_id["demo"].signer == kit.address("demo venue")
+    assert sorted(policy.recipe_by_chain) == [1, 10]
+    recipe = policy.token_by_place[kit.ONE, kit.TOKEN]
+    assert (recipe.asset, recipe.decimals) == ("ETH", 18)
+    assert policy.recipe_by_chain[kit.ONE].feeds[0].source == "feed-1"
+
+
+def test_every_byte_of_the_file_counts_in_its_hash() -> None:
+    assert Policy.parse(BODY.encode()).hash != Policy.parse((BODY + "\n# a remark\n").encode()).hash
+
+
+TABLE = 'kind = "perpetual"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("schema_version = 1", "schema_version = 2", "schema_version"),
+        ("schema_version = 1", "", "schema_version"),
+        ("version = 1\n[timing]", "version = 0\n[timing]", "version"),
+        ("version = 1\n[timing]", "version = 1\nbody = 'x'\n[timing]", "body"),
+        ("version = 1\n[timing]", "version = 1\nsurprise = 1\n[timing]", "surprise"),
+        ("max_price_age = 30", "max_price_age = 30.0", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = 3e1", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = inf", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = true", "timing.max_price_age"),
+        ("max_price_age = 30", 'max_price_age = "30"', "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = 0", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = -1", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = 9223372036854775808", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = 2020-01-01", "timing.max_price_age"),
+        ("max_price_age = 30", "", "timing.max_price_age"),
+        ("max_price_age = 30", "max_price_age = 30\nmax_age = 1", "timing.max_age"),
+        ("base_bps = 500", "base_bps = 500.5", "stale.base_bps"),
+        ("fee_bps = 100", "fee_bps = 10001", "liquidation.fee_bps"),
+        ('id = "ETH"', 'id = ""', "assets.0.id"),
+        ('id = "ETH"', "id = 5", "assets.0.id"),
+        ('id = "ETH"', f'id = "{"x" * 32}"', "assets.0.id"),
+        ('id = "ETH"', 'id = "Ξ"', "assets.0.id"),
+        ("initial_haircut_bps = 2000", "initial_haircut_bps = 999", "assets.0"),
+        ("maintenance_haircut_bps = 1000", "maintenance_haircut_bps = -1", "assets.0.maintenance_haircut_bps"),
+        ("min_sources = 2", "min_sources = 0", "assets.0.min_sources"),
+        (TABLE, 'kind = "option"', "instruments.0.kind"),
+        ("initial_bps = 1000", "initial_bps = 499", "instruments.0"),
+        ("maintenance_bps = 500", "maintenance_bps = 0", "instruments.0.maintenance_bps"),
+        ('underlying = "ETH"', 'underlying = "BTC"', "BTC"),
+        ('signer = "0x', 'signer = "', "venues.0.signer"),
+        ('signer = "0x', 'signer = "0x00', "venues.0.signer"),
+        ('signer = "0x', 'signer = "0xzz', "venues.0.signer"),
+        ('signer = "0x', 'signer = "0x  ', "venues.0.signer"),
+        ("id = 1\n", "id = 0\n", "chains.0.id"),
+        ("id = 10\n", "id = 1\n", "chains"),
+        ("decimals = 18", "decimals = 37", "chains.0.tokens.0.decimals"),
+        ('source = "feed-10"', 'source = "feed-1"', "feeds"),
+        ('asset = "ETH", decimals = 18', 'asset = "BTC", decimals = 18', "BTC"),
+        ("stride = 1", "stride = 0", "chains.0.stride"),
+        ("[timing]", "[[timing]]", "timing"),
+        ("[[assets]]", "[assets]", "assets"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(old: str, new: str, place: str) -> None:
+    assert place in refused(changed(old, new))
+
+
+@pytest.mark.parametrize("table", ["assets", "instruments", "venues"])
+def test_a_name_stands_once(table: str) -> None:
+    start = BODY.index(f"[[{table}]]")
+    end = BODY.index("[[", start + 2)
+    assert "twice" in refused(BODY + BODY[start:end])
+
+
+def test_a_token_stands_once_a_chain() -> None:
+    token = BODY[BODY.index("tokens = [") + len("tokens = [") : BODY.index("}]") + 1]
+    assert "twice" in refused(BODY.replace(token, f"{token}, {token}", 1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"no toml",
+        b"a = 1\na = 2",
+        b"a = " + b"[" * 5000,
+        b"a = " + b"{b = " * 5000,
+        b"version = " + b"9" * 5000,
+    ],
+    ids=["empty", "not UTF-8", "not TOML", "a key twice", "deep list", "deep table", "long number"],
+)
+def test_what_is_no_policy_at_all_is_refused_alike(body: bytes) -> None:
+    with pytest.raises(ConfigError):
+        Policy.parse(body)
+
+
+def test_a_stale_bound_grows_with_age_rounded_up_to_its_cap() -> None:
+    bound = StaleBound(base_bps=500, growth_bps_per_hour=1000, cap_bps=1600, write_off_after=86_400)
+    assert [bound.bps(age) for age in (-5, 0, 1, 3, 4, 3600, 3961, 10**9)] == [
+        500, 500, 501, 501, 502, 1500, 1600, 1600
+    ]  # fmt: skip
