@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from chains import strict_json
 from chains.errors import ConfigError, RetryError
 from chains.evm.errors import (
     EndpointTimeout,
@@ -143,8 +144,8 @@ class Endpoint:
 
     def _parse(self, body: bytes) -> object:
         try:
-            return json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+            return strict_json.parse(body)
+        except ValueError as error:
             raise MalformedAnswer(
                 f"{self.name} answered something that is not JSON", endpoint=self.name, answer=body[:_SHOWN]
             ) from error
@@ -199,7 +200,3 @@ def open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit_per_host=4), trust_env=False
     )
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")

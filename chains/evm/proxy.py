@@ -33,6 +33,7 @@ class Lie(Enum):
     ALTERED_PROOF = "flips one bit in the last node of a proof"
     ALTERED_HEADER = "changes a header's state root and keeps its hash"
     FORGED_HEADER = "changes a header's state root and gives it the hash that fits"
+    FORGED_ANCESTOR = "forges headers like that, but only below its finalized block"
     OTHER_BLOCK = "serves the genuine data of the parent block"
     STALE_HEAD = "stops moving its finalized block"
     MISSING_LOG = "leaves out one log"
@@ -144,23 +145,28 @@ class LyingProxy:
                 _refuse(item, "distance to target block exceeds maximum proof window")
             case Lie.UNKNOWN_BLOCK, "eth_getBlockByNumber" | "eth_getProof" | "eth_getBlockReceipts":
                 item["result"] = None
-            case Lie.WRONG_CHAIN, "eth_chainId":
-                item["result"] = hex(int(item["result"], 16) + 1)
-            case Lie.STALE_HEAD, "eth_getBlockByNumber" if params[0] == "finalized":
-                if self._frozen is None:
-                    self._frozen = item["result"]["number"]
-                item["result"] = await self._call(method, self._frozen, _NO_TRANSACTIONS)
-            case Lie.OTHER_BLOCK, "eth_getProof":
-                item["result"] = await self._call(method, *params[:2], await self._parent(params[2]["blockHash"]))
-            case Lie.OTHER_BLOCK, "eth_getBlockReceipts":
-                item["result"] = await self._call(method, await self._parent(params[0]))
-            case Lie.OTHER_BLOCK, "eth_getBlockByNumber" if params[0] != "finalized":
-                item["result"] = await self._call(method, hex(int(params[0], 16) - 1), _NO_TRANSACTIONS)
-            case (Lie.ALTERED_HEADER | Lie.FORGED_HEADER) as lie, "eth_getBlockByNumber":
-                _alter_header(item["result"], forge=lie is Lie.FORGED_HEADER)
+            case (Lie.STALE_HEAD | Lie.OTHER_BLOCK) as lie, _:
+                if (other := await self._instead(lie, method, params, item["result"])) is not None:
+                    item["result"] = other
+            case Lie.FORGED_ANCESTOR, "eth_getBlockByNumber" if params[0] != "finalized":
+                _forge_header(item["result"])
             case _:
                 if (distortion := _DISTORTIONS.get((self._lie, method))) is not None:
-                    distortion(item["result"])
+                    item["result"] = distortion(item["result"]) or item["result"]
+
+    async def _instead(self, lie: Lie, method: str, params: Json, truth: Json) -> Json:
+        """What is true, but of another block; None where the lie is not about such calls."""
+        match lie, method:
+            case Lie.STALE_HEAD, "eth_getBlockByNumber" if params[0] == "finalized":
+                self._frozen = self._frozen or truth["number"]
+                return await self._call(method, self._frozen, _NO_TRANSACTIONS)
+            case Lie.OTHER_BLOCK, "eth_getProof":
+                return await self._call(method, *params[:2], await self._parent(params[2]["blockHash"]))
+            case Lie.OTHER_BLOCK, "eth_getBlockReceipts":
+                return await self._call(method, await self._parent(params[0]))
+            case Lie.OTHER_BLOCK, "eth_getBlockByNumber" if params[0] != "finalized":
+                return await self._call(method, hex(int(params[0], 16) - 1), _NO_TRANSACTIONS)
+        return None
 
     async def _parent(self, block_hash: str) -> str:
         block = await self._call("eth_getBlockByHash", block_hash, _NO_TRANSACTIONS)
@@ -189,13 +195,20 @@ def _refuse(item: Json, message: str) -> None:
     item["error"] = {"code": -32000, "message": message}
 
 
-def _alter_header(block: Json, *, forge: bool) -> None:
+def _alter_header(block: Json) -> None:
     block["stateRoot"] = _flipped(block["stateRoot"])
-    if forge:
-        try:
-            verify_header(block)
-        except HeaderMismatch as error:  # which says what hash would fit
-            block["hash"] = "0x" + error.values["computed"].hex()  # type: ignore[attr-defined]
+
+
+def _forge_header(block: Json) -> None:
+    _alter_header(block)
+    try:
+        verify_header(block)
+    except HeaderMismatch as error:  # which says what hash would fit
+        block["hash"] = "0x" + error.values["computed"].hex()  # type: ignore[attr-defined]
+
+
+def _other_id(chain_id: Json) -> Json:
+    return hex(int(chain_id, 16) + 1)
 
 
 def _alter_value(proof: Json) -> None:
@@ -225,9 +238,13 @@ def _flipped(data: str) -> str:
     return data[:-1] + f"{int(data[-1], 16) ^ 1:x}"
 
 
-_DISTORTIONS: dict[tuple[Lie | None, str], Callable[[Json], None]] = {
+_DISTORTIONS: dict[tuple[Lie | None, str], Callable[[Json], Json | None]] = {
+    (Lie.WRONG_CHAIN, "eth_chainId"): _other_id,
+    (Lie.ALTERED_HEADER, "eth_getBlockByNumber"): _alter_header,
+    (Lie.FORGED_HEADER, "eth_getBlockByNumber"): _forge_header,
     (Lie.ALTERED_VALUE, "eth_getProof"): _alter_value,
     (Lie.ALTERED_PROOF, "eth_getProof"): _alter_proof,
     (Lie.MISSING_LOG, "eth_getBlockReceipts"): _drop_log,
     (Lie.MISSING_RECEIPT, "eth_getBlockReceipts"): _drop_receipt,
 }
+"""What changes one result, in place or by another in its stead."""

@@ -39,6 +39,7 @@ class Node(Endpoint):
         self.forks_at = 1 << 60
         self.fork = 0
         self.down = False
+        self.offset = 0
         self.requests = 0
 
     async def batch(self, calls: Sequence[Call]) -> list[object]:
@@ -51,7 +52,7 @@ class Node(Endpoint):
         if call.method == "eth_chainId":
             return "0x7"
         asked = call.params[0]
-        height = self.final if asked == "finalized" else int(str(asked), 16)
+        height = self.final if asked == "finalized" else int(str(asked), 16) + self.offset
         return block(height, self.fork if height >= self.forks_at else 0)
 
 
@@ -181,6 +182,15 @@ async def test_those_that_are_not_there_yet_are_not_asked() -> None:
     await council.heads.at([Height(8)])
     assert [node.requests for node in council.nodes] == [1, 2, 2]
     assert not council.faults
+
+
+async def test_one_that_serves_another_height_than_it_was_asked_for_is_named() -> None:
+    council = Council()
+    await council.head()
+    council.nodes[2].offset = -1
+    (header,) = await council.heads.at([Height(5)])
+    assert header.number == 5
+    assert council.named == [("c", "WRONG_BLOCK")]
 
 
 async def test_what_is_not_final_is_not_served() -> None:
