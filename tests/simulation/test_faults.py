@@ -248,3 +248,18 @@ def test_an_epoch_liar_that_leads_most_epochs_does_no_harm(seed: int) -> None:
 def test_a_node_that_is_told_nothing_follows_all_the_same() -> None:
     world = World(11, byzantine={0: Selective}, weather=CALM)
     assert world.run(10, lambda: world.floor >= 30)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_node_that_loses_its_journal_in_every_crash_never_contradicts_itself(seed: int) -> None:
+    class Lossy(SimNode):
+        def crash(self) -> None:
+            super().crash()
+            kept = self.disk if seed % 2 else Disk()
+            self.disk = Disk(states=kept.states, certificates=kept.certificates, lost=True)
+
+    weather = Weather(drop=0.05, straggle=0.1, crash=0.02, starve=0.1)
+    world = World(seed, byzantine={seed % 4: Lossy}, weather=weather)
+    world.run(6)
+    assert world.nodes[seed % 4].life > 1
+    assert world.settle(rounds=5, seconds=20)
