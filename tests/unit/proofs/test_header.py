@@ -75,10 +75,11 @@ def test_headers_link_by_hash_and_by_number() -> None:
     first = verify_header(block())
     second = verify_header(block(number="0x65", parentHash=hexed(first.hash)))
     skipping = verify_header(block(number="0x66", parentHash=hexed(first.hash)))
+    stranger = verify_header(block(number="0x65"))
     check_linked([])
     check_linked([first])
     check_linked([first, second])
-    for run in ([second, first], [first, skipping], [first, first], [first, second, second]):
+    for run in ([second, first], [first, skipping], [first, stranger], [first, first], [first, second, second]):
         with pytest.raises(HeaderMismatch):
             check_linked(run)
 

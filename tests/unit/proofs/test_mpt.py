@@ -99,6 +99,13 @@ def test_a_changed_node_is_refused_also_when_the_right_one_is_known(at: int) -> 
             walk.lookup(KEY, changed)
 
 
+@pytest.mark.parametrize("extra", [PROOF[-1], b"", b"\x80", PROOF[0]])
+def test_what_comes_after_the_end_is_not_looked_at(extra: bytes, hashed: list[bytes]) -> None:
+    with pytest.raises(ProofInvalid, match="goes on after its key is decided"):
+        lookup(TRIE.root, KEY, [*PROOF, extra])
+    assert hashed == PROOF
+
+
 def test_inline_nodes_are_walked_inside_their_parent() -> None:
     pairs = {b"\x12\x34": b"a", b"\x12\x35": b"b", b"\x12": b"c", b"\x77\x77": b"d"}
     trie = Trie(pairs.items())

@@ -10,11 +10,16 @@ from chains.proofs.slots import address_word, bytes_word, int_word, mapping_slot
 from chains.types import Address, Hash32
 
 
-def test_the_first_balance_of_the_first_mapping() -> None:
-    # keccak of sixty-four zero bytes, the slot of m[0] where m is the first variable
-    assert mapping_slot(uint_word(0), uint_word(0)).hex() == (
-        "ad3228b676f7d3cd4284a5443f17f1962b36e491b30a40b2405849e597ba5fb5"
-    )
+@pytest.mark.parametrize(
+    ("key", "base", "slot"),
+    [
+        (0, 0, "ad3228b676f7d3cd4284a5443f17f1962b36e491b30a40b2405849e597ba5fb5"),
+        (1, 0, "ada5013122d395ba3c54772283fb069b10426056ef8ca54750cb9bb552a59e7d"),
+        (0, 1, "a6eef7e35abe7026729641147f7915573c7e97b47efa546f5f6e3230263bcb49"),
+    ],
+)
+def test_slots_that_are_known_from_real_contracts(key: int, base: int, slot: str) -> None:
+    assert mapping_slot(uint_word(base), uint_word(key)).hex() == slot
 
 
 def test_the_example_of_the_documentation() -> None:
