@@ -26,7 +26,7 @@ CERTIFICATE_LIFE = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A network's certificate authority, PEM. With its key one can pose as anybody on the wire, though never in a state."""
+    """A network's certificate authority, PEM. Its key lets one pose as anybody on the wire, though never in a state."""
 
     certificate: bytes
     key: bytes = field(repr=False)

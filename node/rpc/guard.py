@@ -191,7 +191,8 @@ class _Bound:
             await serve(caller)
         except HypothecError as error:
             reason, status = error.reason, status_of(error)
-            level = _log.error if error.status == "INTERNAL" else _log.info
+            # The counter is for the many; a refusal that is the caller's affair is not one for this node's log.
+            level = _log.error if error.status == "INTERNAL" else _log.debug
             level("call_refused", method=self._name, caller=str(caller), reason=reason, error=str(error))
             if error.status == "INTERNAL":
                 status = internal_status()

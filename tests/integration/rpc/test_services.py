@@ -234,6 +234,24 @@ async def test_a_lying_node_is_refused(served: Served, monkeypatch: pytest.Monke
             await client.get_health(ACCOUNT)
 
 
+async def test_a_batch_or_stream_about_other_accounts_is_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served.venue() as client:
+        monkeypatch.setattr(
+            client._stub,
+            "BatchGetHealth",
+            doctored(client._stub.BatchGetHealth, lambda answer: answer.answer.accounts.pop()),
+        )
+        with pytest.raises(AnswerMismatch):
+            await client.batch_get_health([ACCOUNT, STRANGER])
+        honest = client._stub.WatchHealth
+        unasked = venue_service_pb2.WatchHealthRequest(accounts=[STRANGER])
+        monkeypatch.setattr(client._stub, "WatchHealth", lambda _: honest(unasked))
+        with pytest.raises(AnswerMismatch):
+            await anext(client.watch_health([ACCOUNT]))
+
+
 async def test_a_client_does_not_talk_to_another_server_than_it_means(served: Served) -> None:
     tls = served.venue()._connection._tls
     async with VenueClient(served.target(Audience.VENUES), NETWORK, tls, server_name="node-1.node.hypothec") as client:  # type: ignore[arg-type]
