@@ -6,6 +6,7 @@ that names file and field. Must not know how anything is run.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,7 @@ class NodeConfig:
         file = _read(path, NodeFile)
         network_file = _read(folder / file.network, NetworkFile)
         network = network_file.network
-        policy = Policy.parse(_bytes(folder / file.policy))
+        policy = Policy.parse(read_file(folder / file.policy))
         if file.index >= network.n or network_file.nodes[file.index].name != file.name:
             raise ConfigError("give the node its own index in the network", name=file.name, index=file.index)
         if sorted(peer.index for peer in file.peers) != [index for index in range(network.n) if index != file.index]:
@@ -161,7 +162,7 @@ def load_network(path: Path) -> Network:
 
 def read_secret(path: Path) -> bytes:
     """A 32-byte key from a file of hex digits that nobody else may read. Raises ConfigError."""
-    text = _bytes(path).decode("ascii", "replace").strip().removeprefix("0x")
+    text = read_file(path).decode("ascii", "replace").strip().removeprefix("0x")
     if path.stat().st_mode & 0o077:
         raise ConfigError("let nobody else read the key file (chmod 600)", file=path)
     try:
@@ -173,7 +174,24 @@ def read_secret(path: Path) -> bytes:
     return key
 
 
-def _bytes(path: Path) -> bytes:
+def write_new(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file that must not be there yet, with its folders; `private` lets nobody else read it.
+
+    Raises ConfigError: a key that exists is never replaced.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise ConfigError("move the file away first: keys are never overwritten", file=path) from error
+    except OSError as error:
+        raise ConfigError(f"choose another place: {error.strerror}", file=path) from error
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises ConfigError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -182,7 +200,7 @@ def _bytes(path: Path) -> bytes:
 
 def _read(path: Path, table: type[_T]) -> _T:
     try:
-        tables: dict[str, Any] = tomllib.loads(_bytes(path).decode())
+        tables: dict[str, Any] = tomllib.loads(read_file(path).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"write TOML: {error}", file=path) from error
     try:

@@ -1,0 +1,52 @@
+"""The market of the demo: prices that are posted on every chain, and posted again before they go stale.
+
+`run` is the one task; `set` may be called at any time. Must not know who reads the feeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from chains.errors import HypothecError
+from node.testnet.deployment import ASSETS, PRICE_DECIMALS, Deployment
+
+REFRESH_S = 5.0
+_RETRY_S = 1.0
+
+
+class Feeds:
+    """The price of each asset in USD, on all chains alike."""
+
+    def __init__(self, deployments: Sequence[Deployment]) -> None:
+        self._deployments = deployments
+        self._prices = {asset.id: asset.start_usd for asset in ASSETS}
+        self._posting = {(item.chain_id, asset): asyncio.Lock() for item in deployments for asset in item.feeds}
+
+    def price(self, asset: str) -> int:
+        """In USD."""
+        return self._prices[asset]
+
+    async def set(self, asset: str, usd: int) -> None:
+        """Change a price; returns when every chain has it. Raises TransactionFailed, NotInTime."""
+        self._prices[asset] = usd
+        await asyncio.gather(*(self._post(item, asset) for item in self._deployments))
+
+    async def post_all(self) -> None:
+        """Post every price as it is now. Raises TransactionFailed, NotInTime."""
+        await asyncio.gather(*(self._post(item, asset) for item in self._deployments for asset in item.feeds))
+
+    async def run(self) -> None:
+        """Keep the prices fresh, for ever. A chain that does not answer is tried again."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.post_all()
+            except (HypothecError, OSError):
+                await asyncio.sleep(_RETRY_S)
+
+    async def _post(self, item: Deployment, asset: str) -> None:
+        async with self._posting[item.chain_id, asset]:  # else an older price could be mined last
+            answer = self._prices[asset] * 10**PRICE_DECIMALS
+            await item.oracle.send(item.feeds[asset].functions.post(answer, int(time.time())))

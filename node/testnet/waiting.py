@@ -1,0 +1,26 @@
+"""Waiting for something outside to become so, with a bound and a clear word when it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from node.testnet.errors import NotInTime
+
+_T = TypeVar("_T")
+
+
+async def until(
+    question: Callable[[], Awaitable[_T | None]], what: str, *, within: float, every: float = 0.1, **values: object
+) -> _T:
+    """Ask until the answer is not None. Raises NotInTime, which says `what` did not happen, after `within` seconds."""
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                answer = await question()
+                if answer is not None:
+                    return answer
+                await asyncio.sleep(every)
+    except TimeoutError as error:
+        raise NotInTime(f"{what} did not happen within {within:g} s; see the nodes' logs", **values) from error
