@@ -258,8 +258,11 @@ def test_a_node_that_loses_its_journal_in_every_crash_never_contradicts_itself(s
             kept = self.disk if seed % 2 else Disk()
             self.disk = Disk(states=kept.states, certificates=kept.certificates, lost=True)
 
-    weather = Weather(drop=0.05, straggle=0.1, crash=0.02, starve=0.1)
-    world = World(seed, byzantine={seed % 4: Lossy}, weather=weather)
+    world = World(seed, byzantine={seed % 4: Lossy}, weather=Weather(drop=0.05, straggle=0.1, starve=0.1))
+    lossy = world.nodes[seed % 4]
+    for crash in range(1000, 6000, 1300):
+        world.later(crash + 50 * seed, lossy.crash)
+        world.later(crash + 50 * seed + 100, lossy.start)
     world.run(6)
-    assert world.nodes[seed % 4].life > 1
+    assert lossy.life == 5
     assert world.settle(rounds=5, seconds=20)
