@@ -39,7 +39,7 @@ from node.model.state import State
 from node.ops.meter import Meter
 from node.ops.server import serve_ops
 from node.peers.link import PeerAddress
-from node.peers.transport import Peers
+from node.peers.transport import PeerLimits, Peers
 from node.relay.calls import Job
 from node.relay.ports import Turn
 from node.relay.relayer import ChainRelay, RelayTiming
@@ -47,7 +47,7 @@ from node.rpc.answers import Answers
 from node.rpc.operator import OperatorService
 from node.rpc.owner import OwnerService
 from node.rpc.peer import PeerService
-from node.rpc.server import Audience, RpcServer, Services
+from node.rpc.server import Audience, RpcServer, ServerLimits, Services
 from node.rpc.venue import VenueService
 from node.serving import PeerBodies, PeerFrames, ReleaseBoard, StateView, jobs_by_chain
 from node.status import Status, Watch, keep_in_background
@@ -77,7 +77,10 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
         )
         tasks: set[asyncio.Task[None]] = set()
         watch = Watch(meter, keep_in_background(store.bodies, tasks))
-        peers = await opened.enter_async_context(Peers(network, _peer_addresses(config), secrets.tls, meter.registry))
+        links = PeerLimits.carrying(consensus.max_message)
+        peers = await opened.enter_async_context(
+            Peers(network, _peer_addresses(config), secrets.tls, meter.registry, links)
+        )
         state, certificate = await _restore_state(store, network, config.policy)
         inbox = await _restore_inbox(store, network, config.policy, _Gossip(peers), meter, state)
         followers = await _open_followers(opened, config, kinds, inbox, state, watch, meter)
@@ -143,7 +146,10 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             OperatorService(status),
         )
         await opened.enter_async_context(runtime)
-        await opened.enter_async_context(RpcServer(_addresses(config), services, secrets.tls, view, meter.registry))
+        limits = ServerLimits(max_frame_bytes=links.lanes.max_frame_bytes)
+        await opened.enter_async_context(
+            RpcServer(_addresses(config), services, secrets.tls, view, meter.registry, limits)
+        )
         await opened.enter_async_context(
             serve_ops(file.listen.metrics, meter.registry, status.not_ready, lambda: tuple(watch.rounds))
         )

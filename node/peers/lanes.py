@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chains.errors import ConfigError
 from hypothec.v1 import peer_service_pb2 as pb
 
 _URGENT = frozenset({pb.FRAME_KIND_CONSENSUS, pb.FRAME_KIND_CHAIN_SIGNATURES})
@@ -17,13 +18,20 @@ _URGENT = frozenset({pb.FRAME_KIND_CONSENSUS, pb.FRAME_KIND_CHAIN_SIGNATURES})
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """Bounds of one lane, and of one message on the wire. A frame is at most `max_frame_bytes`."""
+    """Bounds of one lane, and of one message on the wire. A frame is at most `max_frame_bytes`.
+
+    Raises ConfigError unless a lane holds the largest frame.
+    """
 
     max_frames: int = 2_048
     max_bytes: int = 32 << 20
     max_frame_bytes: int = 8 << 20
     max_batch_bytes: int = 1 << 20
     """Frames that wait are sent together up to this size; a larger frame goes alone."""
+
+    def __post_init__(self) -> None:
+        if self.max_frame_bytes > self.max_bytes:
+            raise ConfigError("let a lane hold the largest frame", frame=self.max_frame_bytes, lane=self.max_bytes)
 
 
 class _Lane:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +35,13 @@ class PeerLimits:
     fetch_timeout_s: float = 5.0
     state_timeout_s: float = 120.0
     max_state_bytes: int = 4 << 30
+
+    @classmethod
+    def carrying(cls, largest: int) -> Self:
+        """Limits under which a body of `largest` bytes still travels, and a few of them wait."""
+        lanes = LaneLimits()
+        frame = max(lanes.max_frame_bytes, largest)
+        return cls(lanes=replace(lanes, max_frame_bytes=frame, max_bytes=max(lanes.max_bytes, 4 * frame)))
 
     @property
     def max_message_bytes(self) -> int:

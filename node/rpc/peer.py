@@ -24,16 +24,20 @@ from node.rpc.ports import Bodies, FrameSink, StateReader
 _log = get_logger("rpc")
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"]
-MAX_DELIVERY_BYTES = (8 << 20) + (64 << 10)
-"""Of one message; see peers.LaneLimits."""
+_ENVELOPE_BYTES = 64 << 10
+"""What a message is larger than the bodies in it."""
 _CHUNK_BYTES = 512 << 10
 _NODES = frozenset({Role.NODE})
-RULES = {
-    # Links last, and the agreement counts and bounds what its members send: no quota of records here.
-    "Deliver": Rule(_NODES, MAX_DELIVERY_BYTES, cost=lambda _: 0, deadline=False),
-    "Fetch": Rule(_NODES),
-    "FetchState": Rule(_NODES, cost=lambda _: 1_000),
-}
+
+
+def rules(max_frame_bytes: int) -> dict[str, Rule]:
+    """The rule of each method where the body of a frame has up to `max_frame_bytes`."""
+    return {
+        # Links last, and the agreement counts and bounds what its members send: no quota of records here.
+        "Deliver": Rule(_NODES, max_frame_bytes + _ENVELOPE_BYTES, cost=lambda _: 0, deadline=False),
+        "Fetch": Rule(_NODES),
+        "FetchState": Rule(_NODES, cost=lambda _: 1_000),
+    }
 
 
 class PeerService:

@@ -30,6 +30,7 @@ from prometheus_client import CollectorRegistry
 from chains.errors import ConfigError
 from node.model.identity import Role, TlsMaterial
 from node.rpc import operator, owner, peer, venue
+from node.rpc.answers import MAX_ANSWER_BYTES
 from node.rpc.guard import Guard, RpcMetrics, Rule
 from node.rpc.ports import StateReader
 from node.rpc.quota import QuotaLimits, Quotas
@@ -60,12 +61,16 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """Bounds of every listener. A state older than `stale_after_ms` makes venues' and owners' services NOT_SERVING."""
+    """Bounds of every listener. A state older than `stale_after_ms` makes venues' and owners' services NOT_SERVING.
+
+    `max_frame_bytes` is of the largest body that a peer may deliver.
+    """
 
     quota: QuotaLimits = field(default_factory=QuotaLimits)
     calls_at_once: int = 1_024
     streams_a_connection: int = 256
     stale_after_ms: int = 10_000
+    max_frame_bytes: int = 8 << 20
 
 
 def _now_ms() -> int:
@@ -144,7 +149,7 @@ class RpcServer:
         owners = (owner.SERVICE, self._services.owner, owner.RULES)
         match audience:
             case Audience.PEERS:
-                return [(peer.SERVICE, self._services.peer, peer.RULES)]
+                return [(peer.SERVICE, self._services.peer, peer.rules(self._limits.max_frame_bytes))]
             case Audience.VENUES:
                 return [venues, owners]
             case Audience.OWNERS:
@@ -163,12 +168,14 @@ class RpcServer:
         return server.add_secure_port(address, mutual)
 
     def _options(self, audience: Audience) -> list[tuple[str, Any]]:
+        # Beyond this gRPC itself refuses; below, each method's own bound holds, with a reason.
+        largest = 2 * MAX_ANSWER_BYTES if audience is not Audience.PEERS else self._limits.max_frame_bytes + (1 << 20)
         options: list[tuple[str, Any]] = [
             # Two processes on one port would share the connections between them, silently.
             ("grpc.so_reuseport", 0),
             ("grpc.max_concurrent_streams", self._limits.streams_a_connection),
-            ("grpc.max_receive_message_length", _MAX_RECEIVED),
-            ("grpc.max_send_message_length", _MAX_RECEIVED),
+            ("grpc.max_receive_message_length", largest),
+            ("grpc.max_send_message_length", largest),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
@@ -200,8 +207,6 @@ class RpcServer:
 
 
 _ANONYMOUS = {Audience.OWNERS: Role.OWNER, Audience.OPERATORS: Role.OPERATOR}
-_MAX_RECEIVED = peer.MAX_DELIVERY_BYTES + (64 << 10)
-"""Beyond it gRPC itself refuses; below, each method's own bound holds, with a reason."""
 
 
 def _check_loopback(address: str) -> None:

@@ -221,6 +221,19 @@ async def test_a_refused_frame_is_counted_against_its_sender_and_the_link_stays(
     assert links.status()[0].connected
 
 
+async def test_a_delivery_over_the_bound_is_refused(net: Net) -> None:
+    one, port, registry = await net.node(1)
+    links = await net.links([peer(1, port)], limits=PeerLimits.carrying(9 << 20))
+    links.send(1, VOTE, bytes((8 << 20) + (100 << 10)))
+    await until(lambda: links.status()[0].reason.startswith("RESOURCE_EXHAUSTED"), "the refusal")
+    links.send(1, VOTE, bytes(8 << 20))
+    await until(lambda: len(one.frames) == 1, "the largest frame that is allowed")
+    counted = registry.get_sample_value(
+        "hypothec_rpc_calls_total", {"method": "Deliver", "reason": "REQUEST_TOO_LARGE"}
+    )
+    assert counted == 1
+
+
 # === Fetching ===
 
 

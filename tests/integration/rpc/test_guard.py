@@ -36,8 +36,9 @@ async def refusal(call: aio.UnaryUnaryCall[object, object] | object) -> aio.AioR
 
 
 def test_every_method_has_a_rule() -> None:
-    for module in (venue, owner, peer, operator):
-        assert set(module.RULES) == {method.name for method in module.SERVICE.methods}
+    pairs = [(module.SERVICE, module.RULES) for module in (venue, owner, operator)]
+    for service, rules in (*pairs, (peer.SERVICE, peer.rules(1))):
+        assert set(rules) == {method.name for method in service.methods}
 
 
 async def test_a_call_without_a_deadline_is_refused(served: Served) -> None:
@@ -64,7 +65,7 @@ async def test_a_request_over_its_methods_bound_is_refused(served: Served) -> No
         report = pb.ReportPositionsRequest(report=bytes(MAX_REPORT_BYTES + 100))
         error = await refusal(VenueServiceStub(channel).ReportPositions(report, timeout=3))
         assert reason_of(error) == "REQUEST_TOO_LARGE"
-        beyond = pb.ReportPositionsRequest(report=bytes(10 << 20))
+        beyond = pb.ReportPositionsRequest(report=bytes(17 << 20))
         error = await refusal(VenueServiceStub(channel).ReportPositions(beyond, timeout=3))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
