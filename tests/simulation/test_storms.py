@@ -1,10 +1,14 @@
 """Any weather, any one kind of misbehaviour: nodes agree, and go on when the storm is over."""
 
+import os
+
 import pytest
 
 from tests.simulation.byzantine import KINDS
 from tests.simulation.world import Weather, World
 
+SEEDS = int(os.environ.get("HYPOTHEC_SEEDS", "6"))
+"""How many seeds the slow run tries for each size and misbehaviour."""
 SIZES = [(4, 1), (5, 1), (6, 1), (7, 2)]
 STORM = Weather(drop=0.1, duplicate=0.1, straggle=0.1, crash=0.005, partition=0.2, refuse=0.05)
 STARVED = Weather(drop=0.02, straggle=0.05, starve=0.3)
@@ -44,7 +48,7 @@ def test_what_one_node_alone_decided_is_never_contradicted(kind: str | None) -> 
 @pytest.mark.parametrize("kind", [None, *KINDS])
 @pytest.mark.parametrize(("n", "f"), SIZES)
 def test_nodes_agree_under_many_seeds(n: int, f: int, kind: str | None) -> None:
-    for seed in range(100, 145):
+    for seed in range(100, 100 + SEEDS):
         weather_the((STORM, HURRICANE, STARVED)[seed % 3], seed, n, f, kind)
 
 
