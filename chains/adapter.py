@@ -53,7 +53,8 @@ class ChainAdapter(Protocol):
     async def final_cuts(self, after: Height, limit: int) -> tuple[Cut, ...]:
         """The newest final blocks above `after` whose height is a multiple of the recipe's stride, ascending.
 
-        At most `limit` of them. Empty when nothing new is final. Each is trusted as the adapter's assurance says.
+        At most `limit` of them, none below the recipe's `from_height`.
+        Empty when nothing new is final. Each is trusted as the adapter's assurance says.
         Raises RetryError when too few endpoints answer, QuorumError when they disagree.
         """
 

@@ -62,11 +62,10 @@ class TrustedHeads:
         """
         if self._head is None or self._clock() - self._looked_at > _FRESH:
             found = await self._look()
-            if self._head is None or found.number >= self._head.number:
-                if self._head is None or found.number > self._head.number:
-                    self._rises.append((self._clock(), found.number))
-                self._head = found
-                self._keep(found)
+            if self._head is None or found.number > self._head.number:
+                self._rises.append((self._clock(), found.number))
+            self._head = found
+            self._keep(found)
             self._looked_at = self._clock()
         return self._head
 
@@ -158,7 +157,7 @@ class TrustedHeads:
                 chain=self._chain_id,
                 height=height,
                 needed=self._quorum,
-                **{endpoint.name: header.hash for endpoint, header in votes.items()},
+                **{f"{endpoint.name} has": header.hash for endpoint, header in votes.items()},
             )
         for endpoint, header in votes.items():
             if header.hash != block_hash:

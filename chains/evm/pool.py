@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chains.adapter import FaultSink
-from chains.errors import ConfigError, HypothecError, LimitError, ProofError, RetryError
+from chains.errors import ConfigError, HypothecError, ProofError, RetryError
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import fault_reason
 from chains.types import ChainId, EndpointFault
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Question = Callable[[Endpoint], Awaitable[T]]
 """Fetches from one endpoint and verifies; raises RetryError or ProofError when that endpoint will not do."""
 
-_FAULTS = (RetryError, ProofError, LimitError)
+_FAULTS = (RetryError, ProofError)
 """What an endpoint is blamed for. Anything else is not its doing and goes up at once."""
 
 _LATENCY_WEIGHT = 0.2
@@ -82,7 +82,7 @@ class EndpointPool:
         Raises the ProofError of the last one if every endpoint lied; if any just failed, its RetryError.
         """
         failure: RetryError | None = None
-        lie: HypothecError | None = None
+        lie: ProofError | None = None
         good, aside = self.ranked()
         for endpoint in (*good, *aside):
             try:

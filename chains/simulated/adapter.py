@@ -68,7 +68,8 @@ class SimulatedAdapter:
         self._may_fail()
         stride = self._recipe.stride
         newest = self._chain.final.cut.height // stride * stride
-        heights = [height for height in range(newest, after, -stride)[:limit] if height > 0]
+        lowest = max(after, self._recipe.from_height - 1, 0)
+        heights = range(newest, lowest, -stride)[:limit]
         return tuple(self._block(height).cut for height in reversed(heights))
 
     async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:

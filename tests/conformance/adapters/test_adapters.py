@@ -97,7 +97,28 @@ async def test_a_block_is_no_cut_before_it_is_final(script: Script) -> None:
         assert script.accounts[0] not in early.accounts
 
 
+async def test_there_are_no_cuts_from_before_the_vault(script: Script) -> None:
+    script.mine(20)
+    async with script.adapter(silent) as adapter:
+        final = (await newest(adapter)).height
+        adapter.admit(replace(script.recipe, from_height=Height(final - 2)))
+        assert [cut.height for cut in await adapter.final_cuts(Height(0), 9)] == [final - 2, final - 1, final]
+
+
 # === Deltas ===
+
+
+async def test_the_vaults_first_block_counts(script: Script) -> None:
+    async with script.adapter(silent) as adapter:
+        final = (await newest(adapter)).height
+    script.settle()
+    script.deposit(script.accounts[0], script.tokens[0], 5)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        cut = await newest(adapter)
+        assert cut.height > final
+        adapter.admit(replace(script.recipe, from_height=cut.height))
+        assert script.accounts[0] in (await adapter.delta(None, cut)).accounts
 
 
 async def test_books_hold_deposits_and_releases(script: Script) -> None:
@@ -270,8 +291,10 @@ async def test_a_recipe_for_another_chain_is_refused(script: Script) -> None:
 
 
 async def test_an_admitted_recipe_counts_from_then_on(script: Script) -> None:
+    script.post(2000)
     script.mine(12)
     async with script.adapter(silent) as adapter:
+        assert len(await adapter.quotes()) == 1
         adapter.admit(replace(script.recipe, stride=5, feeds=()))
         assert (await newest(adapter)).height % 5 == 0
         assert await adapter.quotes() == ()

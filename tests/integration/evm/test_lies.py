@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from chains.errors import HypothecError, ProofError, QuorumError, RetryError
 from chains.evm.adapter import EvmAdapter
 from chains.evm.proxy import Lie
-from chains.types import NATIVE_COIN, ChainDelta, Checkpoint, Cut, Height, Quote
+from chains.types import NATIVE_COIN, AccountId, ChainDelta, Checkpoint, Cut, Height, Quote
 from tests.integration.evm.conftest import Panel
 from tests.integration.evm.harness import ACCOUNTS
 
@@ -176,3 +178,31 @@ async def test_a_quorum_that_forges_headers_alike_still_proves_nothing(panel: Pa
         happen(panel)
         with pytest.raises((RetryError, ProofError)):
             await follow(adapter, since)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whoever_lies_next_the_books_are_followed_without_a_gap(panel: Panel, seed: int) -> None:
+    """One endpoint lies at a time, in any way, and those of before are still set aside: nothing is lost or late."""
+    rng = random.Random(seed)
+    quick = [lie for lie in Lie if lie is not Lie.HANG]
+    expected: dict[AccountId, int] = {}
+    books: dict[AccountId, int] = {}
+    async with panel.adapter() as adapter:
+        since: Checkpoint | None = None
+        for _ in range(12):
+            for proxy in panel.proxies:
+                proxy.lie = None
+            rng.choice(panel.proxies).lie = rng.choice(quick)
+            for _ in range(rng.randint(0, 3)):
+                account, amount = rng.choice(ACCOUNTS), rng.randint(1, 99)
+                panel.site.deposit(account, NATIVE_COIN, amount)
+                expected[account] = expected.get(account, 0) + amount
+            panel.site.mine(rng.randint(1, 2))
+            panel.site.settle()
+            panel.now += rng.choice((0.5, 1.0, 20.0))
+            (cut,) = await adapter.final_cuts(since.cut.height if since else Height(0), 1)
+            delta = await adapter.delta(since, cut)
+            books |= {account: entry.balances[NATIVE_COIN] for account, entry in delta.accounts.items()}
+            since = delta.checkpoint
+            assert books == expected
+    assert panel.faults

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +28,7 @@ CALLS = (Call("a"), Call("b", (1,)))
 
 @asynccontextmanager
 async def serving(handler: Handler, limits: Limits | None = None) -> AsyncIterator[Endpoint]:
-    runner = web.ServerRunner(web.Server(handler))
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -168,6 +169,19 @@ async def test_an_answer_of_exactly_the_limit_is_read() -> None:
     async with serving(handle, Limits(answer_bytes=len(body))) as endpoint:
         assert await endpoint.call(Call("a")) == "a" * 100_000
     async with serving(handle, Limits(answer_bytes=len(body) - 1)) as endpoint:
+        with pytest.raises(Oversized):
+            await endpoint.call(Call("a"))
+
+
+async def test_an_answer_that_announces_too_much_is_not_read() -> None:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(1 << 40)})
+        await response.prepare(request)
+        await response.write(b" ")
+        await asyncio.sleep(60)
+        return response
+
+    async with serving(handle, Limits(seconds=10.0)) as endpoint:
         with pytest.raises(Oversized):
             await endpoint.call(Call("a"))
 
