@@ -74,12 +74,11 @@ class Endpoint:
         self._timeout = aiohttp.ClientTimeout(total=self._limits.seconds)
         self._ids = count(1)
 
-    async def call(self, call: Call) -> object:
-        """The `result` of one call. Raises a RetryError that names the failure."""
-        return (await self.batch((call,)))[0]
-
     async def batch(self, calls: Sequence[Call]) -> list[object]:
-        """The `result` of each call, in order, over one HTTP request. One failed call fails the batch."""
+        """The `result` of each call, in order, over one HTTP request. One failed call fails the batch.
+
+        Raises a RetryError that names the failure.
+        """
         ids = [next(self._ids) for _ in calls]
         requests = [
             {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}

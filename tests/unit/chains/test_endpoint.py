@@ -60,12 +60,12 @@ async def test_results_come_in_the_order_of_the_calls_whatever_the_answers() -> 
 
 async def test_one_call_is_sent_plain() -> None:
     async with serving(answering(lambda good: good[0])) as endpoint:
-        assert await endpoint.call(Call("a")) == "a"
+        assert await endpoint.batch(CALLS[:1]) == ["a"]
 
 
 async def test_null_is_a_result() -> None:
     async with serving(answering(lambda good: {**good[0], "result": None})) as endpoint:
-        assert await endpoint.call(Call("a")) is None
+        assert await endpoint.batch(CALLS[:1]) == [None]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_errors_are_told_apart(error: object, kind: type[RetryError]) -> N
 async def test_an_error_beside_a_result_is_an_error() -> None:
     async with serving(answering(lambda good: {**good[0], "error": {"code": 1, "message": "x"}})) as endpoint:
         with pytest.raises(RpcFailure):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, HttpFailure), (404, HttpFailure), (204, HttpFailure)])
@@ -132,7 +132,7 @@ async def test_other_statuses_are_failures(status: int, kind: type[RetryError]) 
 
     async with serving(handle) as endpoint:
         with pytest.raises(kind):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -144,7 +144,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
     async with serving(handle) as endpoint:
         with pytest.raises(HttpFailure):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
     assert followed == ["/key"]
 
 
@@ -157,7 +157,7 @@ async def test_a_small_answer_that_unpacks_to_a_large_one_is_oversized() -> None
 
     async with serving(handle, Limits(answer_bytes=100_000)) as endpoint:
         with pytest.raises(Oversized):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 async def test_an_answer_of_exactly_the_limit_is_read() -> None:
@@ -167,10 +167,10 @@ async def test_an_answer_of_exactly_the_limit_is_read() -> None:
         return web.Response(body=body)
 
     async with serving(handle, Limits(answer_bytes=len(body))) as endpoint:
-        assert await endpoint.call(Call("a")) == "a" * 100_000
+        assert await endpoint.batch(CALLS[:1]) == ["a" * 100_000]
     async with serving(handle, Limits(answer_bytes=len(body) - 1)) as endpoint:
         with pytest.raises(Oversized):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 async def test_an_answer_that_announces_too_much_is_not_read() -> None:
@@ -183,14 +183,14 @@ async def test_an_answer_that_announces_too_much_is_not_read() -> None:
 
     async with serving(handle, Limits(seconds=10.0)) as endpoint:
         with pytest.raises(Oversized):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 async def test_nobody_there_is_unreachable() -> None:
     async with open_session() as session:
         endpoint = Endpoint(session, f"http://127.0.0.1:{free_port()}", "nobody")
         with pytest.raises(EndpointUnreachable):
-            await endpoint.call(Call("a"))
+            await endpoint.batch(CALLS[:1])
 
 
 def test_names_hold_no_credentials_and_are_distinct() -> None:
