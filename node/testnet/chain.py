@@ -93,7 +93,7 @@ class Wallet:
 
     async def _mined(self, sent: HexBytes, what: str) -> TxReceipt:
         receipt = await until(
-            lambda: self._receipt(sent), f"that {what} is mined", within=_MINED_S, every=0.05, chain_id=self._chain_id
+            lambda: self._receipt(sent), f"for {what} to be mined", within=_MINED_S, every=0.05, chain_id=self._chain_id
         )
         if receipt["status"] != 1:
             raise TransactionFailed("the contract refused the call", chain_id=self._chain_id, call=what, tx=sent.hex())
@@ -145,7 +145,7 @@ class LocalChain:
         await self.rpc("evm_setIntervalMining", BLOCK_SECONDS)
 
     async def height(self) -> int:
-        return int(await self.web3.eth.block_number)
+        return int(await asked(self.web3.eth.block_number))
 
     async def rpc(self, method: str, *params: object) -> Any:  # noqa: ANN401 - what JSON-RPC gives
         """One raw call. Raises RetryError when anvil refuses it."""
@@ -188,4 +188,4 @@ async def _answering(url: str, process: Child) -> None:
                     raise ProcessDied(f"{process.name} did not start", process.tail(), log=process.log) from None
                 return None
 
-        await until(answer, f"that {process.name} answers", within=_START_S, every=0.02)
+        await until(answer, f"for {process.name} to answer", within=_START_S, every=0.02)

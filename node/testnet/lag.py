@@ -72,7 +72,7 @@ async def measure(operators: Sequence[Operator], lags: Sequence[Lag]) -> list[in
                     return done
                 await asyncio.sleep(_EVERY_S)
     except TimeoutError as error:
-        raise NotInTime(f"a certified state with the deposits did not come within {_WITHIN_S:g} s") from error
+        raise NotInTime(f"waited {_WITHIN_S:g} s in vain for a certified state with every deposit") from error
 
 
 async def _ask(operator: Operator) -> pb.GetStatusResponse | None:

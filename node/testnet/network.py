@@ -168,12 +168,10 @@ class Testnet:
                 return status.state.sequence or None
 
             name = self.nodes[index].name
-            await until(sequence, f"the first state at {name}", within=_READY_S, every=0.25)
+            await until(sequence, f"for the first state at {name}", within=_READY_S, every=0.25)
             say(f"{name} is ready")
 
-        async with asyncio.TaskGroup() as group:
-            for index in range(len(self.nodes)):
-                group.create_task(wait(index))
+        await asyncio.gather(*(wait(index) for index in range(len(self.nodes))))
 
     async def _stop_nodes(self) -> None:
         await asyncio.gather(*(node.stop() for node in self.nodes))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 
@@ -84,12 +85,12 @@ class NodeHandle:
 
 
 class Operator:
-    """The operator's connections to all nodes, for as long as `async with` lasts."""
+    """The operator's connection to one node, for as long as `async with` lasts."""
 
     def __init__(self, node: NodeHandle) -> None:
         self._connection = Connection(node.operator, None, None, _DEADLINE_S)
 
-    async def __aenter__(self) -> Operator:
+    async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
         self._stub = OperatorServiceStub(self._connection.channel)
         return self

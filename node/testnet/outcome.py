@@ -33,12 +33,12 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Seizure:
-    """One leg, carried out: the vault's transaction, and the account's book value before and after, in base units."""
+    """One leg, carried out: the vault's transaction, and what the account and the payee had before and after."""
 
     chain_id: int
     tx: str
-    before: dict[str, int]
-    after: dict[str, int]
+    before: dict[str, str]
+    after: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Outcome:
     acknowledged_usd: str
     seconds: dict[str, float]
 
-    def as_json(self) -> str:
-        """One object on one line."""
+    def as_json(self, total_s: float) -> str:
+        """One object on one line; `total_s` from the command to the end of the story."""
         return json.dumps(
             {
                 "nodes": self.nodes,
@@ -77,6 +77,6 @@ class Outcome:
                         for item in self.seizures
                     ],
                 },
-                "seconds": self.seconds,
+                "seconds": {**self.seconds, "total": total_s},
             }
         )

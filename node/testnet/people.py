@@ -140,7 +140,7 @@ class Owner:
             status = await self._anyone.ask(lambda client: client.get_decision(self.account, digest))
             return status.decision
 
-        found = await until(decision, f"a decision on {type(request).__name__}", within=_DECIDED_S)
+        found = await until(decision, f"for a decision on {type(request).__name__}", within=_DECIDED_S)
         if found.verdict is not Verdict.GRANTED:
             raise NotInTime(f"{type(request).__name__} was refused", reason=found.reason, sequence=found.sequence)
         return found

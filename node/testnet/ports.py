@@ -51,16 +51,14 @@ class Ports:
         if base and base + len(wanted) > 1 << 16:
             raise ConfigError("choose a lower --base-port", base_port=base, ports=len(wanted))
         with ExitStack() as held:  # all at once, or the system would hand out one port twice
-            found = iter(
-                [_bind(held, base + offset if base else 0, purpose, base) for offset, purpose in enumerate(wanted)]
-            )
+            found = iter([_bind(held, base + offset if base else 0, purpose) for offset, purpose in enumerate(wanted)])
         return cls(
             tuple(ChainPorts(next(found), tuple(next(found) for _ in range(PROXIES))) for _ in range(chains)),
             tuple(NodePorts(*(next(found) for _ in listeners)) for _ in range(nodes)),
         )
 
 
-def _bind(held: ExitStack, port: int, purpose: str, base: int) -> int:
+def _bind(held: ExitStack, port: int, purpose: str) -> int:
     probe = held.enter_context(socket.socket())
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed connection holds no port
     try:
@@ -69,10 +67,9 @@ def _bind(held: ExitStack, port: int, purpose: str, base: int) -> int:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         raise PortTaken(
-            "free the port, or choose others with --base-port (0 takes free ones)",
+            f"port {port} is taken: free it, or choose others with --base-port (0 takes free ones)",
             port=port,
-            purpose=purpose,
-            base_port=base,
+            wanted_for=purpose,
         ) from error
     bound: int = probe.getsockname()[1]
     return bound

@@ -10,18 +10,22 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from eth_typing import HexStr
 from eth_utils.address import to_checksum_address
+from web3.types import FilterParams
 
 from chains.errors import RetryError
 from chains.proofs.keccak import keccak
-from chains.types import Address, ChainId
+from chains.types import ChainId
 from hypothec.client import AccountAnswer, AttestedRelease
 from node.margin import MarginContext, evaluate
 from node.model.frame import FramePrice
 from node.model.health import Health, HealthStatus, Interval
 from node.model.ledger import AccountRecord
 from node.model.reports import ReportEntry
+from node.relay.endpoint import asked
 from node.testnet.deployment import BTC, ETH, DemoAsset, Deployment
 from node.testnet.files import VENUE, key_address
 from node.testnet.lag import Lag, measure
@@ -50,12 +54,11 @@ class _Deposit:
 
 
 class Story:
-    """One run of the demo on a testnet. `say` gets a line at each step; `on_health` each verified answer."""
+    """One run of the demo on a testnet. `say` gets a line at each step."""
 
-    def __init__(self, net: Testnet, say: Say, on_health: Callable[[AccountAnswer], None] = lambda _: None) -> None:
+    def __init__(self, net: Testnet, say: Say) -> None:
         self._net = net
         self._say = say
-        self._on_health = on_health
         self._statuses: list[str] = []
         self._payee = key_address(secrets.token_bytes(32))
         self._marks: list[tuple[str, float]] = [("start", time.monotonic())]
@@ -120,13 +123,15 @@ class Story:
 
     async def _lever(self) -> None:
         await self._net.venue.report(POSITION.entry(self._net.owner.account))
-        answer = await self._health(lambda answer: bool(answer.health.venues), "that the position counts")
+        answer = await self._health(lambda answer: bool(answer.health.venues), "for the position to count")
         self._say(f"the venue reported {POSITION.size} ETH-PERP long at ${POSITION.entry_usd:,}: {_told(answer)}")
 
     async def _fall(self) -> None:
         into_call, below = FALL
         await self._step_down(into_call)
-        answer = await self._health(lambda answer: answer.health.status is HealthStatus.MARGIN_CALL, "a margin call")
+        answer = await self._health(
+            lambda answer: answer.health.status is HealthStatus.MARGIN_CALL, "for a margin call"
+        )
         self._say(_told(answer))
         await self._step_down(below)
 
@@ -137,7 +142,7 @@ class Story:
 
     async def _attested(self) -> tuple[tuple[AttestedRelease, ...], AccountAnswer]:
         """The plan's legs with their signatures, and the state's answer that has the reservations."""
-        answer = await self._health(lambda answer: bool(_reservations(answer)), "that a liquidation is agreed")
+        answer = await self._health(lambda answer: bool(_reservations(answer)), "for a liquidation to be agreed")
         judged = _without_plan(answer)
         self._noted(judged.status)
         self._say(
@@ -149,7 +154,7 @@ class Story:
             found = await self._net.venue.attestation(self._net.owner.account)
             return found if len(found) == _reservations(answer) else None
 
-        found = await until(legs, "that the seizures are attested", within=_WAIT_S)
+        found = await until(legs, "for the seizures to be attested", within=_WAIT_S)
         quorum = self._net.network.quorum
         self._say(
             f"{len(found)} seizures attested by {quorum} of {self._net.network.n} nodes; the client verified them"
@@ -157,14 +162,14 @@ class Story:
         return found, answer
 
     async def _seized(
-        self, legs: tuple[AttestedRelease, ...], before: dict[ChainId, dict[str, int]]
+        self, legs: tuple[AttestedRelease, ...], before: dict[ChainId, dict[str, str]]
     ) -> tuple[Seizure, ...]:
         found = []
         for leg in legs:
             item = next(item for item in self._net.deployments if item.chain_id == leg.release.chain_id)
             tx = await until(
                 lambda item=item: self._seizure(item),  # type: ignore[misc]
-                f"the seizure on chain {item.chain_id}",
+                f"for the seizure on chain {item.chain_id}",
                 within=_WAIT_S,
             )
             after = (await self._balances())[item.chain_id]
@@ -187,7 +192,7 @@ class Story:
         await self._net.venue.report(ReportEntry(self._net.owner.account, (), cash, seized))
         answer = await self._health(
             lambda answer: not _reservations(answer) and all(not line.receivable for line in answer.health.venues),
-            "that the seizure is acknowledged and settled",
+            "for the seizure to be acknowledged and settled",
         )
         self._say(f"the venue closed the position and acknowledged ${_usd(seized)}: {_told(answer)}")
         return seized
@@ -208,7 +213,6 @@ class Story:
                 found = await self._net.venue.health(self._net.owner.account)
             except RetryError:
                 return None
-            self._on_health(found)
             if found.health.venues and not _reservations(found):
                 self._noted(found.health.status)
             return found if wanted(found) else None
@@ -219,28 +223,28 @@ class Story:
         if self._statuses[-1:] != [status.name]:
             self._statuses.append(status.name)
 
-    async def _balances(self) -> dict[ChainId, dict[str, int]]:
-        """By chain and asset, in base units: what the vault's books hold for the account, and what the payee has."""
-        found: dict[ChainId, dict[str, int]] = {}
+    async def _balances(self) -> dict[ChainId, dict[str, str]]:
+        """By chain: what the vault's books hold for the account, and what the payee has."""
+        found: dict[ChainId, dict[str, str]] = {}
         for item in self._net.deployments:
-            eth = await item.chain.web3.eth.get_balance(to_checksum_address(self._payee))
-            btc = await item.token.functions.balanceOf(to_checksum_address(self._payee)).call()
-            found[item.chain_id] = {
-                f"vault {ETH.id}": await _booked(item, self._net.owner.account, item.place(ETH)),
-                f"vault {BTC.id}": await _booked(item, self._net.owner.account, item.place(BTC)),
-                f"payee {ETH.id}": int(eth),
-                f"payee {BTC.id}": int(btc),
-            }
+            payee, books = to_checksum_address(self._payee), item.vault.functions
+            coins = await asked(item.chain.web3.eth.get_balance(payee))
+            tokens = await asked(item.token.functions.balanceOf(payee).call())
+            for asset, paid in ((ETH, coins), (BTC, tokens)):
+                place = to_checksum_address(item.place(asset))
+                booked = await asked(books.balances(self._net.owner.account, place).call())
+                values = found.setdefault(item.chain_id, {})
+                values[f"vault {asset.id}"] = _units(booked, asset)
+                values[f"payee {asset.id}"] = _units(paid, asset)
         return found
 
     async def _seizure(self, item: Deployment) -> str | None:
-        logs = await item.chain.web3.eth.get_logs(
-            {
-                "address": item.vault.address,
-                "fromBlock": 0,
-                "topics": ["0x" + _SEIZED.hex(), "0x" + self._net.owner.account.hex()],
-            }
-        )
+        wanted: FilterParams = {
+            "address": item.vault.address,
+            "fromBlock": 0,
+            "topics": [HexStr("0x" + _SEIZED.hex()), HexStr("0x" + self._net.owner.account.hex())],
+        }
+        logs = await asked(item.chain.web3.eth.get_logs(wanted))
         return logs[-1]["transactionHash"].to_0x_hex() if logs else None
 
     async def _rounds(self) -> list[list[float]]:
@@ -256,8 +260,9 @@ class Story:
         self._marks.append((name, time.monotonic()))
 
 
-async def _booked(item: Deployment, account: bytes, token: Address) -> int:
-    return int(await item.vault.functions.balances(account, to_checksum_address(token)).call())
+def _units(amount: int, asset: DemoAsset) -> str:
+    """Base units as whole ones, exactly."""
+    return f"{Decimal(amount).scaleb(-asset.token_decimals).normalize():f}"
 
 
 def _reservations(answer: AccountAnswer) -> int:

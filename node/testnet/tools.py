@@ -23,7 +23,7 @@ def find_anvil() -> Path:
     """
     if named := os.environ.get(VARIABLE):
         if not _runs(Path(named)):
-            raise ToolMissing(f"let {VARIABLE} name an executable file, or unset it", value=named)
+            raise ToolMissing(f"anvil is missing: let {VARIABLE} name an executable file, or unset it", value=named)
         return Path(named)
     for folder in _folders():
         if _runs(binary := folder / "node_modules" / "@foundry-rs" / _package() / "bin" / "anvil"):
@@ -31,7 +31,7 @@ def find_anvil() -> Path:
     if found := shutil.which("anvil"):
         return Path(found)
     raise ToolMissing(
-        f"install anvil: `npm ci` in the project's folder (./run setup does it), or set {VARIABLE} to its path",
+        f"anvil is missing: run `npm ci` in the project's folder (./run setup does it), or set {VARIABLE} to its path",
         package=f"@foundry-rs/{_package()}",
     )
 

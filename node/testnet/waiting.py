@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 async def until(
     question: Callable[[], Awaitable[_T | None]], what: str, *, within: float, every: float = 0.1, **values: object
 ) -> _T:
-    """Ask until the answer is not None. Raises NotInTime, which says `what` did not happen, after `within` seconds."""
+    """Ask until the answer is not None. Raises NotInTime after `within` seconds, with `what` ("for …") was waited."""
     try:
         async with asyncio.timeout(within):
             while True:
@@ -23,4 +23,4 @@ async def until(
                     return answer
                 await asyncio.sleep(every)
     except TimeoutError as error:
-        raise NotInTime(f"{what} did not happen within {within:g} s; see the nodes' logs", **values) from error
+        raise NotInTime(f"waited {within:g} s in vain {what}; --dir keeps the logs that tell why", **values) from error
