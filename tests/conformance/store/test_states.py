@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -50,7 +51,7 @@ async def test_what_changed_is_saved_whatever_is_known_of_what_is_stored(backend
     """With the previous state at hand, after a load, and by a fresh process that loaded nothing."""
     backend.initialise()
     first = state(1, accounts={b"\x01": b"a", b"\x02": b"b"}, book={b"\x01": b"10"})
-    second = state(2, accounts={b"\x01": b"a", b"\x03": b"c"}, book={})
+    second = state(2, accounts={b"\x01": b"a", b"\x03": b"c"}, book={b"\x02": b"20"})
     third = state(3, accounts={b"\x04": b"d"}, book={b"\x09": b"1"}, chain=ChainId(10))
     async with backend.open() as store:
         await save(store, first, second)
@@ -65,6 +66,18 @@ async def test_what_changed_is_saved_whatever_is_known_of_what_is_stored(backend
         loaded = await store.states.load()
         assert loaded is not None
         assert_same(loaded[0], state(4, accounts={b"\x05": b"e"}))
+
+
+async def test_a_save_whose_caller_was_cancelled_does_not_spoil_the_next(store: Store) -> None:
+    await save(store, state(1))
+    abandoned = asyncio.create_task(save(store, state(2, accounts={b"\x07": b"only here"})))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    await asyncio.gather(abandoned, return_exceptions=True)
+    await save(store, state(3))
+    loaded = await store.states.load()
+    assert loaded is not None
+    assert_same(loaded[0], state(3))
 
 
 async def test_the_same_state_again_is_fine(store: Store) -> None:

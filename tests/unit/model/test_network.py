@@ -116,7 +116,7 @@ GOOD = certificate(0, 1, 3)
         (replace(GOOD, seq=10), SignatureError),
         (replace(GOOD, outcome_digest=Hash32(bytes(32))), SignatureError),
         (replace(GOOD, signers=0b0111), SignatureError),
-        (replace(GOOD, signers=0b11001), SignatureError),
+        (replace(GOOD, signers=0b10011), SignatureError),
         (replace(GOOD, signers=0b1111), QuorumError),
         (replace(GOOD, signers=0b0011, signatures=GOOD.signatures[:2]), QuorumError),
         (replace(GOOD, signatures=GOOD.signatures[:2]), QuorumError),
