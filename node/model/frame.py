@@ -26,17 +26,18 @@ class PriceStatus(IntEnum):
     STALE = 2
     """Too few fresh sources: `price` is the last certified one; counts only within the policy's bounds for its age."""
     DISPUTED = 3
-    """Fresh sources further apart than the policy allows: [low, high] spans them; nothing narrower is known."""
+    """Fresh sources further apart than the policy allows: [low, high] spans them; `price` stays the last certified."""
     MISSING = 4
     """Never certified: the asset counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramePrice:
-    """One asset's agreed price: `low` <= `price` <= `high` in 1e-12 USD a whole unit.
+    """One asset's agreed price in 1e-12 USD a whole unit: what it is, and the span of the sources.
 
-    `published_at` is the oldest source's own time; `sources` how many stand behind it; `assurance` the weakest of them.
-    For a STALE price all three prices are the last certified `price`; widening by age is the margin's to do.
+    `price` is the last one that was certified, 0 if none ever was, and `published_at` its oldest source's own time.
+    `sources` says how many are fresh now, `assurance` how the weakest of them is known. For a STALE price `low` and
+    `high` are `price` as well; widening by age is the margin's to do.
     """
 
     asset: str

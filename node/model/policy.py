@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -46,6 +47,11 @@ HexAddress = Annotated[Address, _hex(20)]
 HexHash = Annotated[Hash32, _hex(32)]
 Name = Annotated[str, BeforeValidator(_name)]
 Bps = Annotated[int, Field(ge=0, le=10_000)]
+MAX_ASSETS, MAX_INSTRUMENTS, MAX_VENUES, MAX_CHAINS = 1024, 4096, 512, 64
+MAX_FEEDS = 1024
+"""On all chains. These bounds keep an observation of everything within its own."""
+MAX_SOURCES = 255
+"""Feeds of one asset: how many are fresh is one byte of signed bytes."""
 Positive = Annotated[int, Field(gt=0, lt=1 << 63)]
 Natural = Annotated[int, Field(ge=0, lt=1 << 63)]
 
@@ -193,10 +199,10 @@ class Policy(_Table):
     timing: Timing
     stale: StaleBound
     liquidation: Liquidation
-    assets: tuple[Asset, ...]
-    instruments: tuple[Instrument, ...]
-    venues: tuple[Venue, ...]
-    chains: tuple[Chain, ...]
+    assets: Annotated[tuple[Asset, ...], Field(max_length=MAX_ASSETS)]
+    instruments: Annotated[tuple[Instrument, ...], Field(max_length=MAX_INSTRUMENTS)]
+    venues: Annotated[tuple[Venue, ...], Field(max_length=MAX_VENUES)]
+    chains: Annotated[tuple[Chain, ...], Field(max_length=MAX_CHAINS)]
     body: bytes = Field(exclude=True, repr=False)
 
     @classmethod
@@ -255,6 +261,9 @@ class Policy(_Table):
         for chain in self.chains:
             _unique(f"tokens of chain {chain.id}", [token.token for token in chain.tokens])
             used |= {token.asset for token in chain.tokens} | {feed.asset for feed in chain.feeds}
+        feeds = Counter(feed.asset for chain in self.chains for feed in chain.feeds)
+        if feeds.total() > MAX_FEEDS or max(feeds.values(), default=0) > MAX_SOURCES:
+            raise ValueError(f"name at most {MAX_FEEDS} feeds, and {MAX_SOURCES} of one asset")
         if unknown := sorted(used - assets):
             raise ValueError(f"declare the assets {', '.join(unknown)} under [[assets]]")
         return self

@@ -1,8 +1,9 @@
 """Agreement on the cut of each chain and on its root, tallied across outcomes: nobody waits for anybody's endpoint.
 
-A chain has at most one pending cut. 2f+1 equal offers make a cut pending, 2f+1 equal roots certify it. A chain that
-does not get there in the policy's time becomes DISPUTED, one without new final blocks HALTED; both
-keep their last certified root and its age, and the other chains go on. Must not know what the roots stand for.
+A chain has at most one pending cut. A quorum of equal offers makes a cut pending, a quorum of equal roots certifies it:
+2f+1 of 3f+1 nodes, and of more nodes so many that no other quorum can say otherwise. A chain that does not get there in
+the policy's time becomes DISPUTED, one without new final blocks HALTED; both keep their last certified root and its
+age, and the other chains go on. Must not know what the roots stand for.
 """
 
 from __future__ import annotations
@@ -76,21 +77,21 @@ def advance(
 
 
 def _certify(roots: Mapping[int, RootVote], network: Network) -> RootVote | None:
-    """The root that 2f+1 nodes computed, with an assurance that at least one honest node gave or exceeded."""
+    """The root that a quorum computed, with an assurance that at least one honest node gave or exceeded."""
     tally = Counter((vote.root, vote.storage_hash) for vote in roots.values())
     if not tally:
         return None
     (root, storage_hash), count = max(tally.items(), key=lambda item: (item[1], item[0]))
-    if count < network.strong_quorum:
+    if count < network.quorum:
         return None
     grades = sorted(vote.assurance for vote in roots.values() if (vote.root, vote.storage_hash) == (root, storage_hash))
     return RootVote(root, storage_hash, grades[network.f])
 
 
 def _next_cut(candidates: Mapping[int, tuple[Cut, ...]], certified: Cut, network: Network) -> Cut | None:
-    """The highest cut above the certified one that 2f+1 nodes offer."""
+    """The highest cut above the certified one that a quorum offers."""
     tally = Counter(cut for cuts in candidates.values() for cut in set(cuts) if cut.height > certified.height)
-    agreed = [cut for cut, count in tally.items() if count >= network.strong_quorum]
+    agreed = [cut for cut, count in tally.items() if count >= network.quorum]
     return max(agreed, key=lambda cut: (cut.height, cut.block_hash), default=None)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chains.types import Assurance, ChainId, Cut, Hash32, UnixSeconds
-from node.model.codec import Reader, Writer
+from node.model.codec import Malformed, Reader, Writer
 from node.model.header import MAX_CHAINS, read_cut, write_cut
+from node.model.policy import MAX_FEEDS, MAX_VENUES
 from node.model.state import MAX_CANDIDATES, RootVote
 
 _VERSION = 1
-MAX_QUOTES = 4096
-MAX_VENUES = 1024
 MAX_HEADS = 16
 """Reports of one venue that one observation offers beyond the adopted head."""
 MAX_REQUESTS = 256
@@ -81,7 +80,7 @@ class Observation:
         time_ms = reader.u64()
         chains = reader.many(_read_chain, MAX_CHAINS)
         reader.ascending((chain.chain_id for chain in chains), "chains")
-        quotes = reader.many(_read_quote, MAX_QUOTES)
+        quotes = reader.many(_read_quote, MAX_FEEDS)
         reader.ascending(((quote.asset, quote.source) for quote in quotes), "quotes")
         heads = reader.many(
             lambda r: HeadObservation(r.text(), r.many(lambda v: Hash32(v.raw(32)), MAX_HEADS)), MAX_VENUES
@@ -104,6 +103,8 @@ def _read_chain(reader: Reader) -> ChainObservation:
     chain_id = ChainId(reader.u64())
     candidates = reader.many(read_cut, MAX_CANDIDATES)
     reader.ascending((cut.height for cut in candidates), "candidate cuts")
+    if any(cut.chain_id != chain_id for cut in candidates):
+        raise Malformed("offer a chain its own cuts", chain_id=chain_id)
     if not reader.flag():
         return ChainObservation(chain_id, candidates, None, None)
     voted = Hash32(reader.raw(32))

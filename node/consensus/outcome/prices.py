@@ -61,26 +61,23 @@ def _sources(observations: Mapping[int, Observation], policy: Policy, f: int) ->
 def _asset_price(
     asset: Asset, last: FramePrice | None, sources: Sequence[SourcePrice], policy: Policy, now: int
 ) -> FramePrice:
-    fresh = [source for source in sources if now - source.published_at <= policy.timing.max_price_age]
+    # A time far ahead is as useless as one long past: it would look young for ever.
+    fresh = [source for source in sources if abs(now - source.published_at) <= policy.timing.max_price_age]
     if len(fresh) < asset.min_sources:
         return _uncertified(asset, last)
     low, high = min(source.price for source in fresh), max(source.price for source in fresh)
-    agreed = (high - low) * 10_000 <= asset.max_spread_bps * low
-    return FramePrice(
-        asset.id,
-        PriceStatus.FRESH if agreed else PriceStatus.DISPUTED,
-        low,
-        (low + high) // 2,
-        high,
-        UnixSeconds(min(now, *(source.published_at for source in fresh))),
-        len(fresh),
-        min(source.assurance for source in fresh),
-    )
+    assurance = min(source.assurance for source in fresh)
+    if (high - low) * 10_000 > asset.max_spread_bps * low:
+        # SECURITY: what one source says against the others must not become the price that a stale one starts from.
+        price, at = (last.price, last.published_at) if last is not None else (0, UnixSeconds(0))
+        return FramePrice(asset.id, PriceStatus.DISPUTED, low, price, high, at, len(fresh), assurance)
+    at = UnixSeconds(min(now, *(source.published_at for source in fresh)))
+    return FramePrice(asset.id, PriceStatus.FRESH, low, (low + high) // 2, high, at, len(fresh), assurance)
 
 
 def _uncertified(asset: Asset, last: FramePrice | None) -> FramePrice:
     """The last certified price under its age, or nothing at all."""
-    if last is None or last.status is PriceStatus.MISSING:
+    if last is None or last.price == 0:
         return FramePrice(asset.id, PriceStatus.MISSING, 0, 0, 0, UnixSeconds(0), 0, Assurance.REPORTED)
     return FramePrice(
         asset.id, PriceStatus.STALE, last.price, last.price, last.price, last.published_at, 0, last.assurance

@@ -6,7 +6,7 @@ Must not know what an obligation is worth.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from chains.types import Hash32
@@ -16,6 +16,24 @@ from node.model.ledger import Obligations, VenueObligation
 from node.model.policy import Policy
 from node.model.reports import Report, ReportEntry
 from node.model.state import VenueHead
+
+MAX_ENTRIES_A_ROUND = 20_000
+"""Entries of reports that one outcome takes in, and the rest of the report that goes beyond; more wait for the next."""
+
+
+def in_turn(
+    adopted: Mapping[str, tuple[Hash32, ...]], reports: Mapping[Hash32, Report], sequence: int
+) -> Iterator[tuple[str, Hash32]]:
+    """(venue, digest) of the reports that fit into one outcome; each outcome begins with another venue."""
+    venues = sorted(adopted)
+    first = sequence % len(venues) if venues else 0
+    entries = 0
+    for venue in venues[first:] + venues[:first]:
+        for digest in adopted[venue]:
+            if entries >= MAX_ENTRIES_A_ROUND:
+                return
+            entries += len(reports[digest].entries)
+            yield venue, digest
 
 
 def adopted_digests(
@@ -51,7 +69,7 @@ def apply_report(draft: Draft, head: VenueHead, report: Report, digest: Hash32) 
 
 
 def _apply_entry(draft: Draft, report: Report, entry: ReportEntry) -> None:
-    """It counts only for an owner who authorised the venue; acknowledgements never fall."""
+    """It counts only for an owner who authorised the venue; nobody can acknowledge more than was seized."""
     record = draft.record(entry.account)
     if record is None:
         return
@@ -60,10 +78,14 @@ def _apply_entry(draft: Draft, report: Report, entry: ReportEntry) -> None:
         return
     current = draft.obligations(entry.account) or Obligations(())
     before = next((item for item in current.venues if item.venue == report.venue), None)
-    acknowledged = max(entry.acknowledged, before.acknowledged if before is not None else 0)
+    known = max(entry.acknowledged, before.acknowledged if before is not None else 0)
+    # SECURITY: an acknowledgement in advance would make a later seizure pay nothing off, and so be made twice.
+    acknowledged = min(known, authorization.seized)
     after = VenueObligation(report.venue, report.sequence, entry.positions, entry.cash, acknowledged)
     others = tuple(item for item in current.venues if item.venue != report.venue)
-    settled = not entry.positions and entry.cash == 0 and acknowledged == authorization.seized
+    # While a seizure is open nobody knows what will have been seized.
+    is_open = any(item.venue == report.venue for item in record.reservations)
+    settled = not entry.positions and entry.cash == 0 and acknowledged == authorization.seized and not is_open
     gone = settled and (authorization.revoked or authorization.seized == 0)
     kept = others if gone else tuple(sorted((*others, after), key=lambda item: item.venue))
     draft.put_obligations(entry.account, Obligations(kept))

@@ -8,11 +8,11 @@ that is not next in its account's order stays where it is. Must not know how req
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from chains.errors import ConfigError
-from chains.types import AccountId, Hash32
+from chains.types import NATIVE_COIN, AccountId, Address, ChainRecipe, Hash32
 from node.consensus.outcome.draft import Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
@@ -25,7 +25,6 @@ from node.model.requests import (
     Link,
     OwnerRequest,
     PolicyActivation,
-    Request,
     RevokeVenue,
     WithdrawalRequest,
 )
@@ -33,6 +32,12 @@ from node.model.state import Control, PolicyChange
 
 KEPT_DECISIONS = 8
 """How many of an account's last decisions its record keeps."""
+MAX_LINKED = 64
+"""Addresses of one account."""
+MAX_AUTHORIZED = 64
+"""Venues that one account authorises at a time."""
+MAX_POLICY_DELAY = 90 * 86_400
+"""Seconds from the agreement on a policy to its activation, at most: a waiting one keeps all others out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,6 @@ def apply_owner_requests(
             continue
         reason = _decide(draft, digest, request, record, context)
         _record_decision(draft, request.account, request.nonce, digest, reason, context.sequence)
-
-
-def due_requests(requests: Iterable[tuple[Hash32, Request]], nonce_of: Callable[[AccountId], int]) -> set[Hash32]:
-    """Which held requests can still matter: an owner's request whose nonce is used up cannot."""
-    return {
-        digest
-        for digest, request in requests
-        if not isinstance(request, OwnerRequest) or request.nonce > nonce_of(request.account)
-    }
 
 
 def _open_account(draft: Draft, digest: Hash32, request: Link, context: RequestContext) -> None:
@@ -124,8 +120,10 @@ def _link(draft: Draft, request: Link, record: AccountRecord) -> str | None:
         return "LINKED_ELSEWHERE"
     if not set(record.collateral) <= set(request.collateral) and draft.obligations(request.account) is not None:
         return "VENUE_HAS_CLAIM"  # collateral that a venue relies on cannot be opted out
-    draft.put_link(request.linked, request.account)
     linked = tuple(sorted({*record.linked, request.linked}))
+    if len(linked) > MAX_LINKED:
+        return "TOO_MANY_LINKS"
+    draft.put_link(request.linked, request.account)
     draft.put_record(request.account, replace(record, linked=linked, collateral=request.collateral))
     return None
 
@@ -135,7 +133,11 @@ def _authorize(draft: Draft, request: AuthorizeVenue, record: AccountRecord, con
         return "UNKNOWN_VENUE"
     if not {chain_id for chain_id, _ in request.payees} <= set(context.policy.recipe_by_chain):
         return "UNKNOWN_CHAIN"
+    if any(_cannot_be_paid(payee, context.policy.recipe_by_chain[chain_id]) for chain_id, payee in request.payees):
+        return "BAD_PAYEE"
     known = {item.venue: item for item in record.authorizations}
+    if len({*known, request.venue}) > MAX_AUTHORIZED:
+        return "TOO_MANY_VENUES"
     before = known.get(request.venue)
     seized = before.seized if before is not None else 0
     # SECURITY: what a venue has lent against can grow but not shrink, nor pay anybody else.
@@ -185,6 +187,8 @@ def _withdraw(
         return "UNKNOWN_VAULT"
     if request.amount == 0:
         return "NOTHING_ASKED"
+    if _cannot_be_paid(request.recipient, recipe):
+        return "BAD_PAYEE"
     if request.expiry <= context.now:
         return "EXPIRED"
     view = draft.view(request.account)
@@ -206,6 +210,11 @@ def _withdraw(
     return None
 
 
+def _cannot_be_paid(payee: Address, recipe: ChainRecipe) -> bool:
+    """Whether the vault refuses to pay there, so that a release could never be executed."""
+    return payee in (NATIVE_COIN, recipe.vault)
+
+
 def scheduled_policy(
     control: Control,
     requests: Iterable[tuple[Hash32, PolicyActivation]],
@@ -220,7 +229,8 @@ def scheduled_policy(
     for _, request in sorted(requests, key=lambda item: item[0]):
         signers = request.signers(network.network_id) & set(network.policy_signers)
         next_version = request.version == control.policy_version + 1
-        if len(signers) >= network.policy_threshold and next_version and request.activates_at >= now + timelock:
+        in_time = now + timelock <= request.activates_at <= now + timelock + MAX_POLICY_DELAY
+        if len(signers) >= network.policy_threshold and next_version and in_time:
             try:
                 policy = Policy.parse(request.body)
             except ConfigError:

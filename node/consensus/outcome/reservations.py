@@ -1,21 +1,21 @@
 """Releases that count as executed from the moment they are issued, and how that ends.
 
 A reservation ends only by a certified cut: its nonce is used, or it is unused in a final block whose time is past its
-expiry. A halted chain keeps it. Must not know who executes a release.
+expiry. A halted chain keeps it. Of a vault that the policy gave up there will be no cut: its reservations end with
+their expiry, and count as executed. Must not know who executes a release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum, auto
 
 from chains.proofs.keccak import keccak
-from chains.types import AccountId, ChainId, Hash32
+from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import Draft
 from node.margin import MarginContext, plan_liquidation
 from node.model.digests import ReleaseKind, tag, word
-from node.model.header import ChainState
-from node.model.ledger import AccountRecord, Authorization, Reservation
+from node.model.ledger import AccountRecord, Authorization, Holdings, Obligations, Reservation
 from node.model.policy import Policy
 from node.model.state import State
 
@@ -24,25 +24,37 @@ MAX_PLANS = 256
 _PLAN = tag("plan")
 
 
-def settle(draft: Draft, chains: Mapping[ChainId, ChainState]) -> None:
+class _Fate(Enum):
+    OPEN = auto()
+    EXECUTED = auto()
+    EXPIRED = auto()
+
+
+def settle(draft: Draft, context: MarginContext) -> None:
     """End every reservation that the certified cuts decide."""
     for account in sorted(draft.reserved):
         record = draft.record(account)
         if record is None:
             continue
         holdings = draft.view(account).holdings
-        open_after: list[Reservation] = []
-        for reservation in record.reservations:
-            book = holdings.get(reservation.chain_id)
-            state = chains.get(reservation.chain_id)
-            executed = book is not None and book.nonce >= reservation.nonce
-            expired = state is not None and state.cut.time > reservation.expiry
-            if not executed and expired:
-                record = _return_credit(record, reservation)
-            if not executed and not expired:
-                open_after.append(reservation)
-        if len(open_after) < len(record.reservations):
-            draft.put_record(account, replace(record, reservations=tuple(open_after)))
+        fates = [(item, _fate(item, holdings.get(item.chain_id), context)) for item in record.reservations]
+        still_open = tuple(item for item, fate in fates if fate is _Fate.OPEN)
+        if len(still_open) == len(fates):
+            continue
+        draft.put_record(account, replace(record, reservations=still_open))
+        for reservation, fate in fates:
+            if fate is _Fate.EXPIRED:
+                _return_credit(draft, account, reservation)
+
+
+def _fate(reservation: Reservation, book: Holdings | None, context: MarginContext) -> _Fate:
+    recipe = context.policy.recipe_by_chain.get(reservation.chain_id)
+    if recipe is None or recipe.vault != reservation.vault:
+        return _Fate.EXECUTED if context.time_ms > reservation.expiry * 1000 else _Fate.OPEN
+    if book is not None and book.nonce >= reservation.nonce:
+        return _Fate.EXECUTED
+    # The vault pays up to and in the very second of the expiry.
+    return _Fate.EXPIRED if context.chains[reservation.chain_id].cut.time > reservation.expiry else _Fate.OPEN
 
 
 def issuing_states(draft: Draft, previous: State) -> tuple[tuple[int, Hash32], ...]:
@@ -53,9 +65,21 @@ def issuing_states(draft: Draft, previous: State) -> tuple[tuple[int, Hash32], .
     return tuple((sequence, known[sequence]) for sequence in sorted(wanted & set(known)))
 
 
-def _return_credit(record: AccountRecord, reservation: Reservation) -> AccountRecord:
-    """The record without the credit of a seizure that was never executed."""
-    return _credited(record, reservation.venue, -reservation.credit)
+def _return_credit(draft: Draft, account: AccountId, reservation: Reservation) -> None:
+    """Take back the credit of a seizure that was never executed, and what the venue acknowledged of it too early."""
+    record, obligations = draft.record(account), draft.obligations(account)
+    if record is None or not reservation.venue:
+        return
+    record = _credited(record, reservation.venue, -reservation.credit)
+    draft.put_record(account, record)
+    seized = {item.venue: item.seized for item in record.authorizations}
+    if obligations is not None and reservation.venue in seized:
+        most = seized[reservation.venue]
+        venues = (
+            replace(item, acknowledged=min(item.acknowledged, most)) if item.venue == reservation.venue else item
+            for item in obligations.venues
+        )
+        draft.put_obligations(account, Obligations(tuple(venues)))
 
 
 def _credited(record: AccountRecord, venue: str, credit: int) -> AccountRecord:

@@ -20,12 +20,12 @@ from node.consensus.outcome.cuts import ChainAdvance, advance, unstarted
 from node.consensus.outcome.draft import Draft
 from node.consensus.outcome.observation import ChainObservation, Observation
 from node.consensus.outcome.prices import derive_frame, median
-from node.consensus.outcome.reports import adopted_digests, apply_report
+from node.consensus.outcome.reports import adopted_digests, apply_report, in_turn
 from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle
 from node.margin import MarginContext
 from node.model.frame import Frame
 from node.model.header import Header
-from node.model.merkle import MerkleMap
+from node.model.merkle import EMPTY_ROOT, MerkleMap
 from node.model.network import Network
 from node.model.policy import Policy
 from node.model.reports import Report
@@ -98,23 +98,20 @@ def derive(previous: State, observations: Mapping[int, Observation], network: Ne
     time_ms = max(previous.header.time_ms + 1, median([item.time_ms for item in observations.values()]))
     sequence = previous.header.sequence + 1
     policy, control = _policy_in_force(previous, time_ms, inputs)
-    advances = _advance_chains(previous, control, observations, network, policy, time_ms)
+    advances = _advance_chains(previous, control, observations, network, policy, time_ms, inputs)
     reports = adopted_digests(control.venues, observations, policy, network.strong_quorum)
     held = _Held.collect(inputs, previous, advances, reports, owner_requests.offered(observations, network))
 
     draft = Draft(previous)
-    draft.chains = {
-        chain_id: held.books.get(chain_id, previous.chains.get(chain_id, MerkleMap())) for chain_id in advances
-    }
+    draft.chains = {chain_id: held.books[chain_id] for chain_id in advances}
     chains = {chain_id: item.state for chain_id, item in advances.items()}
     frame = derive_frame(previous.frame, observations, policy, time_ms, network.f)
     context = MarginContext(policy, frame.prices, chains, time_ms)
 
     heads = {head.venue: head for head in _heads(policy, control.venues)}
-    for venue, digests in reports.items():
-        for digest in digests:
-            heads[venue] = apply_report(draft, heads[venue], held.reports[digest], digest)
-    settle(draft, chains)
+    for venue, digest in in_turn(reports, held.reports, sequence):
+        heads[venue] = apply_report(draft, heads[venue], held.reports[digest], digest)
+    settle(draft, context)
     owner_requests.apply_owner_requests(
         draft,
         ((digest, item) for digest, item in held.requests.items() if isinstance(item, OwnerRequest)),
@@ -176,10 +173,15 @@ def _advance_chains(
     network: Network,
     policy: Policy,
     time_ms: int,
+    inputs: Inputs,
 ) -> dict[ChainId, ChainAdvance]:
-    """Every chain of the policy, ascending; one that the policy no longer names is dropped, a new one starts empty."""
-    states = {state.cut.chain_id: state for state in previous.header.chains}
-    controls = {item.chain_id: item for item in control.chains}
+    """Every chain of the policy, ascending; one that the policy no longer names is dropped.
+
+    A new one starts empty, and so does one with another vault: what the old vault holds secures nothing any more.
+    """
+    kept = _same_vaults(previous, policy, inputs)
+    states = {state.cut.chain_id: state for state in previous.header.chains if state.cut.chain_id in kept}
+    controls = {item.chain_id: item for item in control.chains if item.chain_id in kept}
     votes: dict[ChainId, dict[int, ChainObservation]] = {}
     for node, observation in observations.items():
         for seen in observation.chains:
@@ -196,6 +198,16 @@ def _advance_chains(
             time_ms,
         )
     return advances
+
+
+def _same_vaults(previous: State, policy: Policy, inputs: Inputs) -> set[ChainId]:
+    """The chains whose vault is still that of the previous state's policy."""
+    wanted = previous.header.policy_hash
+    before = policy if policy.hash == wanted else inputs.policy(wanted)
+    if before is None:
+        raise MissingInputs((InputRef(InputKind.POLICY, wanted),))
+    vaults = {chain_id: recipe.vault for chain_id, recipe in before.recipe_by_chain.items()}
+    return {chain_id for chain_id, recipe in policy.recipe_by_chain.items() if vaults.get(chain_id) == recipe.vault}
 
 
 def _heads(policy: Policy, known: tuple[VenueHead, ...]) -> tuple[VenueHead, ...]:
@@ -225,14 +237,11 @@ class _Held:
         missing: list[InputRef] = []
         held = cls({}, {}, {})
         for chain_id, item in advances.items():
-            if item.certified is not None:
-                last = previous.chains.get(chain_id)
-                unchanged = last is not None and last.root == item.certified.root
-                book = last if unchanged else inputs.book(chain_id, item.certified.root)
-                if book is None:
-                    missing.append(InputRef(InputKind.BOOK, item.certified.root))
-                else:
-                    held.books[chain_id] = book
+            book = _book(inputs, previous, chain_id, item.state.root)
+            if book is None:
+                missing.append(InputRef(InputKind.BOOK, item.state.root))
+            else:
+                held.books[chain_id] = book
         for digest in (digest for digests in reports.values() for digest in digests):
             report = inputs.report(digest)
             if report is None:
@@ -248,3 +257,11 @@ class _Held:
         if missing:
             raise MissingInputs(tuple(missing))
         return held
+
+
+def _book(inputs: Inputs, previous: State, chain_id: ChainId, root: Hash32) -> MerkleMap | None:
+    """A chain's holdings under a root: nothing yet, those of before, or those that were proven ahead."""
+    last = previous.chains.get(chain_id, MerkleMap())
+    if root == EMPTY_ROOT:
+        return MerkleMap()
+    return last if last.root == root else inputs.book(chain_id, root)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from chains.errors import ConfigError
-from node.model.policy import Policy, StaleBound
+from node.model.policy import MAX_VENUES, Policy, StaleBound
 from node.model.requests import policy_hash
 from tests import kit
 
@@ -127,3 +129,19 @@ def test_a_stale_bound_grows_with_age_rounded_up_to_its_cap() -> None:
     assert [bound.bps(age) for age in (-5, 0, 1, 3, 4, 3600, 3961, 10**9)] == [
         500, 500, 501, 501, 502, 1500, 1600, 1600
     ]  # fmt: skip
+
+
+def test_a_policy_names_no_more_feeds_than_an_observation_and_a_price_can_hold() -> None:
+    feed = '{{ source = "s{0}", asset = "{1}", feed = "0x{2}", decimals = 8, code_hash = "0x{3}" }}'
+
+    def feeds(asset_of: Callable[[int], str], count: int) -> str:
+        listed = ", ".join(feed.format(at, asset_of(at), "11" * 20, "00" * 32) for at in range(count))
+        return BODY[: BODY.rindex("feeds = ")] + f"feeds = [{listed}]\n"
+
+    assert "255 of one asset" in refused(feeds(lambda _: "ETH", 255))
+    Policy.parse(feeds(lambda _: "ETH", 254).encode())  # and one on the other chain
+
+
+def test_a_policy_names_so_many_venues_and_no_more() -> None:
+    venues = "".join(f'[[venues]]\nid = "v{at}"\nsigner = "0x{"22" * 20}"\n' for at in range(MAX_VENUES))
+    assert "venues" in refused(BODY + venues)

@@ -3,91 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
 
 import pytest
 
-from chains.types import AccountId, ChainId, Cut
-from node.consensus.outcome.observation import Observation
-from node.consensus.outcome.transition import InputKind, MissingInputs, derive, genesis
-from node.margin import MarginContext, evaluate
+from node.consensus.outcome.transition import InputKind, MissingInputs, derive
 from node.model.digests import ReleaseKind
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
-from node.model.health import Health, HealthStatus
-from node.model.ledger import AccountRecord, Verdict
+from node.model.health import HealthStatus
+from node.model.ledger import Verdict
 from node.model.requests import PolicyActivation, VenueEquivocation
 from node.model.signatures import sign
-from node.model.state import State
 from tests import kit
-from tests.kit import ETHER, NOW_MS, ONE, TEN, USD, Owner, Venue, World
-
-
-class Chain:
-    """A run of states in which four honest nodes see one world; `drop` lists nodes that are away."""
-
-    def __init__(self) -> None:
-        self.network = kit.network()
-        self.policy = kit.policy()
-        self.world = World(policies={self.policy.hash: self.policy})
-        self.world.set_price(2000)
-        self.state: State = genesis(self.network, self.policy)
-
-    def pending(self) -> dict[ChainId, Cut | None]:
-        return {item.chain_id: item.pending for item in self.state.control.chains}
-
-    def observations(self, nodes: tuple[int, ...] = (0, 1, 2, 3)) -> dict[int, Observation]:
-        seen = self.world.observe(self.pending())
-        adopted = {head.venue: head.sequence for head in self.state.control.venues}
-        heads = tuple(replace(head, digests=head.digests[adopted[head.venue] :]) for head in seen.heads)
-        seen = replace(seen, heads=tuple(head for head in heads if head.digests))
-        return dict.fromkeys(nodes, seen)
-
-    def round(self, nodes: tuple[int, ...] = (0, 1, 2, 3), seconds: int = 1) -> State:
-        self.world.time_ms += 1000 * seconds
-        self.state = derive(self.state, self.observations(nodes), self.network, self.world)
-        return self.state
-
-    def settle(self, height: int, balances: dict[AccountId, int], nonces: dict[AccountId, int] | None = None) -> State:
-        """Certify the same books on both chains at `height`."""
-        for chain_id in (ONE, TEN):
-            at = kit.cut(chain_id, height, self.world.time_ms)
-            self.world.add_book(kit.book(at, balances, nonces))
-        self.round()
-        return self.round()
-
-    def health(self, owner: Owner) -> Health:
-        header = self.state.header
-        chains = {item.cut.chain_id: item for item in header.chains}
-        context = MarginContext(self.policy, self.state.frame.prices, chains, header.time_ms)
-        return evaluate(self.state.view(owner.account), context)
-
-    def record(self, owner: Owner) -> AccountRecord:
-        record = self.state.view(owner.account).record
-        assert record is not None
-        return record
-
-
-@pytest.fixture
-def chain() -> Chain:
-    return Chain()
-
-
-Leveraged: TypeAlias = tuple[Chain, Owner, Venue]
-
-
-@pytest.fixture
-def leveraged(chain: Chain) -> Leveraged:
-    """Ten ether on each chain at 2000, and a perpetual long of 100 ether entered at 2000."""
-    owner, venue = Owner(), Venue()
-    chain.world.submit(owner.link())
-    chain.round()
-    chain.world.submit(owner.authorize(limit_usd=100_000))
-    chain.round()
-    chain.settle(1, {owner.account: 10 * ETHER})
-    chain.world.publish(venue.report(kit.entry(owner.account, 100 * ETHER, 2000)))
-    chain.round()
-    return chain, owner, venue
+from tests.kit import ETHER, NOW_MS, ONE, TEN, USD, Owner, Venue
+from tests.unit.outcome.chain import Chain, Leveraged
 
 
 def test_a_deposit_is_in_a_certified_state_two_rounds_after_enough_nodes_hold_its_proof(chain: Chain) -> None:

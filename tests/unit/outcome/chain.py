@@ -1,0 +1,64 @@
+"""A run of states, for tests of what a round makes of what the nodes saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+from chains.types import AccountId, ChainId, Cut
+from node.consensus.outcome.observation import Observation
+from node.consensus.outcome.transition import derive, genesis
+from node.margin import MarginContext, evaluate
+from node.model.health import Health
+from node.model.ledger import AccountRecord
+from node.model.state import State
+from tests import kit
+from tests.kit import ONE, TEN, Owner, Venue, World
+
+
+class Chain:
+    """A run of states in which four honest nodes see one world; `drop` lists nodes that are away."""
+
+    def __init__(self) -> None:
+        self.network = kit.network()
+        self.policy = kit.policy()
+        self.world = World(policies={self.policy.hash: self.policy})
+        self.world.set_price(2000)
+        self.state: State = genesis(self.network, self.policy)
+
+    def pending(self) -> dict[ChainId, Cut | None]:
+        return {item.chain_id: item.pending for item in self.state.control.chains}
+
+    def observations(self, nodes: tuple[int, ...] = (0, 1, 2, 3)) -> dict[int, Observation]:
+        seen = self.world.observe(self.pending())
+        adopted = {head.venue: head.sequence for head in self.state.control.venues}
+        heads = tuple(replace(head, digests=head.digests[adopted[head.venue] :]) for head in seen.heads)
+        seen = replace(seen, heads=tuple(head for head in heads if head.digests))
+        return dict.fromkeys(nodes, seen)
+
+    def round(self, nodes: tuple[int, ...] = (0, 1, 2, 3), seconds: int = 1) -> State:
+        self.world.time_ms += 1000 * seconds
+        self.state = derive(self.state, self.observations(nodes), self.network, self.world)
+        return self.state
+
+    def settle(self, height: int, balances: dict[AccountId, int], nonces: dict[AccountId, int] | None = None) -> State:
+        """Certify the same books on both chains at `height`."""
+        for chain_id in (ONE, TEN):
+            at = kit.cut(chain_id, height, self.world.time_ms)
+            self.world.add_book(kit.book(at, balances, nonces))
+        self.round()
+        return self.round()
+
+    def health(self, owner: Owner) -> Health:
+        header = self.state.header
+        chains = {item.cut.chain_id: item for item in header.chains}
+        context = MarginContext(self.policy, self.state.frame.prices, chains, header.time_ms)
+        return evaluate(self.state.view(owner.account), context)
+
+    def record(self, owner: Owner) -> AccountRecord:
+        record = self.state.view(owner.account).record
+        assert record is not None
+        return record
+
+
+Leveraged: TypeAlias = tuple[Chain, Owner, Venue]
