@@ -25,7 +25,7 @@ from web3.contract.async_contract import AsyncContractConstructor, AsyncContract
 from web3.types import Nonce, TxParams, TxReceipt, Wei
 
 from chains.errors import RetryError
-from chains.evm.contracts import ContractName, artifact
+from chains.evm.contracts import Artifact
 from chains.evm.proxy import LyingProxy
 from chains.types import Address, ChainId
 from node.relay.endpoint import NotMined, asked
@@ -63,11 +63,10 @@ class Wallet:
         """The address as web3 wants it."""
         return to_checksum_address(self.address)
 
-    async def deploy(self, name: ContractName, *arguments: object) -> AsyncContract:
-        """A new instance of a contract of ours. Raises TransactionFailed."""
-        built = artifact(name)
+    async def deploy(self, built: Artifact, *arguments: object) -> AsyncContract:
+        """A new instance of a contract. Raises TransactionFailed, NotInTime."""
         made = self._web3.eth.contract(abi=built.abi, bytecode=built.bytecode).constructor(*arguments)
-        receipt = await self._mined(await self._send(made, 0), f"deploy {name}")
+        receipt = await self._mined(await self._send(made, 0), f"the deployment of {built.name}")
         address = receipt["contractAddress"]
         assert address is not None  # noqa: S101 - a deployment's receipt has it
         return self._web3.eth.contract(address, abi=built.abi)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from eth_utils.address import to_checksum_address
 from web3.contract import AsyncContract
 
+from chains.evm.contracts import artifact
 from chains.proofs.keccak import keccak
 from chains.types import NATIVE_COIN, Address, ChainId, Hash32
 from node.model.network import Network
@@ -71,16 +72,23 @@ async def deploy(chain: LocalChain, network: Network) -> Deployment:
     """Everything on one chain, and a first price in each feed. Raises TransactionFailed, NotInTime."""
     treasury, oracle = await chain.wallet(), await chain.wallet()
     signers = [to_checksum_address(signer) for signer in network.signers]
-    verifier = await treasury.deploy("StateVerifier", network.digest, network.f, signers)
-    token = await treasury.deploy("TestToken", "Wrapped bitcoin", "WBTC", BTC.token_decimals)
+    verifier = await treasury.deploy(artifact("StateVerifier"), network.digest, network.f, signers)
+    token = await treasury.deploy(artifact("TestToken"), "Wrapped bitcoin", "WBTC", BTC.token_decimals)
     tokens = [to_checksum_address(NATIVE_COIN), token.address]
     from_height = await chain.height() + 1  # a transaction is a block so far
     vault = await treasury.deploy(
-        "CollateralVault", verifier.address, network.network_id, tokens, [_CAP, _CAP], _HOUR, 7 * _DAY, 2 * _DAY
+        artifact("CollateralVault"),
+        verifier.address,
+        network.network_id,
+        tokens,
+        [_CAP, _CAP],
+        _HOUR,
+        7 * _DAY,
+        2 * _DAY,
     )
     feeds = {
         asset.id: await treasury.deploy(
-            "PriceFeed", f"{asset.id} / USD", PRICE_DECIMALS, to_checksum_address(oracle.address)
+            artifact("PriceFeed"), f"{asset.id} / USD", PRICE_DECIMALS, to_checksum_address(oracle.address)
         )
         for asset in ASSETS
     }

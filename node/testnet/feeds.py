@@ -17,11 +17,12 @@ _RETRY_S = 1.0
 
 
 class Feeds:
-    """The price of each asset in USD, on all chains alike."""
+    """The price of each asset in USD, on all chains alike. What is in `frozen` is not posted again by `run`."""
 
     def __init__(self, deployments: Sequence[Deployment]) -> None:
         self._deployments = deployments
         self._prices = {asset.id: asset.start_usd for asset in ASSETS}
+        self.frozen: set[str] = set()
         self._posting = {(item.chain_id, asset): asyncio.Lock() for item in deployments for asset in item.feeds}
 
     def price(self, asset: str) -> int:
@@ -38,11 +39,16 @@ class Feeds:
         await asyncio.gather(*(self._post(item, asset) for item in self._deployments for asset in item.feeds))
 
     async def run(self) -> None:
-        """Keep the prices fresh, for ever. A chain that does not answer is tried again."""
+        """Keep the prices fresh, for ever. A chain that does not answer is tried again, and holds up no other."""
+        async with asyncio.TaskGroup() as group:
+            for item in self._deployments:
+                group.create_task(self._keep_fresh(item))
+
+    async def _keep_fresh(self, item: Deployment) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
             try:
-                await self.post_all()
+                await asyncio.gather(*(self._post(item, asset) for asset in item.feeds if asset not in self.frozen))
             except (HypothecError, OSError):
                 await asyncio.sleep(_RETRY_S)
 

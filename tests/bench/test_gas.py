@@ -1,15 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.bench.gas import SCRIBE_POKE, SIGNATURES, GasTable, measure
-from tests.integration.contracts.harness import running_chain
+from node.bench.gas import SCRIBE_POKE, SIGNATURES, GasTable, measure
 
 
 @pytest.fixture(scope="module")
 def table() -> GasTable:
-    with running_chain() as chain:
-        return measure(str(chain.web3.provider.endpoint_uri))  # type: ignore[attr-defined]
+    return asyncio.run(measure())
 
 
 @pytest.mark.slow

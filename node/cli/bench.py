@@ -1,0 +1,26 @@
+"""`hypothec bench`: figures of this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Measure."""
+
+
+@app.command()
+def e2e(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
+    skip_fresh: Annotated[bool, typer.Option("--skip-fresh", help="Do not clone, install and run anew.")] = False,
+) -> None:
+    """Measure a whole network: a testnet's time, rounds, deposits, a node's memory and processor time, gas."""
+    from node.bench.e2e import run
+
+    run(as_json=as_json, fresh=not skip_fresh)
