@@ -51,7 +51,7 @@ def _options(
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        app(prog_name="hypothec")
     except (HypothecError, OSError, ExceptionGroup) as failed:
         errors = list(_leaves(failed))
         if not all(isinstance(error, (HypothecError, OSError)) for error in errors):

@@ -21,8 +21,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="JSON as an endpoint gave it.", dir_okay=False)],
 ) -> None:
     """Print the proven values as JSON, or the reason why the file proves nothing (exit status 1)."""
-    import json
-
+    from chains import strict_json
     from chains.errors import LimitError, MalformedProof
     from chains.proofs.verify import verify_file
     from node.cli.shown import print_json
@@ -30,8 +29,8 @@ def verify(
     if (size := file.stat().st_size) > _MAX_BYTES:
         raise LimitError("give a smaller file", path=file, length=size, bound=_MAX_BYTES)
     try:
-        data = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        data = strict_json.parse(file.read_bytes())
+    except ValueError as error:
         raise MalformedProof(f"give a file that holds JSON: {error}", path=file) from error
     print_json(verify_file(kind, data))
 

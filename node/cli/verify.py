@@ -16,9 +16,14 @@ def verify(
 
     Prints what it proves as JSON. How old it is, is for you to judge: see time_ms.
     """
+    from chains.errors import ConfigError, InputError
     from hypothec.client.saved import load_answer
     from node.cli.shown import print_json, shown_answer
     from node.config import load_network
 
-    verified = load_answer(file).verify(load_network(network))
-    print_json(shown_answer(verified))
+    trusted = load_network(network)
+    try:
+        saved = load_answer(file)
+    except ConfigError as error:  # of the policy in the file: nobody's configuration here
+        raise InputError(f"refuse the answer's policy: {error.message}", file=file) from error
+    print_json(shown_answer(saved.verify(trusted)))

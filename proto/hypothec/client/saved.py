@@ -10,6 +10,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
+from chains import strict_json
 from chains.errors import InputError, LimitError
 from hypothec.v1.health_pb2 import HealthAnswer, SavedAnswer
 from node.attestation.answer import VerifiedAnswer, verify_answer
@@ -42,7 +43,8 @@ def load_answer(path: Path) -> Saved:
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise LimitError("refuse so large a file", path=path, length=size, bound=MAX_FILE_BYTES)
     try:
-        saved = json_format.Parse(path.read_bytes(), SavedAnswer())
-    except (json_format.ParseError, UnicodeDecodeError) as error:
+        parsed = strict_json.parse(path.read_bytes())
+        saved = json_format.ParseDict(parsed if isinstance(parsed, dict) else {"": parsed}, SavedAnswer())
+    except (json_format.ParseError, ValueError) as error:
         raise InputError(f"give a file that holds a saved answer: {error}", path=path) from error
     return Saved(saved.answer, Policy.parse(saved.policy))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import Hypothec
+from tests.unit.proofs.chain import block
+
+
+@pytest.fixture
+def header() -> dict[str, Any]:
+    return block()
+
+
+def test_proven_values_are_printed(hypothec: Hypothec, tmp_path: Path, header: dict[str, Any]) -> None:
+    path = tmp_path / "header.json"
+    path.write_text(json.dumps(header))
+    ran = hypothec("proof", "verify", "header", path)
+    assert (ran.status, ran.err) == (0, "")
+    assert json.loads(ran.out)["block"]["hash"] == header["hash"]
+
+
+def test_a_claim_that_does_not_hold_is_refused_with_the_reason(
+    hypothec: Hypothec, tmp_path: Path, header: dict[str, Any]
+) -> None:
+    path = tmp_path / "header.json"
+    path.write_text(json.dumps(header | {"stateRoot": "0x" + "12" * 32}))
+    ran = hypothec("proof", "verify", "header", path)
+    assert (ran.status, ran.out) == (1, "")
+    assert "hash" in ran.err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "null", "1" * 10_000, "\udcff"])
+def test_a_file_that_is_none_is_refused(hypothec: Hypothec, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "proof.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    ran = hypothec("proof", "verify", "eip1186", path)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("hypothec: ")
+
+
+def test_an_unknown_kind_is_refused_with_those_that_there_are(hypothec: Hypothec, tmp_path: Path) -> None:
+    path = tmp_path / "proof.json"
+    path.write_text("{}")
+    ran = hypothec("proof", "verify", "rumour", path)
+    assert ran.status == 1
+    assert "eip1186, header, receipts" in ran.err
