@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def is_something_else(saved: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "tamper", [claims_a_worse_status, has_another_header, leaves_out_a_map, has_no_policy, is_something_else]
 )
-def test_a_changed_answer_is_refused(hypothec: Hypothec, answer: Path, network: Path, tamper: Any) -> None:
+def test_a_changed_answer_is_refused(
+    hypothec: Hypothec, answer: Path, network: Path, tamper: Callable[[dict[str, Any]], None]
+) -> None:
     saved = json.loads(answer.read_text())
     tamper(saved)
     answer.write_text(json.dumps(saved))

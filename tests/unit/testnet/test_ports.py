@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import socket
+from itertools import chain
+
+import pytest
+
+from chains.errors import ConfigError
+from node.testnet.errors import PortTaken
+from node.testnet.ports import HOST, Ports
+
+
+def all_of(ports: Ports) -> list[int]:
+    chains = [(item.rpc, *item.proxies) for item in ports.chains]
+    nodes = [(item.peers, item.venues, item.owners, item.operator, item.metrics) for item in ports.nodes]
+    return list(chain.from_iterable([*chains, *nodes]))
+
+
+def test_free_ports_are_distinct() -> None:
+    found = all_of(Ports.plan(2, 4, 0))
+    assert len(set(found)) == len(found) == 2 * 3 + 4 * 5
+
+
+def test_ports_follow_the_base() -> None:
+    base = 21_800
+    assert all_of(Ports.plan(1, 2, base)) == list(range(base, base + 13))
+
+
+def test_a_taken_port_is_named_with_what_wanted_it() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"port {port} is taken.*--base-port.*chain 0 \(anvil\)"):
+            Ports.plan(1, 1, port)
+
+
+def test_ports_end_at_65535() -> None:
+    with pytest.raises(ConfigError, match="lower"):
+        Ports.plan(2, 31, 65_500)
