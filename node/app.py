@@ -108,7 +108,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
                 meter,
                 _clock_ms,
                 _Admission(followers, meter).admit,
-                board.on_state,
+                _Announcement(board, meter).on_state,
             ),
             state,
             certificate,
@@ -307,6 +307,18 @@ class _Admission:
                 self.meter.count("policy.chain_without_endpoints", chain=chain_id)
             else:
                 follower.admit(recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Announcement:
+    """Shows the newest state to the operator, and to those who wait for what is signed under it."""
+
+    board: ReleaseBoard
+    meter: Meter
+
+    def on_state(self, state: State, policy: Policy) -> None:
+        self.meter.installed(state.header.sequence, state.header.time_ms, _clock_ms())
+        self.board.on_state(state, policy)
 
 
 async def _open_relays(

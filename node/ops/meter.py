@@ -35,6 +35,12 @@ class Meter:
             registry=registry,
         )
 
+    def installed(self, sequence: int, time_ms: int, now_ms: int) -> None:
+        """The newest committed state is another one; times in unix milliseconds."""
+        self.sequence.set(sequence)
+        self.state_time.set(time_ms / 1000)
+        self.clock_offset.set((now_ms - time_ms) / 1000)
+
     def count(self, event: str, **labels: object) -> None:
         """Something that operators should know happened."""
         self._inc(event, labels)

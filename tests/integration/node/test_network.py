@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
 from grpc import aio
 
 from hypothec.v1 import operator_service_pb2 as pb
@@ -60,6 +61,18 @@ async def test_four_nodes_agree_on_one_state(tmp_path: Path) -> None:
         assert all(len(found) == 1 for found in hashes.values())
         assert [peer.connected for peer in first.peers] == [True] * 3
         assert all(chain.certified_height > 0 for chain in (await reaches(net, 3, 10)).chains)
+
+
+async def test_the_newest_state_is_a_metric(tmp_path: Path) -> None:
+    async with network_of_nodes(tmp_path) as net, aiohttp.ClientSession() as session:
+        first = await reaches(net, 0, 2)
+        url = f"http://127.0.0.1:{net.places[0].ports['metrics']}/metrics"
+        async with session.get(url) as response:
+            lines = (await response.text()).splitlines()
+        gauges = dict(line.split() for line in lines if line.startswith(("hypothec_state", "hypothec_clock")))
+        assert float(gauges["hypothec_state_sequence"]) >= first.state.sequence
+        assert abs(float(gauges["hypothec_state_time_seconds"]) - time.time()) < 30
+        assert abs(float(gauges["hypothec_clock_offset_seconds"])) < 30
 
 
 async def test_a_deposit_and_a_link_become_part_of_the_state(tmp_path: Path) -> None:
