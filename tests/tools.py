@@ -4,7 +4,6 @@ import asyncio
 import os
 import platform
 import re
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -34,14 +33,6 @@ def anvil_binary(root: Path = REPOSITORY) -> Path:
     if not binary.is_file():
         unavailable(f"no anvil at {binary}; ./run setup installs it")
     return binary
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free just now; a server that can bind port 0 itself should."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

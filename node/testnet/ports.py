@@ -1,8 +1,9 @@
-"""Which port is whose: one after another from a base, or free ones of the system's choice."""
+"""Which port is whose: one after another from a base, or free ones by chance."""
 
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ HOST = "127.0.0.1"
 DEFAULT_BASE = 17400
 PROXIES = 2
 """Before each chain; with the chain itself they are the three endpoints of every node."""
+_FREE_RANGE = range(10_000, 32_768)
+"""Below what systems give to outgoing connections: one of those could take a port between its choice and its use."""
+_TRIES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,32 @@ class Ports:
         wanted += [f"node {node} ({what})" for node in range(nodes) for what in listeners]
         if base and base + len(wanted) > 1 << 16:
             raise ConfigError("choose a lower --base-port", base_port=base, ports=len(wanted))
-        with ExitStack() as held:  # all at once, or the system would hand out one port twice
-            found = iter([_bind(held, base + offset if base else 0, purpose) for offset, purpose in enumerate(wanted)])
+        with ExitStack() as held:  # all at once, or one port might be handed out twice
+            found = iter(
+                [
+                    _bind(held, base + offset, purpose) if base else _bind_free(held, purpose)
+                    for offset, purpose in enumerate(wanted)
+                ]
+            )
         return cls(
             tuple(ChainPorts(next(found), tuple(next(found) for _ in range(PROXIES))) for _ in range(chains)),
             tuple(NodePorts(*(next(found) for _ in listeners)) for _ in range(nodes)),
         )
+
+
+def free_port() -> int:
+    """A TCP port that was free just now, and that no outgoing connection will take. Raises PortTaken if none is found."""
+    with ExitStack() as held:
+        return _bind_free(held, "a listener")
+
+
+def _bind_free(held: ExitStack, purpose: str) -> int:
+    for _ in range(_TRIES):
+        try:
+            return _bind(held, secrets.choice(_FREE_RANGE), purpose)
+        except PortTaken:
+            continue
+    raise PortTaken("free some ports: none was found", wanted_for=purpose, first=_FREE_RANGE.start)
 
 
 def _bind(held: ExitStack, port: int, purpose: str) -> int:

@@ -23,8 +23,8 @@ from chains.types import (
     Height,
     TokenRecipe,
 )
+from node.testnet.ports import free_port
 from tests.integration.evm.harness import ACCOUNTS, FINALITY, Site
-from tests.tools import free_port
 
 
 class Script(Protocol):

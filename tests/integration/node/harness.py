@@ -22,8 +22,8 @@ from node.config import NodeConfig
 from node.model.identity import Identity, Role
 from node.peers.identity import create_authority, issue
 from node.store.sqlite.store import initialise
+from node.testnet.ports import free_port
 from tests import kit
-from tests.tools import free_port
 
 LISTENERS = ("peers", "venues", "owners", "operator", "metrics")
 

@@ -27,8 +27,9 @@ from node.relay.calls import Job
 from node.relay.ports import Turn
 from node.relay.relayer import ChainRelay, RelayTiming
 from node.store.sqlite.store import SqliteStore, initialise, open_store
+from node.testnet.ports import free_port
 from tests import kit
-from tests.tools import anvil, free_port
+from tests.tools import anvil
 
 CHAIN = ChainId(31_337)
 KEY = keccak(b"who pays for transactions")

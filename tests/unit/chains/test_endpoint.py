@@ -20,7 +20,7 @@ from chains.evm.errors import (
     RateLimited,
     RpcFailure,
 )
-from tests.tools import free_port
+from node.testnet.ports import free_port
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 CALLS = (Call("a"), Call("b", (1,)))

@@ -5,7 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.tools import AnvilFailed, anvil, free_port
+from node.testnet.ports import free_port
+from tests.tools import AnvilFailed, anvil
 
 
 async def test_two_chains_answer_with_their_own_ids() -> None:
