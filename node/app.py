@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -16,16 +16,16 @@ from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
 from chains.adapter import AdapterFactory, Endpoints
-from chains.errors import ConfigError, HypothecError, RetryError
+from chains.errors import ConfigError
 from chains.evm.endpoint import endpoint_names
 from chains.registry import KINDS, open_adapter
-from chains.types import ChainId, Hash32
+from chains.types import ChainId
 from hypothec.v1 import peer_service_pb2 as pb
 from node.application import MarginApplication, Parts
 from node.attestation.attestor import Attestor
 from node.config import NodeConfig, read_secret
 from node.consensus.outcome.observation import MAX_OBSERVATION_BYTES
-from node.consensus.outcome.transition import InputKind, InputRef, genesis
+from node.consensus.outcome.transition import genesis
 from node.consensus.protocol.config import MILLISECOND, SECOND, ConsensusConfig, Limits, Timing
 from node.consensus.runtime import ConsensusRuntime, Ports
 from node.ingest.follower import ChainFollower
@@ -38,6 +38,7 @@ from node.model.policy import Policy
 from node.model.state import State
 from node.ops.meter import Meter
 from node.ops.server import serve_ops
+from node.peers.inputs import Fetcher
 from node.peers.link import PeerAddress
 from node.peers.transport import PeerLimits, Peers
 from node.relay.calls import Job
@@ -100,7 +101,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             Parts(
                 network,
                 store.states,
-                _Fetcher(peers, [peer.index for peer in file.peers]),
+                Fetcher(peers, [peer.index for peer in file.peers]),
                 inbox,
                 observer,
                 followers,
@@ -353,33 +354,3 @@ class _Gossip:
 
     def request(self, raw: bytes) -> None:
         self.peers.broadcast(pb.FRAME_KIND_GOSSIP_REQUEST, raw)
-
-
-_BODIES = {
-    InputKind.REPORT: pb.BODY_KIND_REPORT,
-    InputKind.REQUEST: pb.BODY_KIND_REQUEST,
-    InputKind.POLICY: pb.BODY_KIND_POLICY,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetcher:
-    peers: Peers
-    others: Sequence[int]
-
-    async def fetch_input(self, ref: InputRef) -> bytes | None:
-        for peer in self.others:
-            try:
-                return await self.peers.fetch_body(peer, _BODIES[ref.kind], Hash32(ref.digest))
-            except HypothecError:
-                continue  # the next peer may have it; that nobody has is what the caller hears
-        return None
-
-    async def fetch_state(self, holders: Sequence[int], min_sequence: int) -> tuple[State, CommitCertificate]:
-        last: HypothecError | None = None
-        for peer in [peer for peer in holders if peer in self.others] or self.others:
-            try:
-                return await self.peers.fetch_state(peer, min_sequence)
-            except HypothecError as error:
-                last = error
-        raise RetryError(f"find a peer that has the state: {last}", sequence=min_sequence)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chains.errors import HypothecError, PeerError, RetryError
+from chains.errors import RetryError
 from chains.types import ChainId, Hash32
 from node.attestation.attestor import Attestor
 from node.consensus.outcome.observation import Observation
@@ -28,6 +28,7 @@ from node.model.state import State
 
 KEPT_CANDIDATES = 8
 """Derived outcomes that wait for a decision; only changes of leaders make more than one."""
+FETCHES_AT_ONCE = 16
 CLOCK_TOLERANCE_MS = 2_000
 """How far the own clock may be from the median of the observers before the node says so."""
 
@@ -41,8 +42,12 @@ class StateStore(Protocol):
 class PeerFetcher(Protocol):
     """Asks peers for what this node lacks; everything is verified against the digest or certificate."""
 
-    async def fetch_input(self, ref: InputRef) -> bytes | None:
-        """The bytes of a report, request or policy from whichever peer has them, None when none has."""
+    async def fetch_input(self, ref: InputRef, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hand `take` the bytes of an input, from one peer after the other until it raises no HypothecError.
+
+        A digest does not cover signatures: one peer's bytes may be refused, and the next one's be right. Raises
+        RetryError when no peer's will do.
+        """
 
     async def fetch_state(self, holders: Sequence[int], min_sequence: int) -> tuple[State, CommitCertificate]:
         """A certified state at or after `min_sequence`. Raises RetryError when nobody gives one."""
@@ -174,22 +179,24 @@ class MarginApplication:
         return policy
 
     async def _fetch(self, refs: Sequence[InputRef]) -> None:
-        """Get what can be got from peers; each is checked as if its author had handed it in."""
-        for ref in refs:
+        """Get everything from peers, some at a time. Raises the first error, when all have been tried."""
+        slots = asyncio.Semaphore(FETCHES_AT_ONCE)
+
+        async def get(ref: InputRef) -> None:
             if ref.kind is InputKind.BOOK:
                 raise RetryError("catch up: this node has no proof of a certified root", root=ref.digest)
-            raw = await self._parts.fetcher.fetch_input(ref)
-            if raw is None:
-                raise RetryError("find a peer that holds the input", kind=ref.kind, digest=ref.digest)
-            try:
-                await self._take(ref, raw)
-            except HypothecError as error:
-                raise PeerError(f"refuse a fetched input: {error}", kind=ref.kind, digest=ref.digest) from error
+            async with slots:
+                await self._parts.fetcher.fetch_input(ref, lambda raw: self._take(ref, raw))
+
+        results = await asyncio.gather(*(get(ref) for ref in refs), return_exceptions=True)
+        if failed := next((result for result in results if result is not None), None):
+            raise failed
 
     async def _take(self, ref: InputRef, raw: bytes) -> None:
+        """Check an input as far as it must be authentic: whether it counts is agreed already."""
         if ref.kind is InputKind.REPORT:
-            await self._parts.inbox.submit_report(raw)
+            self._parts.inbox.take_report(raw)
         elif ref.kind is InputKind.REQUEST:
-            await self._parts.inbox.submit_request(raw)
+            self._parts.inbox.take_request(raw)
         else:
             await self._parts.inbox.admit_policy(raw)

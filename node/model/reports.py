@@ -17,7 +17,8 @@ from node.model.signatures import recover
 
 MAX_ENTRIES = 10_000
 MAX_POSITIONS = 256
-MAX_REPORT_BYTES = 1 << 22
+MAX_REPORT_BYTES = 4_000_000
+"""Two of them, which is the evidence against a venue, fit into one frame between nodes."""
 
 _REPORT = tag("report")
 _VERSION = 1

@@ -1,0 +1,213 @@
+"""What a node does when it lacks what the others agreed on, or holds something else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from chains.errors import HypothecError, RetryError
+from chains.types import Hash32
+from hypothec.v1 import peer_service_pb2 as pb
+from node.application import MarginApplication, Parts
+from node.attestation.attestor import Attestor, ChainSlot
+from node.consensus.outcome.observation import Observation
+from node.consensus.outcome.transition import InputKind, InputRef, derive
+from node.consensus.protocol.effects import Attributed, Committed
+from node.ingest.observer import Observer
+from node.model.certificate import CommitCertificate
+from node.model.policy import Policy
+from node.model.reports import Report
+from node.model.requests import encode_request
+from node.model.state import State
+from node.peers.inputs import Fetcher
+from tests import kit
+from tests.kit import ETHER, NETWORK_ID, World
+from tests.unit.ingest.desk import Desk
+
+
+@dataclass
+class Journal:
+    slots: list[ChainSlot] = field(default_factory=list)
+
+    async def sign_once(self, slots: Sequence[ChainSlot]) -> None:
+        self.slots += slots
+
+
+@dataclass
+class Disk:
+    saved: list[State] = field(default_factory=list)
+
+    async def save(self, state: State, certificate: CommitCertificate, observations: Attributed = ()) -> None:
+        self.saved.append(state)
+
+
+@dataclass
+class Others:
+    """Peers with bodies: each is asked in turn, as the fetcher of a node does."""
+
+    bodies: list[bytes] = field(default_factory=list)
+
+    async def fetch_input(self, ref: InputRef, take: Callable[[bytes], Awaitable[None]]) -> None:
+        for body in self.bodies:
+            try:
+                await take(body)
+            except HypothecError:
+                continue
+            return
+        raise RetryError("nobody has it")
+
+    async def fetch_state(self, holders: Sequence[int], min_sequence: int) -> tuple[State, CommitCertificate]:
+        raise RetryError("nobody has it")
+
+
+@dataclass
+class Node:
+    desk: Desk
+    others: Others = field(default_factory=Others)
+    disk: Disk = field(default_factory=Disk)
+    told: list[bytes] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        network = kit.network()
+        self.observer = Observer({}, self.desk.inbox, lambda: kit.NOW_MS)
+        attestor = Attestor(network, 0, kit.key("node 0"), Journal(), self.told.append, lambda *_: None)
+        self.application = MarginApplication(
+            Parts(
+                network,
+                self.disk,
+                self.others,
+                self.desk.inbox,
+                self.observer,
+                {},
+                attestor,
+                self.desk.events,
+                lambda: kit.NOW_MS,
+                self.on_policy,
+                lambda state, _: self.shown.append(state.header.sequence),
+            ),
+            self.desk.state,
+            None,
+        )
+
+    async def on_policy(self, policy: Policy) -> None:
+        pass
+
+    def observations(self, world: World) -> Attributed:
+        raw = world.observe({}).encode()
+        return tuple((node, raw) for node in range(4))
+
+    async def outcome(self, world: World) -> Hash32:
+        return await self.application.derive(1, self.observations(world))
+
+
+@pytest.fixture
+def node(desk: Desk) -> Node:
+    return Node(desk)
+
+
+def histories(desk: Desk) -> tuple[Report, Report]:
+    ours, theirs = (replace(desk.venue).report(kit.entry(desk.alice.account, size * ETHER, 2000)) for size in (1, 2))
+    return ours, theirs
+
+
+def expected(node: Node, world: World) -> Hash32:
+    """The outcome at a node that holds everything."""
+    world.policies[kit.policy().hash] = kit.policy()
+    seen = {index: Observation.decode(raw) for index, raw in node.observations(world)}
+    return derive(node.desk.state, seen, kit.network(), world).header.hash()
+
+
+async def test_a_node_that_was_shown_another_history_of_a_venue_follows_the_others(node: Node) -> None:
+    ours, theirs = histories(node.desk)
+    await node.desk.inbox.submit_report(ours.encode())
+    world = World()
+    world.publish(theirs)
+    node.others.bodies = [theirs.encode()]
+    assert await node.outcome(world) == expected(node, world)
+
+
+async def test_a_node_follows_the_others_on_a_request_that_it_would_not_have_taken_yet(node: Node) -> None:
+    early = replace(node.desk.alice, nonce=7).authorize()
+    world = World()
+    world.submit(early)
+    node.others.bodies = [encode_request(early)]
+    assert await node.outcome(world) == expected(node, world)
+
+
+async def test_a_body_whose_signature_is_not_the_authors_is_asked_of_the_next_peer(node: Node) -> None:
+    request = node.desk.alice.authorize()
+    world = World()
+    world.submit(request)
+    node.others.bodies = [encode_request(replace(request, signature=bytes(65))), encode_request(request)]
+    assert await node.outcome(world) == expected(node, world)
+
+
+async def test_what_no_peer_has_stops_this_round_and_nothing_else(node: Node) -> None:
+    world = World()
+    world.submit(node.desk.alice.authorize())
+    with pytest.raises(RetryError):
+        await node.outcome(world)
+    node.others.bodies = [encode_request(replace(node.desk.alice, nonce=1).authorize())]
+    assert await node.outcome(world) == expected(node, world)
+
+
+async def test_a_commit_is_on_disk_before_anything_of_it_is_told(node: Node) -> None:
+    outcome = await node.outcome(World())
+    certificate = CommitCertificate(kit.network().digest, 1, 1, outcome, 7, (bytes(64),) * 3)
+    await node.application.committed(Committed(1, outcome, certificate, node.observations(World())))
+    assert [state.header.hash() for state in node.disk.saved] == [outcome]
+    assert node.shown == [1]
+    assert len(node.told) == 1
+
+
+# === Peers, one after the other ===
+
+
+@dataclass
+class Links:
+    """Node 1 tells lies, node 2 is away, node 3 has what is asked."""
+
+    lie: bytes
+    truth: bytes
+    asked: list[int] = field(default_factory=list)
+
+    async def fetch_body(self, peer: int, kind: pb.BodyKind.ValueType, digest: Hash32) -> bytes:
+        self.asked.append(peer)
+        if peer == 2:
+            raise RetryError("away")
+        return self.lie if peer == 1 else self.truth
+
+    async def fetch_state(self, peer: int, min_sequence: int) -> tuple[State, CommitCertificate]:
+        self.asked.append(peer)
+        raise RetryError("away")
+
+
+async def test_every_peer_is_asked_until_one_gives_what_holds(desk: Desk) -> None:
+    request = desk.alice.authorize()
+    links = Links(encode_request(replace(request, signature=bytes(65))), encode_request(request))
+    inputs = Fetcher(links, (1, 2, 3))
+
+    async def take(raw: bytes) -> None:
+        desk.inbox.take_request(raw)
+
+    digest = request.digest(NETWORK_ID)
+    await inputs.fetch_input(InputRef(InputKind.REQUEST, digest), take)
+    assert desk.inbox.request(digest) == request
+    firsts = set()
+    for number in range(3):
+        links.asked.clear()
+        await inputs.fetch_input(InputRef(InputKind.REQUEST, Hash32(bytes([number]) + digest[1:])), take)
+        firsts.add(links.asked[0])
+    assert firsts == {1, 2, 3}
+    with pytest.raises(RetryError):
+        await Fetcher(links, (1, 2)).fetch_input(InputRef(InputKind.REQUEST, digest), take)
+
+
+async def test_a_state_is_asked_of_those_who_certified_it_first(desk: Desk) -> None:
+    links = Links(b"", b"")
+    with pytest.raises(RetryError):
+        await Fetcher(links, (1, 2, 3)).fetch_state((3,), 7)
+    assert links.asked == [3, 1, 2]
