@@ -336,7 +336,7 @@ async def _open_relays(
         chain_id = ChainId(chain.id)
         url = chain.submit or chain.endpoints[0]
         opened_relay = await opened.enter_async_context(
-            ChainRelay(chain_id, url, key, store.outbox, turn, meter, timing)
+            ChainRelay(chain_id, url, key, store.outbox, turn, meter, timing, relay.max_fee_gwei * 10**9)
         )
         submits[chain_id] = opened_relay.submit
     return submits

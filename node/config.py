@@ -103,6 +103,8 @@ class RelayTable(_Table):
     """Seconds of state time between two states that are published on a chain."""
     stagger_ms: Annotated[int, Field(ge=0)] = 2000
     """How long each node in turn gives the one before it."""
+    max_fee_gwei: Annotated[int, Field(gt=0)] = 500
+    """The most to pay for one gas, tip included: endpoints are not believed beyond it."""
 
 
 class NodeFile(_Table):

@@ -35,7 +35,13 @@ MAX_JOBS = 1024
 _GAS_MARGIN_PERCENT = 25
 """More gas than the estimate, since books may change between estimate and inclusion."""
 _RAISE_PERCENT = 25
-"""How much more each further attempt offers; nodes demand at least 10."""
+"""How much more each further attempt offers."""
+_LEAST_RAISE_PERCENT = 10
+"""How much more nodes demand."""
+MAX_RAISES = 8
+"""Attempts that only offer more, when the chain itself did not become dearer: it may have halted."""
+MAX_FEE_WEI = 500 * 10**9
+"""For one gas, tip included, unless the operator says otherwise. What endpoints say of fees is not to be trusted."""
 _REQUEST_SECONDS = 10.0
 
 
@@ -64,6 +70,7 @@ class ChainRelay:
         turn: Turn,
         meter: Meter,
         timing: RelayTiming | None = None,
+        max_fee_wei: int = MAX_FEE_WEI,
     ) -> None:
         self._chain_id = chain_id
         self._account: LocalAccount = Account.from_key(key)
@@ -71,10 +78,12 @@ class ChainRelay:
         self._turn = turn
         self._meter = meter
         self._timing = timing or RelayTiming()
+        self._max_fee = max_fee_wei
         self._provider = AsyncHTTPProvider(url, request_kwargs={"timeout": _REQUEST_SECONDS})
         self._web3 = AsyncWeb3(self._provider)
         self._sending = asyncio.Lock()
         self._tasks: dict[Hash32, asyncio.Task[None]] = {}
+        self._newest_state = 0
 
     async def __aenter__(self) -> Self:
         for transaction in await self._outbox.pending(self._chain_id):
@@ -95,6 +104,8 @@ class ChainRelay:
             return
         if len(self._tasks) >= MAX_JOBS:
             raise LimitError("let the chain work off what waits", chain_id=self._chain_id, waiting=len(self._tasks))
+        if job.statement.release is None:
+            self._newest_state = max(self._newest_state, job.statement.sequence)
         self._start(job.purpose, self._carry_out(job))
 
     async def idle(self) -> None:
@@ -107,7 +118,12 @@ class ChainRelay:
     def _start(self, purpose: Hash32, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=f"relay {self._chain_id} {purpose.hex()[:8]}")
         self._tasks[purpose] = task
-        task.add_done_callback(lambda _: self._tasks.pop(purpose, None))
+        task.add_done_callback(lambda done: self._ended(purpose, done))
+
+    def _ended(self, purpose: Hash32, task: asyncio.Task[None]) -> None:
+        del self._tasks[purpose]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._meter.fault("relay.job_failed", error, chain=self._chain_id, purpose=purpose.hex())
 
     async def _carry_out(self, job: Job) -> None:
         known = await self._outbox.get(self._chain_id, job.purpose)
@@ -123,7 +139,7 @@ class ChainRelay:
 
     async def _written_down(self, job: Job) -> Transaction | None:
         """The job's transaction, in the outbox; None when the job needs none any more."""
-        while True:
+        while not self._is_superseded(job):
             try:
                 if await self._is_done(job):
                     return None
@@ -136,6 +152,11 @@ class ChainRelay:
             except RetryError as error:
                 self._meter.fault("relay.retry", error, chain=self._chain_id)
                 await asyncio.sleep(self._timing.retry)
+        return None
+
+    def _is_superseded(self, job: Job) -> bool:
+        """Whether a newer state is to be published, which makes this one not worth its gas."""
+        return job.statement.release is None and job.statement.sequence < self._newest_state
 
     async def _is_done(self, job: Job) -> bool:
         call: TxParams = {"to": to_checksum_address(job.to), "data": HexBytes(progress_question(job).data)}
@@ -153,7 +174,7 @@ class ChainRelay:
         on_chain = await asked(self._web3.eth.get_transaction_count(self._account.address))
         nonce = max(on_chain, await self._outbox.next_nonce(self._chain_id, sender))
         block = await asked(self._web3.eth.get_block("latest"))
-        tip = await asked(self._web3.eth.max_priority_fee)
+        tip = min(await asked(self._web3.eth.max_priority_fee), self._max_fee)
         attempt = self._sign(
             {
                 "chainId": self._chain_id,
@@ -162,8 +183,8 @@ class ChainRelay:
                 "data": call["data"],
                 "value": Wei(0),
                 "gas": gas * (100 + _GAS_MARGIN_PERCENT) // 100,
-                "maxFeePerGas": Wei(2 * block.get("baseFeePerGas", 0) + tip),
-                "maxPriorityFeePerGas": tip,
+                "maxFeePerGas": Wei(min(2 * block.get("baseFeePerGas", 0) + tip, self._max_fee)),
+                "maxPriorityFeePerGas": Wei(tip),
             }
         )
         return await self._outbox.add(
@@ -217,16 +238,21 @@ class ChainRelay:
     async def _send(self, attempt: Attempt) -> None:
         try:
             await asked(self._web3.eth.send_raw_transaction(HexBytes(attempt.raw)))
-        except Refused:
+        except (Refused, Reverts) as error:
             # The usual reasons are that it is known already, or its nonce is used: `_settled` finds out which.
-            return
+            # The operator hears of it all the same: it may be that the account is out of funds.
+            self._meter.fault("relay.send_refused", error, chain=self._chain_id)
 
     async def _raise(self, transaction: Transaction) -> Transaction:
-        """A further attempt with the same nonce, for a higher fee."""
-        last = await asked(self._web3.eth.get_block("latest"))
+        """A further attempt with the same nonce, for a higher fee; the same transaction where no more is to be paid."""
+        base_fee = (await asked(self._web3.eth.get_block("latest"))).get("baseFeePerGas", 0)
         fields = TypedTransaction.from_bytes(HexBytes(transaction.attempts[-1].raw)).as_dict()
-        tip = _raised(fields["maxPriorityFeePerGas"])
-        fee = max(_raised(fields["maxFeePerGas"]), 2 * last.get("baseFeePerGas", 0) + tip)
+        offered = fields["maxFeePerGas"]
+        tip = min(_raised(fields["maxPriorityFeePerGas"]), self._max_fee)
+        fee = min(max(_raised(offered), 2 * base_fee + tip), self._max_fee)
+        is_dear = len(transaction.attempts) > MAX_RAISES and base_fee <= offered
+        if is_dear or fee * 100 < offered * (100 + _LEAST_RAISE_PERCENT):
+            return transaction
         attempt = self._sign(
             {
                 "chainId": fields["chainId"],

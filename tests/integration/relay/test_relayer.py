@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.types import Wei
 
+from chains.errors import ConfigError
 from chains.evm.contracts import ContractName, artifact
 from chains.proofs.keccak import keccak
 from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainId, Hash32
@@ -25,7 +27,7 @@ from node.model.signatures import pack, sign_compact
 from node.model.transactions import TxStatus
 from node.relay.calls import Job
 from node.relay.ports import Turn
-from node.relay.relayer import ChainRelay, RelayTiming
+from node.relay.relayer import MAX_FEE_WEI, MAX_RAISES, ChainRelay, RelayTiming
 from node.store.sqlite.store import SqliteStore, initialise, open_store
 from node.testnet.ports import free_port
 from tests import kit
@@ -154,14 +156,21 @@ _initialised: set[Path] = set()
 
 @asynccontextmanager
 async def relaying(
-    site: Site, path: Path, key: bytes = KEY, me: int = 0, timing: RelayTiming = FAST, url: str = ""
+    site: Site,
+    path: Path,
+    key: bytes = KEY,
+    me: int = 0,
+    timing: RelayTiming = FAST,
+    url: str = "",
+    max_fee_wei: int = MAX_FEE_WEI,
 ) -> AsyncIterator[tuple[ChainRelay, SqliteStore]]:
     if path not in _initialised:
         _initialised.add(path)
         initialise(path, NETWORK.network_id)
     async with open_store(path, NETWORK.network_id) as store:
         turn = Turn(me, NETWORK.n)
-        async with ChainRelay(CHAIN, url or site.url, key, store.outbox, turn, site.events, timing) as relay:
+        made = ChainRelay(CHAIN, url or site.url, key, store.outbox, turn, site.events, timing, max_fee_wei)
+        async with made as relay:
             yield relay, store
 
 
@@ -287,8 +296,9 @@ async def test_a_transaction_that_is_not_mined_is_offered_a_higher_fee_with_the_
     assert await site.sent_by(KEY) == 1
 
 
-async def test_an_endpoint_that_is_away_is_tried_again(site: Site, tmp_path: Path) -> None:
-    port = free_port()
+@asynccontextmanager
+async def forwarding(site: Site, port: int) -> AsyncIterator[None]:
+    """The site's endpoint on another port, for as long as this lasts."""
     target = int(site.url.rpartition(":")[2])
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -302,10 +312,76 @@ async def test_an_endpoint_that_is_away_is_tried_again(site: Site, tmp_path: Pat
 
         await asyncio.gather(copy(reader, upstream_writer), copy(upstream_reader, writer))
 
+    server = await asyncio.start_server(forward, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def test_an_endpoint_that_is_away_is_tried_again(site: Site, tmp_path: Path) -> None:
+    port = free_port()
     async with relaying(site, tmp_path / "store", url=f"http://127.0.0.1:{port}") as (relay, _):
         relay.submit(await site.release_job())
         await until(lambda: "relay.retry" in site.events.seen)
-        server = await asyncio.start_server(forward, "127.0.0.1", port)
-        await finish(site, relay)
-    server.close()
+        async with forwarding(site, port):
+            await finish(site, relay)
     assert await site.coins(PAYEE) == kit.ETHER
+
+
+async def test_states_that_piled_up_while_an_endpoint_was_away_are_not_all_paid_for(site: Site, tmp_path: Path) -> None:
+    port = free_port()
+    async with relaying(site, tmp_path / "store", url=f"http://127.0.0.1:{port}") as (relay, _):
+        for sequence in range(5, 9):
+            relay.submit(site.state_job(sequence))
+        await until(lambda: site.events.seen.count("relay.retry") >= 4)
+        async with forwarding(site, port):
+            await finish(site, relay)
+    verifier = site.web3.eth.contract(address=to_checksum_address(site.verifier), abi=artifact("StateVerifier").abi)
+    assert (await verifier.functions.latest().call())[0] == 8
+    assert await site.sent_by(KEY) == 1
+
+
+async def test_a_chain_that_halts_does_not_drive_the_fee_up_without_end(site: Site, tmp_path: Path) -> None:
+    await site.rpc("evm_setAutomine", False)
+    job = site.state_job(7)
+    async with relaying(site, tmp_path / "store", timing=RelayTiming(0, 0.02, 0.03, 0.05)) as (relay, store):
+        relay.submit(job)
+        await until(lambda: site.events.seen.count("relay.fee_raised") >= MAX_RAISES)
+        await until(lambda: site.events.seen.count("relay.send_refused") >= 3)  # the same again: known already
+        kept = await store.outbox.get(CHAIN, job.purpose)
+        assert kept is not None
+        assert len(kept.attempts) == 1 + MAX_RAISES
+        await finish(site, relay)
+    assert await site.sent_by(KEY) == 1
+
+
+async def test_no_more_is_paid_than_the_operator_says_whatever_the_endpoint_suggests(
+    site: Site, tmp_path: Path
+) -> None:
+    most = 3 * 10**9
+    await site.rpc("evm_setAutomine", False)
+    job = site.state_job(7)
+    slow = RelayTiming(0, 0.02, 0.1, 0.05)
+    async with relaying(site, tmp_path / "store", timing=slow, max_fee_wei=most) as (relay, store):
+        relay.submit(job)
+        await until(lambda: "relay.send_refused" in site.events.seen)
+        kept = await store.outbox.get(CHAIN, job.purpose)
+        assert kept is not None
+        fees = [TypedTransaction.from_bytes(HexBytes(attempt.raw)).as_dict() for attempt in kept.attempts]
+        assert max(fields["maxFeePerGas"] for fields in fees) <= most
+        await finish(site, relay)
+    assert await site.sent_by(KEY) == 1
+
+
+async def test_a_job_that_fails_for_another_reason_is_heard_of(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ConfigError("a mistake of ours")
+
+    async with relaying(site, tmp_path / "store") as (relay, store):
+        monkeypatch.setattr(store.outbox, "settle", fail)
+        relay.submit(site.state_job(5))
+        await finish(site, relay)
+    assert site.events.seen[-1] == "relay.job_failed"
