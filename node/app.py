@@ -290,7 +290,9 @@ async def _open_followers(
             continue
         adapter = open_adapter(recipe, Endpoints(chain.endpoints, chain.quorum), watch.endpoint_fault, kinds)
         await opened.enter_async_context(adapter)
-        followers[chain_id] = ChainFollower(adapter, state.header.chain(chain_id), state.chains[chain_id], meter)
+        followers[chain_id] = ChainFollower(
+            adapter, recipe.vault, state.header.chain(chain_id), state.chains[chain_id], meter
+        )
     return followers
 
 

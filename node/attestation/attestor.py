@@ -76,6 +76,7 @@ class Attestor:
         shares = [Share(item.digest, sign_compact(self._key, item.digest)) for item in new]
         self._own = {item.digest: self._own[item.digest] for item in current if item.digest in self._own}
         self._own |= {share.digest: share for share in shares}
+        self._collector.keep(self._own)
         told = list(shares)
         if state.header.sequence % RETELL_EVERY == 0:
             told = [self._own[item.digest] for item in current]

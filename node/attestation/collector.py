@@ -7,7 +7,7 @@ is about to commit, waits in a bounded place. Must not know transports or who wa
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from chains.errors import SignatureError
@@ -20,8 +20,10 @@ from node.model.signatures import pack, recover_compact
 _VERSION = 1
 MAX_SHARES = 1024
 """Signatures in one message."""
-KEPT_EARLY = 4096
-KEPT_STATEMENTS = 4096
+KEPT_EARLY = 1024
+"""Signatures of one node over what this node has not derived; a node that sends more loses its own oldest."""
+KEPT_CLOSED = 256
+"""Statements that are kept after the state that called for them has been replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Collector:
         self._network = network
         self._statements: OrderedDict[Hash32, Statement] = OrderedDict()
         self._signatures: dict[Hash32, dict[int, bytes]] = {}
-        self._early: OrderedDict[tuple[int, Hash32], bytes] = OrderedDict()
+        self._early: dict[int, OrderedDict[Hash32, bytes]] = {node: OrderedDict() for node in range(network.n)}
         self._packed: dict[Hash32, bytes] = {}
 
     def expect(self, statement: Statement) -> bool:
@@ -63,19 +65,23 @@ class Collector:
             return False
         self._statements[statement.digest] = statement
         self._signatures[statement.digest] = {}
-        while len(self._statements) > KEPT_STATEMENTS:
-            forgotten, _ = self._statements.popitem(last=False)
-            del self._signatures[forgotten]
-            self._packed.pop(forgotten, None)
-        early = [key for key in self._early if key[1] == statement.digest]
         done = False
-        for node, digest in early:
-            signature = self._early.pop((node, digest))
+        for node, early in self._early.items():
+            signature = early.pop(statement.digest, None)
+            if signature is None:
+                continue
             try:
-                done = self.add(node, Share(digest, signature)) or done
+                done = self.add(node, Share(statement.digest, signature)) or done
             except SignatureError:
                 continue  # it was not checked when it came; the node that sent it gains nothing
         return done
+
+    def keep(self, current: Collection[Hash32]) -> None:
+        """Forget the oldest of the statements that are not `current`."""
+        closed = [digest for digest in self._statements if digest not in current]
+        for digest in closed[: max(0, len(closed) - KEPT_CLOSED)]:
+            del self._statements[digest], self._signatures[digest]
+            self._packed.pop(digest, None)
 
     def add(self, node: int, share: Share) -> bool:
         """Count one node's signature. True when it is the one that makes the statement binding.
@@ -84,9 +90,10 @@ class Collector:
         """
         statement = self._statements.get(share.digest)
         if statement is None:
-            self._early[node, share.digest] = share.signature
-            while len(self._early) > KEPT_EARLY:
-                self._early.popitem(last=False)
+            early = self._early[node]
+            early[share.digest] = share.signature
+            while len(early) > KEPT_EARLY:
+                early.popitem(last=False)
             return False
         held = self._signatures[share.digest]
         if node in held or share.digest in self._packed:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from chains.adapter import ChainAdapter
-from chains.errors import HypothecError
-from chains.types import Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Quote
+from chains.adapter import ChainAdapter, DisputedError
+from chains.types import Address, Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Height, Quote
 from node.ingest.ports import Meter
 from node.model.header import ChainState
 from node.model.ledger import Holdings
@@ -26,15 +25,19 @@ KEPT_BOOKS = 4 * MAX_CANDIDATES
 class ChainFollower:
     """The newest verified view of one chain. `run` is its one task; the rest are look-ups."""
 
-    def __init__(self, adapter: ChainAdapter, certified: ChainState, holdings: MerkleMap, meter: Meter) -> None:
+    def __init__(
+        self, adapter: ChainAdapter, vault: Address, certified: ChainState, holdings: MerkleMap, meter: Meter
+    ) -> None:
         self._adapter = adapter
+        self._vault = vault
         self._meter = meter
         self._quotes: tuple[Quote, ...] = ()
         self._books: OrderedDict[Hash32, ChainBook] = OrderedDict()
-        self._certified = certified
         self._tip: ChainBook | None = None
+        self._start = object()
+        """Another one whenever what is computed begins anew: what was asked before that comes too late."""
         self._restart_from(certified, holdings)
-        self.last_error: HypothecError | None = None
+        self.last_error: Exception | None = None
 
     @property
     def quotes(self) -> tuple[Quote, ...]:
@@ -54,7 +57,7 @@ class ChainFollower:
     @property
     def proven_height(self) -> int:
         """The newest final block whose holdings this node has proven; 0 for none."""
-        return self._tip.checkpoint.cut.height if self._tip is not None else 0
+        return self._height(self._tip)
 
     def vote(self, pending: Cut) -> RootVote | None:
         """This node's root for a pending cut, if it has proven it."""
@@ -66,7 +69,10 @@ class ChainFollower:
         return next((book.holdings for book in self._books.values() if book.holdings.root == root), None)
 
     def admit(self, recipe: ChainRecipe) -> None:
-        """Another policy is in force."""
+        """Another policy is in force. With another vault, nothing that was computed before means anything."""
+        if recipe.vault != self._vault:
+            self._vault = recipe.vault
+            self._forget()
         self._adapter.admit(recipe)
 
     def certified(self, state: ChainState, holdings: MerkleMap) -> None:
@@ -77,21 +83,24 @@ class ChainFollower:
         agrees = own is not None and own.vote.root == state.root
         if own is not None and not agrees:
             self._meter.count("chain.root_differs", chain=state.cut.chain_id, height=state.cut.height)
-        self._certified = state
+        self._certified, self._holdings = state, holdings
         if agrees:
             self._books = OrderedDict(
                 (block, book) for block, book in self._books.items() if book.checkpoint.cut.height >= state.cut.height
             )
-        elif own is not None or self._tip is None or self._tip.checkpoint.cut.height < state.cut.height:
+        elif own is not None or self._height(self._tip) < state.cut.height or state.cut.height == 0:
             self._restart_from(state, holdings)
 
     async def run(self, poll_seconds: float) -> None:
-        """Poll for ever. Errors of the chain are counted and kept in `last_error`; they end nothing."""
+        """Poll for ever. Errors are counted and kept in `last_error`; they end nothing, whatever they are.
+
+        What endpoints answer goes through much code: what breaks it must cost one chain, not the node.
+        """
         while True:
             try:
                 await self.poll()
                 self.last_error = None
-            except HypothecError as error:
+            except Exception as error:  # noqa: BLE001 - see above
                 self.last_error = error
                 self._meter.fault("chain.poll_failed", error, chain=self._adapter.chain_id)
             await asyncio.sleep(poll_seconds)
@@ -99,14 +108,25 @@ class ChainFollower:
     async def poll(self) -> None:
         """One look at the chain: quotes, then every new final cut."""
         self._quotes = await self._adapter.quotes()
-        tip = self._tip
-        after = tip.checkpoint.cut.height if tip is not None else self._certified.cut.height
-        for cut in await self._adapter.final_cuts(after, MAX_CANDIDATES):
-            tip = self._tip  # a certified state may have moved it while an endpoint was being waited for
-            delta = await self._adapter.delta(tip.checkpoint if tip is not None else None, cut)
-            if self._tip is not tip:
+        start = self._start
+        for cut in await self._adapter.final_cuts(self._height(self._tip), MAX_CANDIDATES):
+            if self._start is not start:
+                return  # while an endpoint was being waited for, a certified state or another vault set a new start
+            tip = self._tip
+            try:
+                delta = await self._adapter.delta(tip.checkpoint if tip is not None else None, cut)
+            except DisputedError:
+                if self._start is start and tip is not None and tip.checkpoint != self._certified.checkpoint:
+                    # Nobody certified where this node stands: perhaps its endpoints once agreed on a lie.
+                    self._restart_from(self._certified, self._holdings)
+                raise
+            if self._start is not start:
                 return
             self._extend(delta)
+
+    @staticmethod
+    def _height(book: ChainBook | None) -> Height:
+        return book.checkpoint.cut.height if book is not None else Height(0)
 
     def _extend(self, delta: ChainDelta) -> None:
         before = self._tip.holdings if self._tip is not None else MerkleMap()
@@ -115,9 +135,14 @@ class ChainFollower:
         while len(self._books) > KEPT_BOOKS:
             self._books.popitem(last=False)
 
-    def _restart_from(self, state: ChainState, holdings: MerkleMap) -> None:
+    def _forget(self) -> None:
+        self._start = object()
         self._books.clear()
         self._tip = None
+
+    def _restart_from(self, state: ChainState, holdings: MerkleMap) -> None:
+        self._certified, self._holdings = state, holdings
+        self._forget()
         if state.cut.height > 0:
             self._tip = ChainBook(state.checkpoint, holdings, Assurance(state.assurance))
             self._books[state.cut.block_hash] = self._tip

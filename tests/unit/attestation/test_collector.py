@@ -10,7 +10,15 @@ import pytest
 from chains.errors import SignatureError
 from chains.types import AccountId, Amount, Hash32
 from node.attestation.attestor import Attestor, ChainSlot
-from node.attestation.collector import MAX_SHARES, Collector, Share, decode_shares, encode_shares
+from node.attestation.collector import (
+    KEPT_CLOSED,
+    KEPT_EARLY,
+    MAX_SHARES,
+    Collector,
+    Share,
+    decode_shares,
+    encode_shares,
+)
 from node.attestation.statements import STATE_PURPOSE, Statement, statements
 from node.consensus.outcome.transition import genesis
 from node.model.codec import Malformed
@@ -151,3 +159,26 @@ async def test_signatures_over_open_releases_are_told_again_for_nodes_that_were_
         await attestor.committed(reserved(sequence), kit.policy())
     seizure = list(statements(reserved(5), NETWORK, kit.policy()))[2].digest
     assert [any(item.digest == seizure for item in message) for message in told] == [True, True]
+
+
+def test_a_node_that_floods_loses_its_own_early_signatures_and_nobody_elses() -> None:
+    collector = Collector(NETWORK)
+    for node in (0, 1, 2):
+        collector.add(node, share(node))
+    for number in range(KEPT_EARLY):
+        collector.add(0, Share(Hash32(number.to_bytes(32, "big")), bytes(64)))
+    assert collector.expect(STATEMENT) is False
+    assert collector.holders(DIGEST) == (1, 2)
+
+
+def test_what_is_open_is_never_forgotten_however_much_there_is() -> None:
+    collector = Collector(NETWORK)
+    collector.expect(STATEMENT)
+    for node in (0, 1, 3):
+        collector.add(node, share(node))
+    others = [Hash32(number.to_bytes(32, "big")) for number in range(5000)]
+    for digest in others:
+        collector.expect(replace(STATEMENT, digest=digest))
+    collector.keep({DIGEST})
+    assert collector.packed(DIGEST) is not None
+    assert [digest for digest in others if collector.statement(digest)] == others[-KEPT_CLOSED:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from chains.adapter import DisputedError
 from chains.errors import RetryError
 from chains.simulated.adapter import SimulatedAdapter
 from chains.simulated.endpoint import SimulatedChain
-from chains.types import AccountId, Assurance, Hash32
+from chains.types import AccountId, Address, Assurance, ChainDelta, Checkpoint, Cut, Hash32
 from node.consensus.outcome.cuts import unstarted
 from node.ingest.follower import ChainFollower
 from node.model.header import ChainState, ChainStatus
@@ -42,7 +43,7 @@ class Setting:
 
     def another(self) -> ChainFollower:
         adapter = SimulatedAdapter(self.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
-        return ChainFollower(adapter, unstarted(ONE)[0], MerkleMap(), self.events)
+        return ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), self.events)
 
     def certify(self, book: ChainBook) -> ChainState:
         return ChainState(book.checkpoint, book.holdings.root, 1, Assurance.ATTESTED, ChainStatus.LIVE)
@@ -102,7 +103,7 @@ async def test_it_resumes_from_a_certified_state(setting: Setting) -> None:
         certified, checkpoint=replace(certified.checkpoint, cut=first, storage_hash=vote.storage_hash), root=vote.root
     )
     adapter = SimulatedAdapter(setting.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
-    resumed = ChainFollower(adapter, certified, book, setting.events)
+    resumed = ChainFollower(adapter, kit.vault(ONE), certified, book, setting.events)
     setting.chain.deposit(BOB, TOKEN, ETHER)
     second = setting.chain.mine()
     await setting.follower.poll()
@@ -165,3 +166,87 @@ async def test_trouble_with_the_chain_ends_nothing_and_is_told(setting: Setting)
 def test_nothing_is_voted_for_a_cut_that_was_not_proven(setting: Setting) -> None:
     assert setting.follower.vote(kit.cut(ONE, 9)) is None
     assert setting.follower.book(Hash32(bytes(32))) is None
+
+
+async def test_with_another_vault_it_begins_anew(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, ETHER)
+    at = setting.chain.mine()
+    await setting.follower.poll()
+    vote = setting.follower.vote(at)
+    book = setting.follower.book(vote.root) if vote is not None else None
+    assert vote is not None
+    assert book is not None
+    setting.follower.certified(
+        setting.certify(ChainBook(Checkpoint(at, vote.storage_hash), book, vote.assurance)), book
+    )
+    recipe = kit.policy().recipe_by_chain[ONE]
+    setting.follower.admit(replace(recipe, stride=1))
+    assert setting.follower.vote(at) == vote
+    setting.follower.admit(replace(recipe, vault=Address(b"v" * 20)))
+    setting.follower.certified(unstarted(ONE)[0], MerkleMap())
+    assert setting.follower.vote(at) is None
+    assert setting.follower.proven_height == 0
+    await setting.follower.poll()
+    assert setting.follower.candidates == (at,)
+
+
+class Slow(SimulatedAdapter):
+    """Answers the first question for a delta only when it is let."""
+
+    def __init__(self, chain: SimulatedChain) -> None:
+        super().__init__(chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self.trouble: Exception | None = None
+
+    async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
+        self.asked.set()
+        await self.go_on.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        return await super().delta(since, to)
+
+
+async def test_what_was_asked_of_the_old_vault_comes_too_late(setting: Setting) -> None:
+    adapter = Slow(setting.chain)
+    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    at = setting.chain.mine()
+    poll = asyncio.create_task(follower.poll())
+    await adapter.asked.wait()
+    follower.admit(replace(kit.policy().recipe_by_chain[ONE], vault=Address(b"v" * 20)))
+    adapter.go_on.set()
+    await poll
+    assert follower.vote(at) is None
+
+
+async def test_it_goes_back_to_what_is_certified_when_its_own_past_is_no_more(setting: Setting) -> None:
+    adapter = Slow(setting.chain)
+    adapter.go_on.set()
+    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    lie = setting.chain.mine()
+    await follower.poll()
+    assert follower.vote(lie) is not None
+    truth = setting.chain.mine()
+    adapter.trouble = DisputedError("the chain forked below the last cut")
+    with pytest.raises(DisputedError):
+        await follower.poll()
+    assert follower.proven_height == 0
+    adapter.trouble = None
+    await follower.poll()
+    assert follower.vote(truth) is not None
+
+
+async def test_what_breaks_an_adapter_ends_nothing(setting: Setting) -> None:
+    adapter = Slow(setting.chain)
+    adapter.go_on.set()
+    adapter.trouble = KeyError("an answer that nobody thought of")
+    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    at = setting.chain.mine()
+    run = asyncio.create_task(follower.run(0.001))
+    while not setting.events.seen:
+        await asyncio.sleep(0.001)
+    assert follower.last_error is adapter.trouble
+    adapter.trouble = None
+    while follower.vote(at) is None:
+        await asyncio.sleep(0.001)
+    run.cancel()
+    assert set(setting.events.seen) == {"chain.poll_failed"}
