@@ -30,6 +30,7 @@ class ChainFollower:
     ) -> None:
         self._adapter = adapter
         self._vault = vault
+        self._certified = certified
         self._meter = meter
         self._quotes: tuple[Quote, ...] = ()
         self._books: OrderedDict[Hash32, ChainBook] = OrderedDict()

@@ -19,6 +19,7 @@ from node.model.ledger import Holdings
 from node.model.merkle import MerkleMap
 from node.model.state import ChainBook
 from tests import kit
+from tests.integration.node.harness import until
 from tests.kit import ETHER, ONE, TOKEN
 
 ALICE, BOB = AccountId(b"a" * 32), AccountId(b"b" * 32)
@@ -242,11 +243,9 @@ async def test_what_breaks_an_adapter_ends_nothing(setting: Setting) -> None:
     follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
     at = setting.chain.mine()
     run = asyncio.create_task(follower.run(0.001))
-    while not setting.events.seen:
-        await asyncio.sleep(0.001)
+    await until(lambda: setting.events.seen)
     assert follower.last_error is adapter.trouble
     adapter.trouble = None
-    while follower.vote(at) is None:
-        await asyncio.sleep(0.001)
+    await until(lambda: follower.vote(at))
     run.cancel()
     assert set(setting.events.seen) == {"chain.poll_failed"}
