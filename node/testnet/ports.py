@@ -68,7 +68,7 @@ class Ports:
 
 
 def free_port() -> int:
-    """A TCP port that was free just now, and that no outgoing connection will take. Raises PortTaken if none is found."""
+    """A TCP port that was free just now and that no outgoing connection takes. Raises PortTaken if there is none."""
     with ExitStack() as held:
         return _bind_free(held, "a listener")
 
