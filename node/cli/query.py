@@ -126,7 +126,7 @@ def attestation(
     tls: Tls = None,
     name: ServerName = None,
 ) -> None:
-    """The open liquidation of an account: a signed release for each vault, none when there is no liquidation."""
+    """The open liquidation of an account, a signed release for each vault; exit status 1 when none is open."""
     from node.cli.shown import print_json, shown_release
 
     wanted = _account(account)

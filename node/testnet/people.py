@@ -20,6 +20,7 @@ from hypothec.client import (
     LocalKey,
     OwnerClient,
     ReportChain,
+    ServiceRefused,
     ServiceUnavailable,
     VenueClient,
     authorize_venue,
@@ -179,6 +180,10 @@ class Venue:
         try:
             return await self._anyone.ask(lambda client: client.get_liquidation_attestation(account))
         except (ServiceUnavailable, QuorumError):
+            return ()
+        except ServiceRefused as refused:
+            if refused.service_status != "NOT_FOUND":
+                raise
             return ()
 
 
