@@ -228,16 +228,13 @@ def _advance(config: BeaconConfig, store: Store, update: Update) -> Store:
     if final is None:
         return store
     held, final_in = config.period(store.finalized.beacon.slot), config.period(final.beacon.slot)
-    # Only a state of the final header's own period speaks of the committee after that period, and finally.
-    following = update.next_sync_committee if config.period(attested.beacon.slot) == final_in else None
+    # As long as no next committee is known, what signs is the current one: attested and final are of its period.
     if store.next is None and final_in == held:
-        store = replace(store, next=following)
+        store = replace(store, next=update.next_sync_committee)
     if final.beacon.slot <= store.finalized.beacon.slot:
         return store
-    if store.next is not None and final_in > held:  # who signed is known, so it is the period after
-        store = replace(store, current=store.next, next=following)
-    if final.beacon.slot > store.optimistic.beacon.slot:
-        store = replace(store, optimistic=final)
+    if store.next is not None and final_in > held:  # then the header that it attests is of that period as well
+        store = replace(store, current=store.next, next=update.next_sync_committee)
     return replace(store, finalized=final)
 
 

@@ -64,6 +64,8 @@ def test_what_is_no_signature_is_refused(backend: bls.Backend, signature: bytes)
 def test_keys_that_cancel_each_other_out_sign_nothing(backend: bls.Backend) -> None:
     opposite = milagro.SkToPk((ORDER - 1).to_bytes(32, "big"))
     assert not verify(backend, (KEYS[0], opposite), MESSAGE, SIGNATURE)
+    with pytest.raises(MalformedProof, match="infinity"):
+        verify(backend, (KEYS[0], opposite), MESSAGE, INFINITY + bytes(48))
 
 
 def test_a_member_that_sits_twice_counts_twice(backend: bls.Backend) -> None:

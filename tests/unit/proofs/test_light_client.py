@@ -21,7 +21,7 @@ from chains.proofs.lightclient.containers import LightClientHeader, Update
 from chains.proofs.lightclient.ssz import hash_pair
 from chains.proofs.lightclient.store import Store
 from chains.types import Hash32, UnixSeconds
-from tests.beacon import CONFIG, EPOCHS, Chain, Tree, committee, digest
+from tests.beacon import CONFIG, EPOCHS, Chain, Tree, committee, digest, execution
 
 CHAIN = Chain()
 PERIOD = CONFIG.slots_per_epoch * CONFIG.epochs_per_period
@@ -266,6 +266,15 @@ def test_blob_gas_before_deneb_is_refused() -> None:
     wrong = replace(header, execution=replace(header.execution, blob_gas_used=1))
     with pytest.raises(MalformedProof, match="blob gas"):
         store.execution_block_hash(CONFIG, wrong)
+
+
+def test_a_payload_in_a_body_from_gloas_on_is_refused() -> None:
+    slot = Slot(CONFIG.slots_per_epoch * EPOCHS[Fork.GLOAS])
+    payload = execution(slot)
+    body = Tree({25: payload.root(Fork.GLOAS)})
+    beacon = replace(CHAIN.header(slot).beacon, body_root=body.root)
+    with pytest.raises(MalformedProof, match="execution part of its fork"):
+        store.execution_block_hash(CONFIG, LightClientHeader(beacon, payload, None, body.branch(25)))
 
 
 def test_a_header_from_before_altair_is_refused() -> None:
