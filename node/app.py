@@ -16,7 +16,7 @@ from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
 from chains.adapter import AdapterFactory, Endpoints
-from chains.errors import ConfigError
+from chains.errors import ConfigError, HypothecError
 from chains.evm.endpoint import endpoint_names
 from chains.registry import KINDS, open_adapter
 from chains.types import ChainId
@@ -35,6 +35,7 @@ from node.model.certificate import CommitCertificate
 from node.model.identity import Identity, Role, TlsMaterial
 from node.model.network import Network
 from node.model.policy import Policy
+from node.model.signatures import address_of
 from node.model.state import State
 from node.ops.meter import Meter
 from node.ops.server import serve_ops
@@ -77,7 +78,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             open_store(config.path(file.data_dir) / STORE_FILE, network.network_id)
         )
         tasks: set[asyncio.Task[None]] = set()
-        watch = Watch(meter, keep_in_background(store.bodies, tasks))
+        watch = Watch(meter, keep_in_background(store.bodies, meter, tasks))
         links = PeerLimits.carrying(consensus.max_message)
         peers = await opened.enter_async_context(
             Peers(network, _peer_addresses(config), secrets.tls, meter.registry, links)
@@ -155,7 +156,11 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             serve_ops(file.listen.metrics, meter.registry, status.not_ready, lambda: tuple(watch.rounds))
         )
         group = await opened.enter_async_context(asyncio.TaskGroup())
-        background = [group.create_task(frames.run()), group.create_task(board.run()), group.create_task(_prune(store))]
+        background = [
+            group.create_task(frames.run()),
+            group.create_task(board.run()),
+            group.create_task(_prune(store, meter)),
+        ]
         polls = {ChainId(chain.id): chain.poll_ms / 1000 for chain in file.chains}
         background += [
             group.create_task(follower.run(polls.get(chain_id, 1.0))) for chain_id, follower in followers.items()
@@ -196,6 +201,8 @@ class _Secrets:
         place = config.network.nodes[file.index]
         if bytes(SigningKey(secrets.consensus_key).verify_key) != place.consensus_key:
             raise ConfigError("use the consensus key that the network names for this node", node=file.name)
+        if address_of(coincurve.PrivateKey(secrets.chain_key).public_key) != place.signer:
+            raise ConfigError("use the chain key that the network names for this node", node=file.name)
         return secrets
 
 
@@ -263,10 +270,13 @@ async def _restore_inbox(
     return inbox
 
 
-async def _prune(store: Store) -> None:
+async def _prune(store: Store, meter: Meter) -> None:
     while True:
         await asyncio.sleep(_PRUNE_EVERY_S)
-        await store.prune(KEPT_STATES)
+        try:
+            await store.prune(KEPT_STATES)
+        except HypothecError as error:  # a full disk, say: what must be written down says so by itself
+            meter.fault("store.not_pruned", error)
 
 
 # === Chains ===

@@ -7,12 +7,14 @@ that names file and field. Must not know how anything is run.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from chains.errors import ConfigError
 from chains.types import Address, Hash32
@@ -20,6 +22,19 @@ from node.model.network import Network, NodeKeys
 from node.model.policy import HexAddress, HexHash, Name, Policy, as_tuples
 
 _T = TypeVar("_T", bound=BaseModel)
+
+
+def _host_port(value: object) -> str:
+    if not isinstance(value, str) or not (match := re.fullmatch(r"\S+:([0-9]{1,5})", value)) or int(match[1]) > 65_535:
+        raise ValueError("write host:port")
+    return value
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+HostPort = Annotated[str, BeforeValidator(_host_port)]
 
 
 class _Table(BaseModel):
@@ -69,11 +84,18 @@ class TlsTable(_Table):
 class ListenTable(_Table):
     """`host:port` of each listener. The operator listener must be on a loopback address."""
 
-    peers: str
-    venues: str
-    owners: str
-    operator: str
-    metrics: str
+    peers: HostPort
+    venues: HostPort
+    owners: HostPort
+    operator: HostPort
+    metrics: HostPort
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ListenTable:
+        addresses = Counter([self.peers, self.venues, self.owners, self.operator, self.metrics])
+        if clash := sorted(address for address, count in addresses.items() if count > 1 and _port(address)):
+            raise ValueError(f"give each listener an address of its own, not {clash[0]} twice")
+        return self
 
 
 class PeerTable(_Table):
@@ -81,7 +103,7 @@ class PeerTable(_Table):
 
     index: Annotated[int, Field(ge=0)]
     name: Name
-    address: str
+    address: HostPort
 
 
 class ChainTable(_Table):
@@ -149,6 +171,9 @@ class NodeConfig:
             raise ConfigError("give the node its own index in the network", name=file.name, index=file.index)
         if sorted(peer.index for peer in file.peers) != [index for index in range(network.n) if index != file.index]:
             raise ConfigError("name every other node of the network as a peer, once", file=path)
+        for peer in file.peers:
+            if (known := network_file.nodes[peer.index].name) != peer.name:
+                raise ConfigError("call a peer by its name in the network", peer=peer.name, known=known, file=path)
         if {chain.id for chain in file.chains} != set(policy.recipe_by_chain):
             raise ConfigError("give endpoints for exactly the chains of the policy", file=path)
         for chain in file.chains:
@@ -203,10 +228,11 @@ def read_file(path: Path) -> bytes:
 def _read(path: Path, table: type[_T]) -> _T:
     try:
         tables: dict[str, Any] = tomllib.loads(read_file(path).decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = {key: as_tuples(item) for key, item in tables.items()}
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, too long a number; too deep
         raise ConfigError(f"write TOML: {error}", file=path) from error
     try:
-        return table.model_validate(as_tuples(tables))
+        return table.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

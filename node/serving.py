@@ -6,6 +6,7 @@ Each class implements one of the ports that `rpc` declares. Must not know gRPC.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,7 +33,11 @@ from node.rpc.ports import CertifiedState
 from node.store.ports import BoundStatement, CertifiedHeader
 
 MAX_GOSSIP = 1024
-"""Submissions from peers that wait to be checked; the next one is dropped, and only its author tells it again."""
+"""Submissions of one peer that wait to be checked; the next one is dropped, and told again if nobody else has it."""
+MAX_GOSSIP_BYTES = 16 << 20
+"""And their size."""
+OFFER_EVERY = 5
+"""States between two offers of the open releases to the relayers: one may have been refused, or could not be paid."""
 
 
 class StateView:
@@ -102,8 +107,15 @@ class ReleaseBoard:
         if header.time_ms // self._interval_ms > self._last_ms // self._interval_ms:
             self._published = {header.sequence: header}
         self._last_ms = header.time_ms
-        open_digests = {item.digest for item in self._open(None)}
-        self._packed = {digest: packed for digest, packed in self._packed.items() if digest in open_digests}
+        releases = self._open(None)
+        still_open = {item.digest for item in releases}
+        self._packed = {digest: packed for digest, packed in self._packed.items() if digest in still_open}
+        issuers = {item.sequence for item in releases}
+        self._issuers = {sequence: issuer for sequence, issuer in self._issuers.items() if sequence in issuers}
+        if header.sequence % OFFER_EVERY == 0:
+            for item in releases:
+                if item.digest in self._packed:
+                    self._hand_on(item, self._packed[item.digest])
 
     def on_bound(self, statement: Statement, packed: bytes) -> None:
         """A statement reached its quorum."""
@@ -115,15 +127,11 @@ class ReleaseBoard:
         for item in self._open(None):
             kept = await self._kept.get(item.digest)
             if kept is not None:
-                self._show(kept.statement, kept.packed)
+                await self._show(kept.statement, kept.packed)
         while True:
             statement, packed = await self._bound.get()
             await self._kept.save(statement, packed)
-            if statement.release is not None:
-                issuer = await self._headers.header(statement.sequence)
-                if issuer is not None:
-                    self._issuers[statement.sequence] = issuer
-            self._show(statement, packed)
+            await self._show(statement, packed)
 
     def open_releases(self, account: AccountId, kind: ReleaseKind) -> tuple[AttestedRelease, ...]:
         """Those of one account with their signatures. Raises QuorumError while one lacks them."""
@@ -149,10 +157,16 @@ class ReleaseBoard:
             return AttestedRelease(item.release, packed)
         return AttestedRelease(item.release, packed, issuer.header.encode(), issuer.certificate.encode())
 
-    def _show(self, statement: Statement, packed: bytes) -> None:
+    async def _show(self, statement: Statement, packed: bytes) -> None:
         if statement.release is not None:
+            issuer = await self._headers.header(statement.sequence)
+            if issuer is not None:
+                self._issuers[statement.sequence] = issuer
             self._packed[statement.digest] = packed
-            release = statement.release
+        self._hand_on(statement, packed)
+
+    def _hand_on(self, statement: Statement, packed: bytes) -> None:
+        if (release := statement.release) is not None:
             self._relay(Job(statement, packed, release.header_hash, 0))
         elif (header := self._published.get(statement.sequence)) is not None:
             self._relay(Job(statement, packed, header.hash(), header.time_ms))
@@ -192,7 +206,8 @@ class PeerFrames:
         self._attestor = attestor
         self._inbox = inbox
         self._meter = meter
-        self._gossip: asyncio.Queue[tuple[int, pb.FrameKind.ValueType, bytes]] = asyncio.Queue(MAX_GOSSIP)
+        self._gossip: dict[int, deque[tuple[pb.FrameKind.ValueType, bytes]]] = {}
+        self._something = asyncio.Event()
 
     def received(self, sender: int, kind: pb.FrameKind.ValueType, body: bytes) -> None:
         """Never waits. A HypothecError is the peer's fault."""
@@ -200,22 +215,33 @@ class PeerFrames:
             self._runtime.receive(sender, body)
         elif kind == pb.FRAME_KIND_CHAIN_SIGNATURES:
             self._attestor.received(sender, body)
-        elif self._gossip.full():
-            self._meter.count("gossip.dropped", peer=sender)
         else:
-            self._gossip.put_nowait((sender, kind, body))
+            waiting = self._gossip.setdefault(sender, deque())
+            size = len(body) + sum(len(other) for _, other in waiting)
+            if len(waiting) >= MAX_GOSSIP or size > MAX_GOSSIP_BYTES:
+                self._meter.count("gossip.dropped", peer=sender)
+            else:
+                waiting.append((kind, body))
+                self._something.set()
 
     async def run(self) -> None:
-        """Check submissions one by one, for ever."""
+        """Check submissions for ever, one of each peer in turn, so that nobody crowds out the others."""
         while True:
-            sender, kind, body = await self._gossip.get()
-            try:
-                if kind == pb.FRAME_KIND_GOSSIP_REPORT:
-                    await self._inbox.submit_report(body)
-                else:
-                    await self._inbox.submit_request(body)
-            except HypothecError as error:
-                self._meter.fault("gossip.refused", error, peer=sender)
+            await self._something.wait()
+            self._something.clear()
+            while any(self._gossip.values()):
+                for sender, waiting in list(self._gossip.items()):
+                    if waiting:
+                        await self._check(sender, *waiting.popleft())
+
+    async def _check(self, sender: int, kind: pb.FrameKind.ValueType, body: bytes) -> None:
+        try:
+            if kind == pb.FRAME_KIND_GOSSIP_REPORT:
+                await self._inbox.submit_report(body)
+            else:
+                await self._inbox.submit_request(body)
+        except HypothecError as error:
+            self._meter.fault("gossip.refused", error, peer=sender)
 
 
 def jobs_by_chain(relays: dict[ChainId, Callable[[Job], None]], meter: Meter) -> Callable[[Job], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -27,6 +27,8 @@ from node.peers.link import LinkStatus
 from node.store.ports import Bodies
 
 KEPT_ROUNDS = 4096
+KEPT_EVIDENCE = 64
+"""Equivocations of one node that are kept from one start of this node to the next."""
 STALE_AFTER_MS = 10_000
 """A state older than this makes the node not ready."""
 
@@ -127,7 +129,11 @@ class Status:
             state=describe_state(state.header) if state.header.sequence else None,
             state_age_ms=age,
             peers=[self._peer(link) for link in self.links()],
-            chains=[self._chain(chain_id, follower) for chain_id, follower in sorted(self.followers.items())],
+            chains=[
+                self._chain(chain_id, follower)
+                for chain_id, follower in sorted(self.followers.items())
+                if chain_id in self.application.state.chains  # and not given up by a policy
+            ],
             signing=self._signing(),
             advice=self._advice(age),
         )
@@ -136,7 +142,9 @@ class Status:
         try:
             start = int(page_token or "0")
         except ValueError:
-            raise InputError("give a page token that this node made", page_token=page_token) from None
+            start = -1
+        if start < 0:
+            raise InputError("give a page token that this node made", page_token=page_token)
         newest_first = tuple(reversed(await self.bodies.evidence()))
         page = newest_first[start : start + page_size]
         more = start + page_size < len(newest_first)
@@ -222,12 +230,24 @@ class Status:
         return advice
 
 
-def keep_in_background(bodies: Bodies, tasks: set[asyncio.Task[None]]) -> Callable[[Evidence], None]:
-    """A sink for evidence that returns at once; `tasks` holds the writes under way."""
+def keep_in_background(bodies: Bodies, meter: Meter, tasks: set[asyncio.Task[None]]) -> Callable[[Evidence], None]:
+    """A sink for evidence that returns at once; `tasks` holds the writes under way.
+
+    Of each node so much is kept as proves the matter many times over: it could make more in every round.
+    """
+    kept: Counter[int] = Counter()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            meter.fault("evidence.not_kept", error)
 
     def keep(evidence: Evidence) -> None:
+        kept[evidence.signer] += 1
+        if kept[evidence.signer] > KEPT_EVIDENCE:
+            return
         task = asyncio.create_task(bodies.save_evidence(evidence))
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task.add_done_callback(ended)
 
     return keep
