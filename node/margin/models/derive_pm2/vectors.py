@@ -1,0 +1,292 @@
+"""The published PMRM_2 test files: `Scenario` and `Parameters` read, `Result` compared.
+
+Of a scenario only what is given to the model is read: derived fields (k, k_star, multipliers, caps, MarkVol,
+MarkDiscount) are never looked at. Absent sections are empty; what has no amount reads no price and no feed. Must not do
+I/O.
+"""
+
+from __future__ import annotations
+
+from node.margin.models.derive_pm2 import rules
+from node.margin.models.derive_pm2.portfolio import (
+    SECONDS_A_DAY,
+    BasisShock,
+    Collateral,
+    Contingencies,
+    Expiry,
+    LossFactors,
+    Option,
+    Parameters,
+    Perpetual,
+    Portfolio,
+    Scenario,
+    Shock,
+    SkewShock,
+    VolShock,
+)
+from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, value
+from node.margin.models.svi import Svi
+
+_LONGEST_SECONDS = 100 * 365 * SECONDS_A_DAY
+_MOST_SCENARIOS = 1_000
+_LARGEST_FACTOR = 1_000
+_LARGEST_RATE = 100
+_SHOCKS = {shock.value.upper(): shock for shock in Shock}
+
+
+def is_vector(content: object) -> bool:
+    """Whether parsed JSON has the shape of these files."""
+    return isinstance(content, dict) and "Scenario" in content and "Parameters" in content
+
+
+def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
+    """The portfolio and parameters of a parsed file. Raises PortfolioError for what cannot be used."""
+    file = Fields.of(content, account)
+    return _portfolio(file.section("Scenario").named("")), _parameters(file.section("Parameters"))
+
+
+# === Scenario ===
+
+
+def _portfolio(scenario: Fields) -> Portfolio:
+    collaterals = tuple(item for fields in scenario.items("Collaterals") if (item := _collateral(fields)) is not None)
+    perpetual = _perpetual(scenario)
+    expiries, count = _expiries(scenario)
+    needs_spot = bool(collaterals or perpetual or expiries)
+    return Portfolio(
+        account=scenario.account,
+        cash=_money(scenario, "Cash"),
+        spot=_price(scenario, "SpotPrice") if needs_spot else Wad(0),
+        spot_confidence=_confidence(scenario, "SpotConfidence") if needs_spot else ONE,
+        stable=_price(scenario, "StablePrice"),
+        collaterals=collaterals,
+        perpetual=perpetual,
+        expiries=expiries,
+        option_count=count,
+    )
+
+
+def _collateral(fields: Fields) -> Collateral | None:
+    fields = fields.named(fields.text("Name"))
+    amount = fields.number("Amount", low=0)
+    if amount == 0:
+        return None
+    return Collateral(
+        name=fields.instrument,
+        amount=amount,
+        price=fields.number("Price", low=0),
+        confidence=_confidence(fields, "Confidence"),
+        risk_cancelling=fields.flag("IsRiskCancelling"),
+        initial_haircut=fields.number("IMHaircut", low=0, high=1),
+        maintenance_haircut=fields.number("MMHaircut", low=0, high=1),
+    )
+
+
+def _perpetual(fields: Fields) -> Perpetual | None:
+    fields = fields.named("perpetual")
+    amount = fields.number("NumPerps", default=0)
+    if amount == 0:
+        return None
+    return Perpetual(
+        amount=amount,
+        price=_price(fields, "PerpPrice"),
+        confidence=_confidence(fields, "PerpConfidence"),
+        pnl=_money(fields, "UnrealisedPerpPNL"),
+        funding=_money(fields, "UnrealisedFunding"),
+    )
+
+
+def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], int]:
+    """The expiries that hold something, in the order of the feeds, and how many options there are in all."""
+    given = list(scenario.items("Options"))
+    amounts = [_option(place, each).number("Amount") for place, each in enumerate(given)]
+    held = {_seconds(_option(place, each), "Expiry") for place, each in enumerate(given) if amounts[place]}
+    options: dict[int, list[tuple[int, Option]]] = {seconds: [] for seconds in held}
+    for place, (each, amount) in enumerate(zip(given, amounts, strict=True)):
+        fields = _option(place, each)
+        if amount or _raw_seconds(fields) in held:  # without an amount it is only shown, beside others
+            option = Option(_price(fields, "Strike"), fields.flag("IsCall"), amount)
+            options[_seconds(fields, "Expiry")].append((place, option))
+    expiries = []
+    for fields in scenario.items("OptionFeeds"):
+        seconds = fields.whole("FeedExpiry", low=-_LONGEST_SECONDS, high=_LONGEST_SECONDS)
+        if seconds in options:
+            feed = fields.named(f"feed of the expiry in {seconds} s")
+            expiries.append(_expiry(feed, seconds, options.pop(seconds)))
+    for seconds, lost in options.items():
+        place = lost[0][0]
+        raise MissingField(
+            "there is no feed for the expiry of an option",
+            account=scenario.account,
+            instrument=_option(place, given[place]).instrument,
+            field="OptionFeeds",
+            expiry=seconds,
+        )
+    return tuple(expiries), len(given)
+
+
+def _option(place: int, fields: Fields) -> Fields:
+    strike, expiry = fields.content.get("Strike"), fields.content.get("Expiry")
+    return fields.named(f"option {place}: strike {strike}, expiry {expiry}")
+
+
+def _raw_seconds(fields: Fields) -> int | None:
+    content = fields.content.get("Expiry")
+    return content if isinstance(content, int) else None
+
+
+def _expiry(fields: Fields, seconds: int, held: list[tuple[int, Option]]) -> Expiry:
+    forward = _price(fields, "Forward")
+    open_part = rules.open_forward(forward, seconds)
+    return Expiry(
+        seconds=seconds,
+        forward=open_part,
+        forward_fixed=Wad(forward - open_part),
+        forward_confidence=_confidence(fields, "ForwardConfidence"),
+        rate=fields.number("Rate", low=-_LARGEST_RATE, high=_LARGEST_RATE),
+        rate_confidence=_confidence(fields, "RateConfidence"),
+        surface=_surface(fields),
+        surface_confidence=_confidence(fields, "OptionVolConfidences"),
+        options=tuple(option for _, option in held),
+        order=tuple(place for place, _ in held),
+    )
+
+
+def _surface(fields: Fields) -> Svi:
+    """[a, b, ρ, m, σ, forward, years]."""
+    name = "SVIparam"
+    parts = fields.entries(name)
+    if len(parts) != 7:
+        raise fields.wrong("give the seven numbers a, b, rho, m, sigma, forward and years", name)
+    a, b, rho, m, sigma, forward, years = (as_float(fields.as_number(part, name)) for part in parts)
+    if not (b >= 0 and -1 <= rho <= 1 and sigma >= 0 and forward > 0 and years > 0 and a + b * sigma >= 0):
+        raise OutOfRange(
+            "the surface has no variance: b, sigma ≥ 0, |rho| ≤ 1, forward and years > 0, a + b·sigma ≥ 0",
+            account=fields.account,
+            instrument=fields.instrument,
+            field=name,
+        )
+    return Svi(a, b, rho, m, sigma, forward, years)
+
+
+def _seconds(fields: Fields, name: str) -> int:
+    seconds = fields.whole(name, low=-_LONGEST_SECONDS, high=_LONGEST_SECONDS)
+    if seconds < 0:
+        raise ExpiredInstrument(
+            "it has expired: settle it first",
+            account=fields.account,
+            instrument=fields.instrument,
+            field=name,
+            seconds=seconds,
+        )
+    return seconds
+
+
+def _price(fields: Fields, name: str) -> Wad:
+    price = fields.number(name, low=0)
+    if price == 0:
+        raise OutOfRange(
+            "give a price above zero", account=fields.account, instrument=fields.instrument, field=name, value=0
+        )
+    return price
+
+
+def _confidence(fields: Fields, name: str) -> Wad:
+    return fields.number(name, low=0, high=1)
+
+
+def _money(fields: Fields, name: str) -> Money:
+    return value(fields.number(name, default=0), WAD)
+
+
+# === Parameters ===
+
+
+def _parameters(fields: Fields) -> Parameters:
+    scenarios = fields.entries("Scenarios")
+    if not 0 < len(scenarios) <= _MOST_SCENARIOS:
+        raise fields.wrong(f"give from 1 to {_MOST_SCENARIOS} scenarios", "Scenarios")
+    return Parameters(
+        scenarios=tuple(_scenario(each) for each in fields.items("Scenarios")),
+        vol=_vol_shock(fields.section("VolShock")) if fields.has("VolShock") else None,
+        skew=_skew_shock(fields.section("SkewShock")) if fields.has("SkewShock") else None,
+        basis=_basis_shock(fields.section("BasisContingency")) if fields.has("BasisContingency") else None,
+        loss=_loss_factors(fields.section("Margin")),
+        contingencies=_contingencies(fields.section("OtherContingency")),
+    )
+
+
+def _scenario(fields: Fields) -> Scenario:
+    direction = fields.text("VolShockDirection").upper()
+    if direction not in _SHOCKS:
+        raise fields.wrong(f"give one of {', '.join(shock.value for shock in Shock)}", "VolShockDirection")
+    return Scenario(_ratio(fields, "SpotShock"), _SHOCKS[direction], _ratio(fields, "DampeningFactor"))
+
+
+def _vol_shock(fields: Fields) -> VolShock:
+    return VolShock(
+        up=_ratio(fields, "VOLRANGEUP"),
+        down=_ratio(fields, "VOLRANGEDOWN"),
+        least_vol_up=_ratio(fields, "MIN_VOL_EVAL_SHOCKED"),
+        short_power=_signed(fields, "SHORTTERMPOWER"),
+        long_power=_signed(fields, "LONGTERMPOWER"),
+        floor_seconds=_ratio(fields, "DTE_FLOOR") * SECONDS_A_DAY // WAD,
+    )
+
+
+def _skew_shock(fields: Fields) -> SkewShock:
+    return SkewShock(
+        linear_cap=_signed(fields, "LINEAR_SCALE_CAP"),
+        linear_slope=_signed(fields, "LINEAR_CBASE"),
+        abs_cap=_signed(fields, "ABS_SCALE_CAP"),
+        abs_slope=_signed(fields, "ABS_CBASE"),
+        least_k_star=_ratio(fields, "MIN_K_STAR"),
+        width=_ratio(fields, "MIN_WIDTH_SCALE"),
+        vol_static=_ratio(fields, "VOL_PARAM_STATIC"),
+        vol_scale=_signed(fields, "VOL_PARAM_SCALE"),
+    )
+
+
+def _basis_shock(fields: Fields) -> BasisShock:
+    return BasisShock(
+        spot_up=_ratio(fields, "SCENARIO_SPOT_UP"),
+        spot_down=_ratio(fields, "SCENARIO_SPOT_DOWN"),
+        add=_ratio(fields, "BASIS_CONT_ADD_FACTOR"),
+        mult=_ratio(fields, "BASIS_CONT_MULT_FACTOR"),
+    )
+
+
+def _loss_factors(fields: Fields) -> LossFactors:
+    return LossFactors(
+        initial=_ratio(fields, "IM_LOSS_FACTOR"),
+        maintenance=_ratio(fields, "MM_LOSS_FACTOR"),
+        long_base=_ratio(fields, "BASE_STATIC_DISCOUNT"),
+        long_rate_mult=_ratio(fields, "LONG_RATE_MULTSCALE"),
+        long_rate_add=_ratio(fields, "LONG_RATE_ADDSCALE"),
+        short_base=_ratio(fields, "BASE_STATIC_DISCOUNT_NEG"),
+        short_rate_mult=_ratio(fields, "SHORT_RATE_MULTSCALE"),
+        short_rate_add=_ratio(fields, "SHORT_RATE_ADDSCALE"),
+    )
+
+
+def _contingencies(fields: Fields) -> Contingencies:
+    return Contingencies(
+        peg_threshold=_ratio(fields, "PEG_LOSS_THRESHOLD"),
+        peg_factor=_ratio(fields, "PEG_LOSS_FACTOR"),
+        confidence_threshold=_ratio(fields, "CONF_THRESHOLD"),
+        confidence_factor=_ratio(fields, "CONF_MARGIN"),
+        perpetual_maintenance=_ratio(fields, "MM_PERP_PERCENT"),
+        perpetual_initial=_ratio(fields, "IM_PERP_PERCENT"),
+        option_maintenance=_ratio(fields, "MM_OPTION_PERCENT"),
+        option_initial=_ratio(fields, "IM_OPTION_PERCENT"),
+    )
+
+
+def _ratio(fields: Fields, name: str) -> Wad:
+    return fields.number(name, low=0, high=_LARGEST_FACTOR)
+
+
+def _signed(fields: Fields, name: str) -> Wad:
+    return fields.number(name, low=-_LARGEST_FACTOR, high=_LARGEST_FACTOR)

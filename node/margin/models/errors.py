@@ -1,0 +1,40 @@
+"""What is wrong with a portfolio, a market or parameters that somebody handed in."""
+
+from __future__ import annotations
+
+from chains.errors import InputError
+
+
+class PortfolioError(InputError):
+    """One field of one account cannot be used. It names them, so that other accounts go on and this one is mended."""
+
+    reason = "PORTFOLIO_INVALID"
+
+    def __init__(self, message: str, *, account: str, instrument: str = "", field: str = "", **values: object) -> None:
+        named = {"account": account, "instrument": instrument, "field": field}
+        super().__init__(message, **{name: value for name, value in named.items() if value}, **values)
+        self.account, self.instrument, self.field = account, instrument, field
+
+
+class MissingField(PortfolioError):
+    """A field, section or feed that the rules need is absent."""
+
+    reason = "PORTFOLIO_INCOMPLETE"
+
+
+class OutOfRange(PortfolioError):
+    """A number is not finite, negative where it may not be, or absurdly large."""
+
+    reason = "PORTFOLIO_OUT_OF_RANGE"
+
+
+class UnknownAsset(PortfolioError):
+    """The market or the parameters do not name an asset or instrument that is held."""
+
+    reason = "PORTFOLIO_UNKNOWN_ASSET"
+
+
+class ExpiredInstrument(PortfolioError):
+    """An instrument's expiry lies in the past: settle it first."""
+
+    reason = "PORTFOLIO_EXPIRED"

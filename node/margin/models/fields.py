@@ -1,0 +1,135 @@
+"""Parsed JSON read field by field: each field that cannot be used is an error that names account, instrument, field.
+
+Must not know any format: readers of formats say which fields there are and what their bounds are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import cast
+
+from node.margin.models.errors import MissingField, OutOfRange, PortfolioError
+from node.margin.models.fixed import WAD, Wad, nearest
+
+LARGEST = 10**15
+"""What no amount, price or sum in USD of an account exceeds; more is a mistake in units."""
+LONGEST_NUMBER = 100
+MOST_ITEMS = 10_000
+_SMALLEST_EXPONENT = -60
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """One JSON object, and where it is."""
+
+    content: Mapping[str, object]
+    account: str
+    instrument: str = ""
+
+    @classmethod
+    def of(cls, content: object, account: str, instrument: str = "") -> Fields:
+        """The fields of an object. Raises PortfolioError if it is none."""
+        if not isinstance(content, dict):
+            raise PortfolioError("give a JSON object", account=account, instrument=instrument, value=content)
+        return cls(cast("dict[str, object]", content), account, instrument)
+
+    def named(self, instrument: str) -> Fields:
+        """The same object, said to be of an instrument."""
+        return Fields(self.content, self.account, instrument)
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.content.get(name) is not None
+
+    def section(self, name: str) -> Fields:
+        """An object within this one; empty if absent, so that what is needed of it is missed by name."""
+        place = f"{self.instrument}.{name}" if self.instrument else name
+        return Fields.of(self.content[name] if self.has(name) else {}, self.account, place)
+
+    def items(self, name: str) -> Iterator[Fields]:
+        """The objects of a list; none if it is absent."""
+        for content in self.entries(name):
+            yield Fields.of(content, self.account, name)
+
+    def entries(self, name: str) -> list[object]:
+        """A list as it is; empty if it is absent."""
+        content = self.content[name] if self.has(name) else []
+        if not isinstance(content, list):
+            raise self.wrong("give a list", name)
+        if len(content) > MOST_ITEMS:
+            raise OutOfRange(
+                "split the account", account=self.account, field=name, length=len(content), bound=MOST_ITEMS
+            )
+        return content
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string."""
+        content = self._get(name, default)
+        if not isinstance(content, str):
+            raise self.wrong("give text", name)
+        return content
+
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        """A truth value: true or false, or 1 or 0."""
+        content = self._get(name, default)
+        if content not in (True, False):
+            raise self.wrong("give true or false", name)
+        return bool(content)
+
+    def whole(self, name: str, *, low: int = 0, high: int = LARGEST, default: int | None = None) -> int:
+        """An integer within [low, high]."""
+        content = self._get(name, default)
+        number = self._parsed(content, name)
+        if number.denominator != 1:
+            raise self.wrong("give a whole number", name)
+        self._check(number, low, high, name, content)
+        return int(number)
+
+    def number(self, name: str, *, low: float = -LARGEST, high: float = LARGEST, default: int | None = None) -> Wad:
+        """A number within [low, high], to the nearest 1e-18: a JSON number, or its decimal text."""
+        content = self._get(name, default)
+        return self.as_number(content, name, low=low, high=high)
+
+    def as_number(self, content: object, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> Wad:
+        """`content`, which is the value of the field `name`, as number() reads it."""
+        number = self._parsed(content, name)
+        self._check(number, low, high, name, content)
+        return Wad(nearest(number * WAD))
+
+    def wrong(self, message: str, name: str) -> PortfolioError:
+        """An error about a field, to be raised."""
+        return PortfolioError(
+            message, account=self.account, instrument=self.instrument, field=name, value=self.content.get(name)
+        )
+
+    def _get(self, name: str, default: object) -> object:
+        if self.has(name):
+            return self.content[name]
+        if default is None:
+            raise MissingField("give the field", account=self.account, instrument=self.instrument, field=name)
+        return default
+
+    def _parsed(self, content: object, name: str) -> Fraction:
+        if isinstance(content, bool) or not isinstance(content, int | float | str):
+            raise self.wrong("give a number", name)
+        text = content if isinstance(content, str) else repr(content)
+        try:
+            number = Decimal(text if len(text) <= LONGEST_NUMBER else "?")
+        except InvalidOperation:
+            raise self.wrong("give a number", name) from None
+        if not number.is_finite():
+            raise self._out_of_range("give a finite number", name, content)
+        if number.adjusted() > len(str(LARGEST)):
+            raise self._out_of_range("it is absurdly large: check its unit", name, content)
+        return Fraction(number) if number and number.adjusted() > _SMALLEST_EXPONENT else Fraction(0)
+
+    def _check(self, number: Fraction, low: float, high: float, name: str, content: object) -> None:
+        if not low <= number <= high:
+            message = "it may not be negative" if number < low == 0 else f"it is to be from {low} to {high}"
+            raise self._out_of_range(message, name, content)
+
+    def _out_of_range(self, message: str, name: str, content: object) -> OutOfRange:
+        return OutOfRange(message, account=self.account, instrument=self.instrument, field=name, value=content)

@@ -1,0 +1,76 @@
+"""Prices of European options, element by element, in reproducible floats.
+
+Sources: F. Black, The pricing of commodity contracts (1976); E. G. Haug, The Complete Guide to Option Pricing Formulas
+(1998), for the generalised form with cost of carry and its greeks. Must not know surfaces or positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from node.margin.math import FloatArray, exp, ln, normal_cdf, normal_pdf, sqrt
+
+
+def black76(
+    forward: FloatArray, strike: FloatArray, years: float, vol: FloatArray, discount: float, is_call: FloatArray
+) -> FloatArray:
+    """discount·E[max(±(F_T − K), 0)]: with s = σ√T and d± = ln(F/K)/s ± s/2, a call is df·(F·Φ(d+) − K·Φ(d−)).
+
+    A put follows by symmetry. Without variance (s = 0) it is the discounted intrinsic value. Shapes broadcast;
+    `is_call` is 1 or 0.
+    """
+    side = 2.0 * is_call - 1.0
+    deviation = vol * sqrt(years)
+    with np.errstate(all="ignore"):
+        mean = ln(forward / strike) / deviation
+        upper, lower = mean + 0.5 * deviation, mean - 0.5 * deviation
+        priced = side * (forward * normal_cdf(side * upper) - strike * normal_cdf(side * lower))
+    intrinsic = side * (forward - strike)
+    undiscounted = np.where(deviation == 0.0, intrinsic, priced)
+    return discount * np.where(undiscounted < 0.0, 0.0, undiscounted)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeks:
+    """A price and its derivatives: by spot (twice), vol, time that passes (a year), rate and carry; elasticity."""
+
+    price: float
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+    rho: float
+    elasticity: float
+
+
+def black_scholes(
+    spot: float, strike: float, rate: float, carry: float, years: float, vol: float, *, is_call: bool
+) -> Greeks:
+    """The generalised Black-Scholes-Merton price and greeks; `carry` is b, so a dividend yield q is carry = rate − q.
+
+    b = r: stock; b = 0: futures; b = r − r_f: currency (Haug 1998, 1.1.6). Needs spot, strike, years, vol > 0.
+    """
+    side = 1.0 if is_call else -1.0
+    deviation = vol * sqrt(years)
+    upper = (ln(spot / strike) + (carry + 0.5 * vol * vol) * years) / deviation
+    lower = upper - deviation
+    growth, discount = exp((carry - rate) * years), exp(-rate * years)
+    n_upper, n_lower = normal_cdf(side * upper), normal_cdf(side * lower)
+    density = normal_pdf(upper)
+    price = side * (spot * growth * n_upper - strike * discount * n_lower)
+    delta = side * growth * n_upper
+    return Greeks(
+        price=price,
+        delta=delta,
+        gamma=density * growth / (spot * deviation),
+        vega=spot * growth * density * sqrt(years),
+        theta=(
+            -spot * growth * density * vol / (2.0 * sqrt(years))
+            - side * (carry - rate) * spot * growth * n_upper
+            - side * rate * strike * discount * n_lower
+        ),
+        rho=side * years * strike * discount * n_lower if carry else -years * price,
+        elasticity=delta * spot / price,
+    )

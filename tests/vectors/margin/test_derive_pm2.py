@@ -1,0 +1,92 @@
+"""Every component of the published PMRM_2 portfolios, from what is given to the model alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.margin.models.derive_pm2 import evaluate
+from node.margin.models.derive_pm2.components import compare, components
+from node.margin.models.derive_pm2.vectors import read_vector
+from tests.shared import shared
+
+FILES = sorted(shared("vectors/margin/derive-pmrm2").glob("*.json"))
+DERIVED = frozenset(
+    {"k", "k_star", "linear_mult_cap", "abs_mult_cap", "linear_multiplier", "abs_multiplier", "MarkVol", "MarkDiscount"}
+)
+
+
+def load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def close(got: float, expected: object) -> bool:
+    wanted = float(str(expected))
+    return abs(got - wanted) <= 1e-8 * max(abs(wanted), 1.0)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_component_matches(path: Path) -> None:
+    vector = load(path)
+    result = evaluate(*read_vector(vector, path.stem))
+    comparison = compare(result, vector["Result"])
+    assert comparison.matches, (comparison.unmatched, comparison.errors)
+    assert set(comparison.errors) == set(vector["Result"])
+    # The same again without our own comparison.
+    rows = [row[-1] for name in ("reg_losses", "tail_losses", "skew_losses") for row in vector["Result"][name]]
+    assert all(close(line.pnl / 1e12, row) for line, row in zip(result.scenarios, rows, strict=True))
+    assert close(result.initial / 1e12, vector["Result"]["IM"])
+    assert close(result.maintenance / 1e12, vector["Result"]["MM"])
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(FILES) >= 90
+
+
+def turned(content: object) -> object:
+    """The same JSON with the keys of each object in the opposite order and no derived field."""
+    if isinstance(content, dict):
+        return {name: turned(content[name]) for name in reversed(content) if name not in DERIVED}
+    return [turned(each) for each in content] if isinstance(content, list) else content
+
+
+def test_neither_derived_fields_nor_expectations_nor_the_order_of_keys_are_read() -> None:
+    for path in FILES[::9]:
+        vector = load(path)
+        bare = turned({name: vector[name] for name in ("Scenario", "Parameters")})
+        assert evaluate(*read_vector(bare, "")) == evaluate(*read_vector(vector, ""))
+
+
+@pytest.mark.parametrize(
+    "name", ["IM", "MM", "OracleCont", "ForwardContingency", "CollateralMTM", "PortfolioMTM", "MMOptionCont"]
+)
+def test_a_wrong_expectation_is_seen(name: str) -> None:
+    vector = load(FILES[0])
+    result = evaluate(*read_vector(vector, ""))
+    vector["Result"][name] = vector["Result"][name] * (1 + 3e-8) + 3e-8
+    comparison = compare(result, vector["Result"])
+    assert not comparison.matches
+    assert comparison.errors[name] > 1e-8
+
+
+def test_a_wrong_row_label_or_shape_is_seen() -> None:
+    vector = load(FILES[0])
+    result = evaluate(*read_vector(vector, ""))
+    for change in (
+        {"worst_reg_scenario": [0.0, 0]},
+        {"worst_skew_scenario": "SOMETHING"},
+        {"worst_all_scenarios": "tail"},
+        {"reg_losses": vector["Result"]["reg_losses"][:-1]},
+        {"discount_factors": [[1.0, float("nan")]]},
+        {"something": 1.0},
+    ):
+        assert not compare(result, {**vector["Result"], **change}).matches, change
+
+
+def test_components_are_those_of_the_files() -> None:
+    vector = load(FILES[0])
+    assert set(components(evaluate(*read_vector(vector, "")))) == set(vector["Result"])
