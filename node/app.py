@@ -143,7 +143,11 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             VenueService(network, answers, inbox, board, inbox),
             OwnerService(network, view, answers, inbox, board, inbox),
             PeerService(
-                {name: index for index, name in names.items()}, frames, PeerBodies(store.bodies), view, meter.registry
+                {name: index for index, name in names.items()},
+                frames,
+                PeerBodies(store.bodies, lambda root: observer.changes_to(root, application.state)),
+                view,
+                meter.registry,
             ),
             OperatorService(status),
         )

@@ -163,6 +163,7 @@ class MarginApplication:
             follower = self._parts.followers.get(chain.cut.chain_id)
             if follower is not None:
                 follower.certified(chain, state.chains[chain.cut.chain_id])
+        self._parts.observer.committed()
         await self._parts.inbox.committed(state)
         self._parts.on_state(state, policy)
         await self._parts.attestor.committed(state, policy)
@@ -183,8 +184,6 @@ class MarginApplication:
         slots = asyncio.Semaphore(FETCHES_AT_ONCE)
 
         async def get(ref: InputRef) -> None:
-            if ref.kind is InputKind.BOOK:
-                raise RetryError("catch up: this node has no proof of a certified root", root=ref.digest)
             async with slots:
                 await self._parts.fetcher.fetch_input(ref, lambda raw: self._take(ref, raw))
 
@@ -198,5 +197,7 @@ class MarginApplication:
             self._parts.inbox.take_report(raw)
         elif ref.kind is InputKind.REQUEST:
             self._parts.inbox.take_request(raw)
+        elif ref.kind is InputKind.BOOK:
+            self._parts.observer.take_book(raw, ref.digest, self.state)
         else:
             await self._parts.inbox.admit_policy(raw)

@@ -187,6 +187,8 @@ class PeerBodies:
     """Bodies for peers that lack them (rpc's Bodies)."""
 
     kept: KeptBodies
+    book: Callable[[Hash32], bytes | None]
+    """What leads to the book with a root."""
 
     async def body(self, kind: pb.BodyKind.ValueType, digest: Hash32) -> bytes | None:
         if kind == pb.BODY_KIND_REPORT:
@@ -195,6 +197,8 @@ class PeerBodies:
         if kind == pb.BODY_KIND_REQUEST:
             request = await self.kept.request(digest)
             return encode_request(request) if request is not None else None
+        if kind == pb.BODY_KIND_BOOK:
+            return self.book(digest)
         return await self.kept.policy(digest)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from chains.errors import ProofInvalid
 from chains.types import ChainId, Hash32
 from node.consensus.outcome.observation import ChainObservation, Observation, QuoteObservation
 from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
+from node.model.books import MAX_CHANGES, MAX_CHANGES_BYTES, BookChanges
 from node.model.merkle import MerkleMap
 from node.model.policy import Policy
 from node.model.reports import Report
@@ -25,6 +27,7 @@ class Observer:
         self._followers = followers
         self._inbox = inbox
         self._clock_ms = clock_ms
+        self._agreed: dict[Hash32, MerkleMap] = {}
 
     def observe(self, state: State) -> Observation:
         """What this node sees, for the round after `state`."""
@@ -61,4 +64,34 @@ class Observer:
 
     def book(self, chain_id: ChainId, root: Hash32) -> MerkleMap | None:
         follower = self._followers.get(chain_id)
-        return follower.book(root) if follower is not None else None
+        own = follower.book(root) if follower is not None else None
+        return own if own is not None else self._agreed.get(root)
+
+    # === Books that a quorum proved ===
+
+    def take_book(self, raw: bytes, root: Hash32, state: State) -> None:
+        """Keep the book with a certified root that this node has not proven, until the next state stands.
+
+        Raises Malformed, or ProofInvalid for changes that do not lead there.
+        """
+        found = BookChanges.decode(raw)
+        before = state.chains.get(found.chain_id, MerkleMap())
+        for base in (before, MerkleMap()):
+            if base.root == found.base:
+                self._agreed[root] = found.applied(base, root)
+                return
+        raise ProofInvalid("refuse changes of a book that this node does not have", base=found.base)
+
+    def committed(self) -> None:
+        """Another state stands, with its books."""
+        self._agreed.clear()
+
+    def changes_to(self, root: Hash32, state: State) -> bytes | None:
+        """For a peer that cannot prove it: what leads from the state's book to the one with `root`, None if unknown."""
+        for chain_id, follower in self._followers.items():
+            book = follower.book(root)
+            if book is not None:
+                changes = BookChanges.between(chain_id, state.chains.get(chain_id, MerkleMap()), book)
+                if len(changes.changes) <= MAX_CHANGES and len(raw := changes.encode()) <= MAX_CHANGES_BYTES:
+                    return raw
+        return None

@@ -17,6 +17,7 @@ _KINDS = {
     InputKind.REPORT: pb.BODY_KIND_REPORT,
     InputKind.REQUEST: pb.BODY_KIND_REQUEST,
     InputKind.POLICY: pb.BODY_KIND_POLICY,
+    InputKind.BOOK: pb.BODY_KIND_BOOK,
 }
 
 

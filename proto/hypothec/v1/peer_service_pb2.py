@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hypothec.v1 import state_pb2 as hypothec_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehypothec/v1/peer_service.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\";\n\x05\x46rame\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.hypothec.v1.FrameKind\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"4\n\x0e\x44\x65liverRequest\x12\"\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x12.hypothec.v1.Frame\"\x11\n\x0f\x44\x65liverResponse\"C\n\x0c\x46\x65tchRequest\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.hypothec.v1.BodyKind\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\x1d\n\rFetchResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\")\n\x11\x46\x65tchStateRequest\x12\x14\n\x0cmin_sequence\x18\x01 \x01(\x04\"p\n\x12\x46\x65tchStateResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x16.hypothec.v1.StateHeadH\x00\x12*\n\x06leaves\x18\x02 \x01(\x0b\x32\x18.hypothec.v1.StateLeavesH\x00\x42\x06\n\x04part\"E\n\tStateHead\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12\x0f\n\x07\x63ontrol\x18\x02 \x01(\x0c\"B\n\x0bStateLeaves\x12\x0b\n\x03map\x18\x01 \x01(\t\x12&\n\x06leaves\x18\x02 \x03(\x0b\x32\x16.hypothec.v1.StateLeaf\"\'\n\tStateLeaf\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c*\x9f\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46RAME_KIND_CONSENSUS\x10\x01\x12\x1f\n\x1b\x46RAME_KIND_CHAIN_SIGNATURES\x10\x02\x12\x1c\n\x18\x46RAME_KIND_GOSSIP_REPORT\x10\x03\x12\x1d\n\x19\x46RAME_KIND_GOSSIP_REQUEST\x10\x04*h\n\x08\x42odyKind\x12\x19\n\x15\x42ODY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42ODY_KIND_REPORT\x10\x01\x12\x15\n\x11\x42ODY_KIND_REQUEST\x10\x02\x12\x14\n\x10\x42ODY_KIND_POLICY\x10\x03\x32\xe6\x01\n\x0bPeerService\x12\x46\n\x07\x44\x65liver\x12\x1b.hypothec.v1.DeliverRequest\x1a\x1c.hypothec.v1.DeliverResponse(\x01\x12>\n\x05\x46\x65tch\x12\x19.hypothec.v1.FetchRequest\x1a\x1a.hypothec.v1.FetchResponse\x12O\n\nFetchState\x12\x1e.hypothec.v1.FetchStateRequest\x1a\x1f.hypothec.v1.FetchStateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehypothec/v1/peer_service.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\";\n\x05\x46rame\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.hypothec.v1.FrameKind\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"4\n\x0e\x44\x65liverRequest\x12\"\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x12.hypothec.v1.Frame\"\x11\n\x0f\x44\x65liverResponse\"C\n\x0c\x46\x65tchRequest\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.hypothec.v1.BodyKind\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\x1d\n\rFetchResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\")\n\x11\x46\x65tchStateRequest\x12\x14\n\x0cmin_sequence\x18\x01 \x01(\x04\"p\n\x12\x46\x65tchStateResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x16.hypothec.v1.StateHeadH\x00\x12*\n\x06leaves\x18\x02 \x01(\x0b\x32\x18.hypothec.v1.StateLeavesH\x00\x42\x06\n\x04part\"E\n\tStateHead\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12\x0f\n\x07\x63ontrol\x18\x02 \x01(\x0c\"B\n\x0bStateLeaves\x12\x0b\n\x03map\x18\x01 \x01(\t\x12&\n\x06leaves\x18\x02 \x03(\x0b\x32\x16.hypothec.v1.StateLeaf\"\'\n\tStateLeaf\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c*\x9f\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46RAME_KIND_CONSENSUS\x10\x01\x12\x1f\n\x1b\x46RAME_KIND_CHAIN_SIGNATURES\x10\x02\x12\x1c\n\x18\x46RAME_KIND_GOSSIP_REPORT\x10\x03\x12\x1d\n\x19\x46RAME_KIND_GOSSIP_REQUEST\x10\x04*|\n\x08\x42odyKind\x12\x19\n\x15\x42ODY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42ODY_KIND_REPORT\x10\x01\x12\x15\n\x11\x42ODY_KIND_REQUEST\x10\x02\x12\x14\n\x10\x42ODY_KIND_POLICY\x10\x03\x12\x12\n\x0e\x42ODY_KIND_BOOK\x10\x04\x32\xe6\x01\n\x0bPeerService\x12\x46\n\x07\x44\x65liver\x12\x1b.hypothec.v1.DeliverRequest\x1a\x1c.hypothec.v1.DeliverResponse(\x01\x12>\n\x05\x46\x65tch\x12\x19.hypothec.v1.FetchRequest\x1a\x1a.hypothec.v1.FetchResponse\x12O\n\nFetchState\x12\x1e.hypothec.v1.FetchStateRequest\x1a\x1f.hypothec.v1.FetchStateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAMEKIND']._serialized_start=644
   _globals['_FRAMEKIND']._serialized_end=803
   _globals['_BODYKIND']._serialized_start=805
-  _globals['_BODYKIND']._serialized_end=909
+  _globals['_BODYKIND']._serialized_end=929
   _globals['_FRAME']._serialized_start=72
   _globals['_FRAME']._serialized_end=131
   _globals['_DELIVERREQUEST']._serialized_start=133
@@ -56,6 +56,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATELEAVES']._serialized_end=600
   _globals['_STATELEAF']._serialized_start=602
   _globals['_STATELEAF']._serialized_end=641
-  _globals['_PEERSERVICE']._serialized_start=912
-  _globals['_PEERSERVICE']._serialized_end=1142
+  _globals['_PEERSERVICE']._serialized_start=932
+  _globals['_PEERSERVICE']._serialized_end=1162
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,10 @@ class _BodyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BodyKind.Val
     BODY_KIND_REPORT: _BodyKind.ValueType  # 1
     BODY_KIND_REQUEST: _BodyKind.ValueType  # 2
     BODY_KIND_POLICY: _BodyKind.ValueType  # 3
+    BODY_KIND_BOOK: _BodyKind.ValueType  # 4
+    """What changed in a chain's holdings since the newest state that this node holds; the digest is the root they lead
+    to. Only as long as the network has not certified it.
+    """
 
 class BodyKind(_BodyKind, metaclass=_BodyKindEnumTypeWrapper):
     """What a digest names."""
@@ -68,6 +72,10 @@ BODY_KIND_UNSPECIFIED: BodyKind.ValueType  # 0
 BODY_KIND_REPORT: BodyKind.ValueType  # 1
 BODY_KIND_REQUEST: BodyKind.ValueType  # 2
 BODY_KIND_POLICY: BodyKind.ValueType  # 3
+BODY_KIND_BOOK: BodyKind.ValueType  # 4
+"""What changed in a chain's holdings since the newest state that this node holds; the digest is the root they lead
+to. Only as long as the network has not certified it.
+"""
 Global___BodyKind: _TypeAlias = BodyKind  # noqa: Y015
 
 @_typing.final

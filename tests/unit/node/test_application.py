@@ -8,15 +8,22 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chains.errors import HypothecError, RetryError
+from chains.simulated.adapter import SimulatedAdapter
+from chains.simulated.endpoint import SimulatedChain
 from chains.types import Hash32
 from hypothec.v1 import peer_service_pb2 as pb
 from node.application import MarginApplication, Parts
 from node.attestation.attestor import Attestor, ChainSlot
+from node.consensus.outcome.cuts import unstarted
 from node.consensus.outcome.observation import Observation
 from node.consensus.outcome.transition import InputKind, InputRef, derive
 from node.consensus.protocol.effects import Attributed, Committed
+from node.ingest.follower import ChainFollower
 from node.ingest.observer import Observer
+from node.model.books import BookChanges
 from node.model.certificate import CommitCertificate
+from node.model.codec import Malformed
+from node.model.merkle import EMPTY_ROOT, MerkleMap
 from node.model.policy import Policy
 from node.model.reports import Report
 from node.model.requests import encode_request
@@ -211,3 +218,64 @@ async def test_a_state_is_asked_of_those_who_certified_it_first(desk: Desk) -> N
     with pytest.raises(RetryError):
         await Fetcher(links, (1, 2, 3)).fetch_state((3,), 7)
     assert links.asked == [3, 1, 2]
+
+
+# === Books ===
+
+
+def certifying(node: Node, world: World) -> tuple[State, Attributed]:
+    """A state that waits for the roots of one cut, and observations in which three nodes say which."""
+    made = kit.book(kit.cut(kit.ONE, 1), {node.desk.alice.account: ETHER})
+    world.add_book(made)
+    world.policies[kit.policy().hash] = kit.policy()
+    seen = {index: Observation.decode(world.observe({}).encode()) for index in range(4)}
+    pending = derive(node.desk.state, seen, kit.network(), world)
+    cuts = {item.chain_id: item.pending for item in pending.control.chains}
+    return pending, tuple((index, world.observe(cuts).encode()) for index in range(3))
+
+
+async def test_a_node_that_could_not_prove_a_certified_book_gets_it_from_one_that_could(node: Node) -> None:
+    world = World()
+    state, observations = certifying(node, world)
+    (book,) = world.books.values()
+    node.application.state = state
+    wrong = BookChanges(kit.ONE, EMPTY_ROOT, {node.desk.alice.account: b"more"})
+    elsewhere = BookChanges(kit.ONE, Hash32(b"e" * 32), {})
+    right = BookChanges.between(kit.ONE, MerkleMap(), book.holdings)
+    node.others.bodies = [b"", wrong.encode(), elsewhere.encode()]
+    with pytest.raises(RetryError):
+        await node.application.derive(2, observations)
+    node.others.bodies.append(right.encode())
+    outcome = await node.application.derive(2, observations)
+    seen = {index: Observation.decode(raw) for index, raw in observations}
+    assert derive(state, seen, kit.network(), world).header.hash() == outcome
+
+
+async def test_who_could_prove_a_book_tells_what_leads_to_it(node: Node) -> None:
+    chain = SimulatedChain(kit.ONE, start=kit.NOW_MS // 1000)
+    adapter = SimulatedAdapter(chain, kit.policy().recipe_by_chain[kit.ONE], lambda _: None)
+    follower = ChainFollower(adapter, kit.vault(kit.ONE), unstarted(kit.ONE)[0], MerkleMap(), node.desk.events)
+    chain.deposit(node.desk.alice.account, kit.TOKEN, ETHER)
+    at = chain.mine()
+    await follower.poll()
+    vote = follower.vote(at)
+    assert vote is not None
+    able = Observer({kit.ONE: follower}, node.desk.inbox, lambda: kit.NOW_MS)
+    raw = able.changes_to(vote.root, node.desk.state)
+    assert raw is not None
+    node.observer.take_book(raw, vote.root, node.desk.state)
+    taken = node.observer.book(kit.ONE, vote.root)
+    assert taken is not None
+    assert taken.root == vote.root
+    assert able.changes_to(Hash32(bytes(32)), node.desk.state) is None
+    node.observer.committed()
+    assert node.observer.book(kit.ONE, vote.root) is None
+
+
+def test_changes_of_a_book_have_one_form() -> None:
+    changes = BookChanges(kit.ONE, EMPTY_ROOT, {b"a" * 32: b"leaf", b"b" * 32: None})
+    raw = changes.encode()
+    assert BookChanges.decode(raw) == changes
+    for bad in (b"", raw[:-1], raw + b"\0", b"\2" + raw[1:]):
+        with pytest.raises(Malformed):
+            BookChanges.decode(bad)
