@@ -8,6 +8,8 @@ Owns the file forms and the JSON of the answers. Must not read files or print: i
 | `eip1186` | `{"header": that, "proof": what eth_getProof gives}` |
 | `receipts` | `{"header": that, "receipts": what eth_getBlockReceipts gives}`, or one receipt's proof: |
 | | `{"header": that, "receipt_index", "proof", "receipt", "log_index", "log", "block_hash"}` |
+| `sync-committee` | a light client's run, see `lightclient.file` |
+| `output-root` | an OP-stack chain's output, see `output_root` |
 
 In one receipt's proof only `receipt_index` and `proof` are required, and hexadecimal goes with and without `0x`; a
 claim that is there has to hold. Without a header its result is relative to the root that its first node hashes to,
@@ -23,6 +25,8 @@ from chains.proofs import parse, rlp
 from chains.proofs.eip1186 import claimed_slots, verify_proof_response
 from chains.proofs.header import Header, verify_header
 from chains.proofs.keccak import keccak
+from chains.proofs.lightclient.file import verify_sync_committee
+from chains.proofs.output_root import verify_output_root
 from chains.proofs.receipts import (
     MAX_RECEIPT_SIZE,
     Log,
@@ -166,6 +170,8 @@ def _hex(value: bytes) -> str:
 KINDS: Mapping[str, Callable[[object], Json]] = {
     "eip1186": _verify_eip1186,
     "header": _verify_header,
+    "output-root": verify_output_root,
     "receipts": _verify_receipts,
+    "sync-committee": verify_sync_committee,
 }
 """The verifier of each kind of file."""

@@ -17,7 +17,7 @@ def _group() -> None:
 
 @app.command()
 def verify(
-    kind: Annotated[str, typer.Argument(help="eip1186, header or receipts.")],
+    kind: Annotated[str, typer.Argument(help="eip1186, header, receipts, sync-committee or output-root.")],
     file: Annotated[Path, typer.Argument(help="JSON as an endpoint gave it.", dir_okay=False)],
 ) -> None:
     """Print the proven values as JSON, or the reason why the file proves nothing (exit status 1)."""
