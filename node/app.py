@@ -24,7 +24,7 @@ from hypothec.v1 import peer_service_pb2 as pb
 from node.application import MarginApplication, Parts
 from node.attestation.attestor import Attestor
 from node.config import NodeConfig, read_secret
-from node.consensus.outcome.observation import MAX_OBSERVATION_BYTES
+from node.consensus.outcome.observation import MAX_HEADS, MAX_OBSERVATION_BYTES
 from node.consensus.outcome.transition import genesis
 from node.consensus.protocol.config import MILLISECOND, SECOND, ConsensusConfig, Limits, Timing
 from node.consensus.runtime import ConsensusRuntime, Ports
@@ -263,7 +263,8 @@ async def _restore_inbox(
 ) -> Inbox:
     inbox = Inbox(network, store.bodies, gossip, meter)
     inbox.restore(
-        await store.bodies.reports(),
+        # The older ones are adopted, and only kept for peers: they could be gigabytes.
+        await store.bodies.reports({head.venue: head.sequence - MAX_HEADS for head in state.control.venues}),
         await store.bodies.requests(),
         [Policy.parse(body) for body in await store.bodies.policies()],
     )

@@ -7,7 +7,7 @@ may succeed later), StoreFailed, StoreCorrupt or StoreClosed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -98,8 +98,8 @@ class Bodies(AcceptedBodies, Protocol):
 
     async def report(self, digest: Hash32) -> Report | None: ...
 
-    async def reports(self) -> tuple[Report, ...]:
-        """All that are kept, by venue and sequence; more than one at a sequence if the venue signed two."""
+    async def reports(self, above: Mapping[str, int]) -> tuple[Report, ...]:
+        """Those above a sequence number for each venue, by venue and sequence; two at one if the venue signed two."""
 
     async def request(self, digest: Hash32) -> Request | None: ...
 

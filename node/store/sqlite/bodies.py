@@ -6,7 +6,7 @@ Must not know whether any of it was agreed upon.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from chains.errors import InputError, LimitError
@@ -54,8 +54,10 @@ class SqliteBodies:
     async def report(self, digest: Hash32) -> Report | None:
         return _one(await self._read("SELECT body FROM reports WHERE digest = ?", (digest,), Report.decode))
 
-    async def reports(self) -> tuple[Report, ...]:
-        return await self._read("SELECT body FROM reports ORDER BY venue, sequence, digest", (), Report.decode)
+    async def reports(self, above: Mapping[str, int]) -> tuple[Report, ...]:
+        query = "SELECT body FROM reports WHERE venue = ? AND sequence > ? ORDER BY sequence, digest"
+        found = [await self._read(query, row, Report.decode) for row in sorted(above.items())]
+        return tuple(report for reports in found for report in reports)
 
     async def request(self, digest: Hash32) -> Request | None:
         return _one(await self._read("SELECT body FROM requests WHERE digest = ?", (digest,), decode_request))

@@ -37,11 +37,13 @@ async def test_reports_come_back_in_the_order_of_their_chains(backend: Backend) 
         for report in reversed(reports + reports[:1]):
             await store.bodies.save_report(report.digest(NETWORK_ID), report)
     async with backend.open() as store:
-        found = await store.bodies.reports()
+        found = await store.bodies.reports({"demo": 0, "another": 0})
         assert [(report.venue, report.sequence) for report in found] == [
             ("another", 1), ("demo", 1), ("demo", 1), ("demo", 2), ("demo", 3)
         ]  # fmt: skip
         assert {report.encode() for report in found} == {report.encode() for report in reports}
+        assert [report.sequence for report in await store.bodies.reports({"demo": 1})] == [2, 3]
+        assert await store.bodies.reports({}) == ()
         assert await store.bodies.report(reports[4].digest(NETWORK_ID)) == reports[4]
         assert await store.bodies.report(digest("none")) is None
 

@@ -83,7 +83,7 @@ async def test_changed_bodies_are_not_served(path: Path) -> None:
     tamper(path, "UPDATE requests SET body = x'01'")
     tamper(path, "UPDATE attestations SET statement = x'01'")
     async with open_store(path, NETWORK_ID) as store:
-        for call in (store.bodies.reports(), store.bodies.requests(), store.attestations.since(0, 9)):
+        for call in (store.bodies.reports({"demo": 0}), store.bodies.requests(), store.attestations.since(0, 9)):
             with pytest.raises(StoreCorrupt):
                 await call
 
@@ -98,7 +98,7 @@ async def read_everything(path: Path) -> None:
     async with open_store(path, NETWORK_ID) as store:
         await store.states.load()
         await store.journal(CONFIG).load()
-        await store.bodies.reports()
+        await store.bodies.reports({"demo": 0})
         await store.bodies.requests()
         await store.attestations.since(0, 9)
 
