@@ -180,7 +180,7 @@ network = "../network.toml"
 policy = "../policy.toml"
 consensus_key = "keys/consensus.key"
 chain_key = "keys/chain.key"
-
+{"peers = []" if len(ports) == 1 else ""}
 [tls]
 authority = "tls/authority.pem"
 certificate = "tls/certificate.pem"

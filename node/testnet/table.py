@@ -117,7 +117,7 @@ class LiveTable:
 
     def _account_line(self) -> Text:
         prices = ", ".join(f"{asset.id} ${self._net.feeds.price(asset.id):,}" for asset in ASSETS)
-        line = Text(f"  {prices}   account ")
+        line = Text(f"  feeds: {prices}   account ")
         if self._answer is None:
             return line.append("unknown to whoever answers", style="dim")
         health = self._answer.health

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from node.testnet.network import Options, Say, Testnet
 from node.testnet.outcome import Outcome
@@ -63,7 +64,7 @@ async def _tell(options: Options, output: Output, told: asyncio.Future[None], *,
     started = time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:6.1f}[/] {line}", soft_wrap=True)
+        console.print(Text.assemble((f"{time.monotonic() - started:6.1f} ", "dim"), line), soft_wrap=True)
 
     async with Testnet.start(options, say) as net, AsyncExitStack() as shown:
         if console.is_terminal and not output.verbose:
@@ -90,7 +91,7 @@ def _print(outcome: Outcome, output: Output, say: Say, seconds: float) -> None:
     rounds = outcome.rounds
     if rounds is not None:
         say(f"rounds: median {rounds.p50:.0f} ms, p99 {rounds.p99:.0f} ms, of {rounds.count}")
-    say(f"[bold]liquidated on {len(outcome.seizures)} chains, {seconds:.0f} s after the start[/]")
+    say(f"liquidated on {len(outcome.seizures)} chains, {seconds:.0f} s after the start")
 
 
 def _hint(net: Testnet, say: Say) -> None:

@@ -81,6 +81,16 @@ def test_two_sources_price_each_asset_where_there_are_two_chains() -> None:
     assert {asset.min_sources for asset in Policy.parse(policy_toml(deployments(5), venue).encode()).assets} == {1}
 
 
+def test_a_network_of_one_has_no_peers(tmp_path: Path) -> None:
+    keys = [NodeSecrets.new()]
+    folder = NetworkFolder(tmp_path)
+    folder.write_network(new_network(keys, 500))
+    folder.write_policy(deployments(5), key_address(b"\x01" * 32))
+    chains = cast("list[LocalChain]", [FakeChain(ChainId(5))])
+    path = folder.write_node(0, keys[0], PORTS[:1], chains, new_network(keys, 500))
+    assert NodeConfig.load(path).file.peers == ()
+
+
 def test_a_nodes_folder_is_all_that_it_needs(tmp_path: Path, keys: list[NodeSecrets]) -> None:
     network = new_network(keys, 500)
     chains: Any = [FakeChain(ChainId(5)), FakeChain(ChainId(6))]
