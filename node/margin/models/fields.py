@@ -11,12 +11,14 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import cast
 
-from node.margin.models.errors import MissingField, OutOfRange, PortfolioError
-from node.margin.models.fixed import WAD, Wad, nearest
+from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange, PortfolioError
+from node.margin.models.fixed import WAD, Money, Wad, nearest, value
 
 LARGEST = 10**15
 """What no amount, price or sum in USD of an account exceeds; more is a mistake in units."""
 LONGEST_NUMBER = 100
+LONGEST_SECONDS = 100 * 365 * 86_400
+"""A hundred years: no instrument lives longer."""
 MOST_ITEMS = 10_000
 _SMALLEST_EXPONENT = -60
 
@@ -54,15 +56,13 @@ class Fields:
         for content in self.entries(name):
             yield Fields.of(content, self.account, name)
 
-    def entries(self, name: str) -> list[object]:
-        """A list as it is; empty if it is absent."""
+    def entries(self, name: str, most: int = MOST_ITEMS) -> list[object]:
+        """A list of at most `most` things, as it is; empty if it is absent."""
         content = self.content[name] if self.has(name) else []
         if not isinstance(content, list):
             raise self.wrong("give a list", name)
-        if len(content) > MOST_ITEMS:
-            raise OutOfRange(
-                "split the account", account=self.account, field=name, length=len(content), bound=MOST_ITEMS
-            )
+        if len(content) > most:
+            raise OutOfRange("split the account", account=self.account, field=name, length=len(content), bound=most)
         return content
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -93,6 +93,30 @@ class Fields:
         content = self._get(name, default)
         return self.as_number(content, name, low=low, high=high)
 
+    def positive(self, name: str) -> Wad:
+        """A number above zero."""
+        number = self.number(name, low=0)
+        if number == 0:
+            raise self._out_of_range("give a number above zero", name, self.content[name])
+        return number
+
+    def money(self, name: str, *, low: float = -LARGEST, default: int | None = None) -> Money:
+        """A sum in USD, rounded down."""
+        return value(self.number(name, low=low, default=default), WAD)
+
+    def seconds_ahead(self, name: str) -> int:
+        """Whole seconds to an instant that has not passed. Raises ExpiredInstrument if it has."""
+        seconds = self.whole(name, low=-LONGEST_SECONDS, high=LONGEST_SECONDS)
+        if seconds < 0:
+            raise ExpiredInstrument(
+                "it has expired: settle it first",
+                account=self.account,
+                instrument=self.instrument,
+                field=name,
+                seconds=seconds,
+            )
+        return seconds
+
     def as_number(self, content: object, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> Wad:
         """`content`, which is the value of the field `name`, as number() reads it."""
         number = self._parsed(content, name)
@@ -116,8 +140,10 @@ class Fields:
         if isinstance(content, bool) or not isinstance(content, int | float | str):
             raise self.wrong("give a number", name)
         text = content if isinstance(content, str) else repr(content)
+        if len(text) > LONGEST_NUMBER:
+            raise self._out_of_range(f"give a number of at most {LONGEST_NUMBER} characters", name, content)
         try:
-            number = Decimal(text if len(text) <= LONGEST_NUMBER else "?")
+            number = Decimal(text)
         except InvalidOperation:
             raise self.wrong("give a number", name) from None
         if not number.is_finite():

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.margin.math import FloatArray, ln, sqrt
+from node.margin.models.errors import OutOfRange
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import as_float
 
 LARGEST_VARIANCE = 20.0
 """Total variance is cut here, as in the published vectors. (Deployed feeds have cut at 25 and at 144.)"""
@@ -40,3 +43,19 @@ class Svi:
         x = np.where(k > wing, wing, np.where(k < -wing, -wing, k)) - self.m
         variance = self.a + self.b * (self.rho * x + sqrt(x * x + self.sigma * self.sigma))
         return sqrt(np.where(variance > LARGEST_VARIANCE, LARGEST_VARIANCE, variance) / self.years)
+
+
+def read_svi(fields: Fields, name: str) -> Svi:
+    """A surface from a list of seven numbers: [a, b, ρ, m, σ, forward, years]."""
+    parts = fields.entries(name)
+    if len(parts) != 7:
+        raise fields.wrong("give the seven numbers a, b, rho, m, sigma, forward and years", name)
+    a, b, rho, m, sigma, forward, years = (as_float(fields.as_number(part, name)) for part in parts)
+    if not (b >= 0 and -1 <= rho <= 1 and sigma >= 0 and forward > 0 and years > 0 and a + b * sigma >= 0):
+        raise OutOfRange(
+            "the surface has no variance: b, sigma ≥ 0, |rho| ≤ 1, forward and years > 0, a + b·sigma ≥ 0",
+            account=fields.account,
+            instrument=fields.instrument,
+            field=name,
+        )
+    return Svi(a, b, rho, m, sigma, forward, years)

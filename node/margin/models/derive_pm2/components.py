@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TypeAlias
 
 from node.margin.models.derive_pm2.evaluate import Result, ScenarioLine
 from node.margin.models.derive_pm2.portfolio import Shock
 from node.margin.models.fixed import PICO, WAD, Money, Wad
-
-Shown: TypeAlias = "float | int | str | list[Shown] | dict[str, Shown] | None"
+from node.margin.models.profile import Comparison, Shown
 
 TOLERANCE = 1e-8
 """Relative to max(|expected|, 1)."""
@@ -142,24 +140,6 @@ def _label(line: ScenarioLine) -> list[Shown]:
 # === Comparison ===
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How far a result is from a file's: the error of each component, and the components that cannot be compared."""
-
-    errors: Mapping[str, float]
-    unmatched: tuple[str, ...]
-
-    @property
-    def max_relative_error(self) -> float:
-        """The largest of |got − expected| / max(|expected|, 1)."""
-        return max(self.errors.values(), default=0.0)
-
-    @property
-    def matches(self) -> bool:
-        """Whether every component of the file is there and within the tolerance."""
-        return not self.unmatched and bool(self.errors) and self.max_relative_error <= TOLERANCE
-
-
 def compare(result: Result, expected: Mapping[str, object]) -> Comparison:
     """Every component of a file's `Result` against ours.
 
@@ -175,7 +155,7 @@ def compare(result: Result, expected: Mapping[str, object]) -> Comparison:
             error = _error(ours[name], theirs) if name in ours else None
         if error is not None:
             errors[name] = error
-    return Comparison(errors, tuple(name for name in expected if name not in errors))
+    return Comparison(errors, tuple(name for name in expected if name not in errors), TOLERANCE)
 
 
 _NAMED_WORST = frozenset({"worst_reg_scenario", "worst_tail_scenario", "worst_skew_scenario", "worst_all_scenarios"})

@@ -24,12 +24,11 @@ from node.margin.models.derive_pm2.portfolio import (
     SkewShock,
     VolShock,
 )
-from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange
-from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, value
-from node.margin.models.svi import Svi
+from node.margin.models.errors import MissingField
+from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.fixed import ONE, WAD, Wad
+from node.margin.models.svi import read_svi
 
-_LONGEST_SECONDS = 100 * 365 * SECONDS_A_DAY
 _MOST_SCENARIOS = 1_000
 _LARGEST_FACTOR = 1_000
 _LARGEST_RATE = 100
@@ -57,10 +56,10 @@ def _portfolio(scenario: Fields) -> Portfolio:
     needs_spot = bool(collaterals or perpetual or expiries)
     return Portfolio(
         account=scenario.account,
-        cash=_money(scenario, "Cash"),
-        spot=_price(scenario, "SpotPrice") if needs_spot else Wad(0),
+        cash=scenario.money("Cash", default=0),
+        spot=scenario.positive("SpotPrice") if needs_spot else Wad(0),
         spot_confidence=_confidence(scenario, "SpotConfidence") if needs_spot else ONE,
-        stable=_price(scenario, "StablePrice"),
+        stable=scenario.positive("StablePrice"),
         collaterals=collaterals,
         perpetual=perpetual,
         expiries=expiries,
@@ -91,10 +90,10 @@ def _perpetual(fields: Fields) -> Perpetual | None:
         return None
     return Perpetual(
         amount=amount,
-        price=_price(fields, "PerpPrice"),
+        price=fields.positive("PerpPrice"),
         confidence=_confidence(fields, "PerpConfidence"),
-        pnl=_money(fields, "UnrealisedPerpPNL"),
-        funding=_money(fields, "UnrealisedFunding"),
+        pnl=fields.money("UnrealisedPerpPNL", default=0),
+        funding=fields.money("UnrealisedFunding", default=0),
     )
 
 
@@ -102,16 +101,16 @@ def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], int]:
     """The expiries that hold something, in the order of the feeds, and how many options there are in all."""
     given = list(scenario.items("Options"))
     amounts = [_option(place, each).number("Amount") for place, each in enumerate(given)]
-    held = {_seconds(_option(place, each), "Expiry") for place, each in enumerate(given) if amounts[place]}
+    held = {_option(place, each).seconds_ahead("Expiry") for place, each in enumerate(given) if amounts[place]}
     options: dict[int, list[tuple[int, Option]]] = {seconds: [] for seconds in held}
     for place, (each, amount) in enumerate(zip(given, amounts, strict=True)):
         fields = _option(place, each)
         if amount or _raw_seconds(fields) in held:  # without an amount it is only shown, beside others
-            option = Option(_price(fields, "Strike"), fields.flag("IsCall"), amount)
-            options[_seconds(fields, "Expiry")].append((place, option))
+            option = Option(fields.positive("Strike"), fields.flag("IsCall"), amount)
+            options[fields.seconds_ahead("Expiry")].append((place, option))
     expiries = []
     for fields in scenario.items("OptionFeeds"):
-        seconds = fields.whole("FeedExpiry", low=-_LONGEST_SECONDS, high=_LONGEST_SECONDS)
+        seconds = fields.whole("FeedExpiry", low=-LONGEST_SECONDS, high=LONGEST_SECONDS)
         if seconds in options:
             feed = fields.named(f"feed of the expiry in {seconds} s")
             expiries.append(_expiry(feed, seconds, options.pop(seconds)))
@@ -138,7 +137,7 @@ def _raw_seconds(fields: Fields) -> int | None:
 
 
 def _expiry(fields: Fields, seconds: int, held: list[tuple[int, Option]]) -> Expiry:
-    forward = _price(fields, "Forward")
+    forward = fields.positive("Forward")
     open_part = rules.open_forward(forward, seconds)
     return Expiry(
         seconds=seconds,
@@ -147,58 +146,15 @@ def _expiry(fields: Fields, seconds: int, held: list[tuple[int, Option]]) -> Exp
         forward_confidence=_confidence(fields, "ForwardConfidence"),
         rate=fields.number("Rate", low=-_LARGEST_RATE, high=_LARGEST_RATE),
         rate_confidence=_confidence(fields, "RateConfidence"),
-        surface=_surface(fields),
+        surface=read_svi(fields, "SVIparam"),
         surface_confidence=_confidence(fields, "OptionVolConfidences"),
         options=tuple(option for _, option in held),
         order=tuple(place for place, _ in held),
     )
 
 
-def _surface(fields: Fields) -> Svi:
-    """[a, b, ρ, m, σ, forward, years]."""
-    name = "SVIparam"
-    parts = fields.entries(name)
-    if len(parts) != 7:
-        raise fields.wrong("give the seven numbers a, b, rho, m, sigma, forward and years", name)
-    a, b, rho, m, sigma, forward, years = (as_float(fields.as_number(part, name)) for part in parts)
-    if not (b >= 0 and -1 <= rho <= 1 and sigma >= 0 and forward > 0 and years > 0 and a + b * sigma >= 0):
-        raise OutOfRange(
-            "the surface has no variance: b, sigma ≥ 0, |rho| ≤ 1, forward and years > 0, a + b·sigma ≥ 0",
-            account=fields.account,
-            instrument=fields.instrument,
-            field=name,
-        )
-    return Svi(a, b, rho, m, sigma, forward, years)
-
-
-def _seconds(fields: Fields, name: str) -> int:
-    seconds = fields.whole(name, low=-_LONGEST_SECONDS, high=_LONGEST_SECONDS)
-    if seconds < 0:
-        raise ExpiredInstrument(
-            "it has expired: settle it first",
-            account=fields.account,
-            instrument=fields.instrument,
-            field=name,
-            seconds=seconds,
-        )
-    return seconds
-
-
-def _price(fields: Fields, name: str) -> Wad:
-    price = fields.number(name, low=0)
-    if price == 0:
-        raise OutOfRange(
-            "give a price above zero", account=fields.account, instrument=fields.instrument, field=name, value=0
-        )
-    return price
-
-
 def _confidence(fields: Fields, name: str) -> Wad:
     return fields.number(name, low=0, high=1)
-
-
-def _money(fields: Fields, name: str) -> Money:
-    return value(fields.number(name, default=0), WAD)
 
 
 # === Parameters ===

@@ -1,0 +1,199 @@
+"""`hypothec margin`: portfolios in files under the margin models, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chains.errors import ConfigError, InputError, LimitError
+
+if TYPE_CHECKING:
+    from node.margin.models.errors import PortfolioError
+    from node.margin.models.profile import Evaluation, Level, Profile
+
+app = typer.Typer(help="Evaluate portfolios in files under a margin model.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="Portfolio, market and parameters as JSON.", dir_okay=False)]
+ProfileName = Annotated[str, typer.Option("--profile", help="A model; `hypothec margin profiles` lists them.")]
+_MAX_BYTES = 64 << 20
+
+
+@app.callback()
+def _group() -> None:
+    """Evaluate portfolios in files under a margin model.
+
+    A file has `market`, `parameters` and one account (`cash`, `collateral`, `debts`, `perpetuals`, `options`) or a list
+    of `accounts`; node/margin/models/book.py says it all. `derive-pm2` reads PMRM_2 test files as they are.
+    """
+
+
+@app.command()
+def profiles() -> None:
+    """List the models."""
+    from node.margin.models.profiles import PROFILES
+
+    width = max(map(len, PROFILES))
+    for profile in PROFILES.values():
+        typer.echo(f"{profile.name:{width}}  {profile.summary}")
+
+
+@app.command()
+def evaluate(
+    file: File,
+    profile: ProfileName,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Every component, as JSON.")] = False,
+) -> None:
+    """Say how each account of a file stands under a model.
+
+    Where the file says what it expects, `matches_vector` and `max_relative_error` tell how far every component is from
+    it. Exit status 1 when it does not match, or an account cannot be evaluated.
+    """
+    from node.cli.shown import print_json
+
+    outcomes = _outcomes(profile, file)
+    if as_json:
+        shown = [_shown(each) for each in outcomes]
+        print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
+    else:
+        for each in outcomes:
+            typer.echo("\n".join(_summary(each)))
+    if any(_is_wrong(each) for each in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(file: File, profile: ProfileName) -> None:
+    """Say what each account's margin is made of, line by line."""
+    outcomes = _outcomes(profile, file)
+    for each in outcomes:
+        typer.echo("\n".join(_explained(each)))
+    if any(_is_wrong(each) for each in outcomes):
+        raise typer.Exit(1)
+
+
+def _outcomes(name: str, path: Path) -> list[Evaluation | PortfolioError]:
+    """What became of each account; for a file with one, its error is raised."""
+    from node.margin.models.errors import PortfolioError
+    from node.margin.models.profiles import evaluate_file
+
+    outcomes = list(evaluate_file(_profile(name), _content(path), path.stem))
+    if len(outcomes) == 1 and isinstance(outcomes[0], PortfolioError):
+        raise outcomes[0]
+    return outcomes
+
+
+def _profile(name: str) -> Profile:
+    from node.margin.models.profiles import PROFILES
+
+    if name not in PROFILES:
+        raise ConfigError(f"there is no such profile; give one of {', '.join(PROFILES)}", profile=name)
+    return PROFILES[name]
+
+
+def _content(path: Path) -> object:
+    import json
+
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise LimitError("give a smaller file", path=path, length=size, bound=_MAX_BYTES)
+    try:
+        return json.loads(path.read_bytes())  # NaN too: the field that has it is named where it is read
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"give a file that holds JSON: {error}", path=path) from error
+
+
+def _is_wrong(outcome: Evaluation | PortfolioError) -> bool:
+    if isinstance(outcome, Exception):
+        return True
+    return outcome.comparison is not None and not outcome.comparison.matches
+
+
+# === JSON ===
+
+
+def _shown(outcome: Evaluation | PortfolioError) -> dict[str, Any]:
+    if isinstance(outcome, Exception):
+        values = {name: str(value) for name, value in outcome.values.items()}
+        return {"account": outcome.account, "error": {"reason": outcome.reason, "message": outcome.message, **values}}
+    shown: dict[str, Any] = {"account": outcome.account, "profile": outcome.profile, "status": outcome.status}
+    if outcome.comparison is not None:
+        shown["matches_vector"] = outcome.comparison.matches
+        shown["max_relative_error"] = outcome.comparison.max_relative_error
+        shown["unmatched"] = list(outcome.comparison.unmatched)
+        shown["relative_errors"] = dict(outcome.comparison.errors)
+    shown["levels"] = {level.threshold.name: _shown_level(level) for level in outcome.levels}
+    shown["components"] = dict(outcome.components)
+    return shown
+
+
+def _shown_level(level: Level) -> dict[str, Any]:
+    from node.cli.shown import usd
+
+    return {
+        "equity_usd": usd(level.equity),
+        "requirement_usd": usd(level.requirement),
+        "excess_usd": usd(level.excess),
+        "ratio": None if level.ratio is None else level.ratio / 10**18,
+        "lines": [
+            {
+                "component": line.component,
+                "instrument": line.instrument,
+                "side": line.side.value,
+                "amount_usd": usd(line.amount),
+            }
+            for line in level.lines
+        ],
+    }
+
+
+# === Text ===
+
+
+def _summary(outcome: Evaluation | PortfolioError) -> list[str]:
+    if isinstance(outcome, Exception):
+        return [f"{outcome.account}: cannot be evaluated: {outcome}"]
+    lines = [f"{outcome.account}: {outcome.status} ({outcome.profile})"]
+    lines += [f"  {_level_line(level)}" for level in outcome.levels]
+    if outcome.comparison is not None:
+        lines.append(f"  matches_vector: {str(outcome.comparison.matches).lower()}")
+        lines.append(f"  max_relative_error: {outcome.comparison.max_relative_error:.3g}")
+        lines += [f"  cannot be compared: {name}" for name in outcome.comparison.unmatched]
+    return lines
+
+
+def _level_line(level: Level) -> str:
+    ratio = "" if level.ratio is None else f", ratio {level.ratio / 10**18:.4f}"
+    return (
+        f"{level.threshold.name:12} excess {_dollars(level.excess)}"
+        f" = equity {_dollars(level.equity)} − requirement {_dollars(level.requirement)}{ratio}"
+    )
+
+
+def _explained(outcome: Evaluation | PortfolioError) -> list[str]:
+    lines = _summary(outcome)
+    if isinstance(outcome, Exception):
+        return lines
+    for level in outcome.levels:
+        lines += ["", f"{level.threshold.name}: below zero the account is {level.threshold.unmet}"]
+        for line in level.lines:
+            sign = "+" if line.side.value == "equity" else "−"
+            lines.append(f"  {sign} {_dollars(line.amount):>24}  {line.component} {line.instrument}".rstrip())
+        lines.append(f"  = {_dollars(level.excess):>24}  excess")
+    if outcome.components:
+        lines += ["", "components"]
+        lines += [f"  {name:30} {_short(value)}" for name, value in outcome.components.items()]
+    return lines
+
+
+def _dollars(amount: int) -> str:
+    return f"{amount / 10**12:,.2f}"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - anything that JSON has
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1_000 else f"{value:,.2f}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return str(value)

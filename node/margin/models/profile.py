@@ -1,0 +1,169 @@
+"""What a profile is: a name for a composition of rules and their parameters.
+
+A rule is a function of a book, the parameters and a threshold, and gives lines: what counts for the account (equity)
+and what is required of it. The sum of the lines is the account's excess at that threshold, whatever the rules are;
+nothing here or in whoever evaluates asks which profile it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
+
+from node.margin.models.book import Book, read_book
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import WAD, Money, Wad
+
+Parameters = TypeVar("Parameters")
+
+
+class Side(StrEnum):
+    """Which side of the comparison a line is on."""
+
+    EQUITY = "equity"
+    REQUIREMENT = "requirement"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One component: positive equity supports the account, a positive requirement burdens it."""
+
+    component: str
+    instrument: str
+    side: Side
+    amount: Money
+
+
+def equity(component: str, instrument: str, amount: int) -> Line:
+    """What counts for the account; may be negative."""
+    return Line(component, instrument, Side.EQUITY, Money(amount))
+
+
+def requirement(component: str, instrument: str, amount: int) -> Line:
+    """What is required of the account."""
+    return Line(component, instrument, Side.REQUIREMENT, Money(amount))
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A level of margin, and what an account is that does not meet it."""
+
+    name: str
+    unmet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """An account at one threshold. `ratio` is equity over requirement, rounded down; None when nothing is required."""
+
+    threshold: Threshold
+    lines: tuple[Line, ...]
+
+    @property
+    def equity(self) -> Money:
+        """Σ equity."""
+        return Money(sum(line.amount for line in self.lines if line.side is Side.EQUITY))
+
+    @property
+    def requirement(self) -> Money:
+        """Σ requirements."""
+        return Money(sum(line.amount for line in self.lines if line.side is Side.REQUIREMENT))
+
+    @property
+    def excess(self) -> Money:
+        """Equity less requirements: below zero the threshold is not met."""
+        return Money(self.equity - self.requirement)
+
+    @property
+    def ratio(self) -> Wad | None:
+        """The health factor where requirements are debts: equity/requirement."""
+        return Wad(self.equity * WAD // self.requirement) if self.requirement > 0 else None
+
+
+HEALTHY = "healthy"
+
+
+Shown: TypeAlias = "float | int | str | list[Shown] | dict[str, Shown] | None"
+"""What JSON can show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How far a result is from what a file expects: the error of each component, and what cannot be compared."""
+
+    errors: Mapping[str, float]
+    unmatched: tuple[str, ...]
+    tolerance: float
+
+    @property
+    def max_relative_error(self) -> float:
+        """The largest of |got − expected| / max(|expected|, 1)."""
+        return max(self.errors.values(), default=0.0)
+
+    @property
+    def matches(self) -> bool:
+        """Whether every component of the file is there and within the tolerance."""
+        return not self.unmatched and bool(self.errors) and self.max_relative_error <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One account under a profile, level by level, the strictest threshold first.
+
+    `components` are what the model names besides its lines; `comparison` is there when the file says what it expects.
+    """
+
+    account: str
+    profile: str
+    levels: tuple[Level, ...]
+    components: Mapping[str, Shown] = field(default_factory=dict)
+    comparison: Comparison | None = None
+
+    @property
+    def status(self) -> str:
+        """The gravest threshold that is not met says it."""
+        return next((level.threshold.unmet for level in reversed(self.levels) if level.excess < 0), HEALTHY)
+
+
+Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named model. `evaluate` takes one account of a parsed file, its name, and the file's market and parameters."""
+
+    name: str
+    summary: str
+    evaluate: Callable[[object, str, Fields, Fields], Evaluation]
+
+
+def composed(
+    name: str,
+    summary: str,
+    thresholds: tuple[Threshold, ...],
+    rules: tuple[Rule[Parameters], ...],
+    read: Callable[[Fields], Parameters],
+    defaults: Mapping[str, object],
+) -> Profile:
+    """A profile from rules and their parameters: the file's parameters over the defaults, section by section."""
+
+    def evaluate(content: object, account: str, market: Fields, given: Fields) -> Evaluation:
+        book = read_book(content, account, market)
+        parameters = read(Fields(_merged(defaults, given.content), account))
+        levels = tuple(
+            Level(threshold, tuple(line for rule in rules for line in rule(book, parameters, threshold)))
+            for threshold in thresholds
+        )
+        return Evaluation(account, name, levels)
+
+    return Profile(name, summary, evaluate)
+
+
+def _merged(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(defaults)
+    for name, content in given.items():
+        below = merged.get(name)
+        merged[name] = {**below, **content} if isinstance(below, dict) and isinstance(content, dict) else content
+    return merged
