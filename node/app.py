@@ -149,7 +149,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
                 view,
                 meter.registry,
             ),
-            OperatorService(status),
+            OperatorService(network, status, inbox),
         )
         await opened.enter_async_context(runtime)
         limits = ServerLimits(max_frame_bytes=links.lanes.max_frame_bytes)

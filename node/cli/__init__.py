@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from chains.errors import ConfigError, HypothecError
-from node.cli import bench, keys, margin, node, proof, query, testnet, verify
+from node.cli import bench, keys, margin, node, policy, proof, query, testnet, verify
 
 app = typer.Typer(
     name="hypothec",
@@ -27,6 +27,7 @@ app.add_typer(testnet.app, name="testnet")
 app.add_typer(node.app, name="node")
 app.add_typer(keys.app, name="keys")
 app.add_typer(query.app, name="query")
+app.add_typer(policy.app, name="policy")
 app.command("verify")(verify.verify)
 app.add_typer(proof.app, name="proof")
 app.add_typer(margin.app, name="margin")

@@ -24,6 +24,7 @@ MAX_POLICY_BYTES = 1 << 20
 MAX_POLICY_SIGNATURES = 64
 
 _POLICY = tag("policy")
+_EQUIVOCATION = tag("venue-equivocation")
 
 _LINK = "Link(bytes32 account,address owner,bytes32 salt,address linked,bytes32[] collateral,uint64 nonce)"
 _PAYEE = "Payee(uint256 chainId,address recipient)"
@@ -157,7 +158,9 @@ class VenueEquivocation:
     second: Report
 
     def digest(self, network_id: Hash32) -> Hash32:
-        return Hash32(keccak(b"".join(sorted((self.first.digest(network_id), self.second.digest(network_id))))))
+        """keccak(tag ‖ the two reports' digests, the smaller first): one name whichever way round they are shown."""
+        low, high = sorted((self.first.digest(network_id), self.second.digest(network_id)))
+        return Hash32(keccak(_EQUIVOCATION + low + high))
 
 
 OwnerRequest: TypeAlias = Link | AuthorizeVenue | RevokeVenue | WithdrawalRequest

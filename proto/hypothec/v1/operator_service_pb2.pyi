@@ -271,6 +271,50 @@ class SignerStatus(_message.Message):
 Global___SignerStatus: _TypeAlias = SignerStatus  # noqa: Y015
 
 @_typing.final
+class SubmitPolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    request: _builtins.bytes
+    """Canonical bytes of the signed activation."""
+    def __init__(
+        self,
+        *,
+        request: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPolicyRequest: _TypeAlias = SubmitPolicyRequest  # noqa: Y015
+
+@_typing.final
+class SubmitPolicyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    POLICY_HASH_FIELD_NUMBER: _builtins.int
+    digest: _builtins.bytes
+    """The activation's digest."""
+    policy_hash: _builtins.bytes
+    """The hash by which headers will name the policy."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.bytes = ...,
+        policy_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "policy_hash", b"policy_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPolicyResponse: _TypeAlias = SubmitPolicyResponse  # noqa: Y015
+
+@_typing.final
 class ListEvidenceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -45,6 +45,11 @@ class OperatorServiceStub:
                 request_serializer=hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceRequest.SerializeToString,
                 response_deserializer=hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceResponse.FromString,
                 _registered_method=True)
+        self.SubmitPolicy = channel.unary_unary(
+                '/hypothec.v1.OperatorService/SubmitPolicy',
+                request_serializer=hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyRequest.SerializeToString,
+                response_deserializer=hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
@@ -65,6 +70,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitPolicy(self, request, context):
+        """Hand in a new policy with its signers' signatures. It takes effect after agreement and its timelock.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ListEvidence,
                     request_deserializer=hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceRequest.FromString,
                     response_serializer=hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceResponse.SerializeToString,
+            ),
+            'SubmitPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitPolicy,
+                    request_deserializer=hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyRequest.FromString,
+                    response_serializer=hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class OperatorService:
             '/hypothec.v1.OperatorService/ListEvidence',
             hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceRequest.SerializeToString,
             hypothec_dot_v1_dot_operator__service__pb2.ListEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hypothec.v1.OperatorService/SubmitPolicy',
+            hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyRequest.SerializeToString,
+            hypothec_dot_v1_dot_operator__service__pb2.SubmitPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class OperatorServiceStub:
     """What this node is doing, who is behind, and why."""
     ListEvidence: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListEvidenceRequest, _operator_service_pb2.ListEvidenceResponse]
     """Proofs that a node or venue signed two histories, newest first."""
+    SubmitPolicy: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SubmitPolicyRequest, _operator_service_pb2.SubmitPolicyResponse]
+    """Hand in a new policy with its signers' signatures. It takes effect after agreement and its timelock."""
 
 @_typing.type_check_only
 class OperatorServiceAsyncStub(OperatorServiceStub):
@@ -47,6 +49,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """What this node is doing, who is behind, and why."""
     ListEvidence: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListEvidenceRequest, _operator_service_pb2.ListEvidenceResponse]  # type: ignore[assignment]
     """Proofs that a node or venue signed two histories, newest first."""
+    SubmitPolicy: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SubmitPolicyRequest, _operator_service_pb2.SubmitPolicyResponse]  # type: ignore[assignment]
+    """Hand in a new policy with its signers' signatures. It takes effect after agreement and its timelock."""
 
 class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the operator of this node, on the loopback interface only. Every call needs a deadline."""
@@ -66,5 +70,13 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.ListEvidenceResponse, _abc.Awaitable[_operator_service_pb2.ListEvidenceResponse]]:
         """Proofs that a node or venue signed two histories, newest first."""
+
+    @_abc_1.abstractmethod
+    def SubmitPolicy(
+        self,
+        request: _operator_service_pb2.SubmitPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.SubmitPolicyResponse, _abc.Awaitable[_operator_service_pb2.SubmitPolicyResponse]]:
+        """Hand in a new policy with its signers' signatures. It takes effect after agreement and its timelock."""
 
 def add_OperatorServiceServicer_to_server(servicer: OperatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

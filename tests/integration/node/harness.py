@@ -25,6 +25,7 @@ from node.store.sqlite.store import initialise
 from node.testnet.ports import free_port
 from tests import kit
 
+POLICY = kit.policy(text={"policy_timelock = 60": "policy_timelock = 0"})
 LISTENERS = ("peers", "venues", "owners", "operator", "metrics")
 
 
@@ -89,7 +90,7 @@ def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1) -> list[P
         f'schema_version = 1\nnetwork_id = "0x{network.network_id.hex()}"\nf = {f}\nround_ms = {round_ms}\n'
         f"policy_signers = [{signers}]\npolicy_threshold = {network.policy_threshold}\n{nodes}"
     )
-    (folder / "policy.toml").write_bytes(kit.policy().body)
+    (folder / "policy.toml").write_bytes(POLICY.body)
     places = [Place(folder / f"node-{index}") for index in range(n)]
     for index, place in enumerate(places):
         place.folder.mkdir()

@@ -10,16 +10,18 @@ from typing import TypeVar
 
 import aiohttp
 from grpc import aio
+from typer.testing import CliRunner
 
 from hypothec.v1 import operator_service_pb2 as pb
 from hypothec.v1 import owner_service_pb2, venue_service_pb2
 from hypothec.v1.operator_service_pb2_grpc import OperatorServiceStub
 from hypothec.v1.owner_service_pb2_grpc import OwnerServiceStub
 from hypothec.v1.venue_service_pb2_grpc import VenueServiceStub
+from node.cli import app
 from node.model.requests import encode_request
 from node.store.errors import StoreLocked
 from tests import kit
-from tests.integration.node.harness import Net, network_of_nodes, until
+from tests.integration.node.harness import Net, network_of_nodes, secret, until
 
 
 async def status(net: Net, index: int) -> pb.GetStatusResponse:
@@ -138,3 +140,28 @@ async def test_two_processes_cannot_share_one_store(tmp_path: Path) -> None:
         await until(second.done)
         assert isinstance(second.exception(), StoreLocked)
         net.running[0] = stopped
+
+
+async def test_a_new_policy_is_signed_handed_in_and_takes_over_its_time(tmp_path: Path) -> None:
+    text = {"policy_timelock = 60": "policy_timelock = 0", "initial_bps = 1000": "initial_bps = 1500"}
+    file = tmp_path / "policy-2.toml"
+    file.write_bytes(kit.policy(2, text).body)
+    common = [str(file), "--network", str(tmp_path / "network.toml"), "--activates-at", str(int(time.time()) + 4)]
+    async with network_of_nodes(tmp_path) as net:
+        signatures: list[str] = []
+        for name in ("policy a", "policy b"):
+            secret(tmp_path / name, kit.key(name).secret)
+            signed = CliRunner().invoke(app, ["policy", "sign", *common, "--key", str(tmp_path / name)])
+            assert signed.exit_code == 0, signed.output
+            signatures += ["--signature", signed.output.strip()]
+        before = (await reaches(net, 0, 2)).state.policy_hash
+        alone = ["policy", "submit", *common, *signatures[:2], "--node", net.operator(0)]
+        refused = await asyncio.to_thread(CliRunner().invoke, app, alone)
+        assert refused.exit_code != 0
+        both = ["policy", "submit", *common, *signatures, "--node", net.operator(0)]
+        taken = await asyncio.to_thread(CliRunner().invoke, app, both)
+        assert taken.exit_code == 0, taken.output
+        after = await eventually(lambda: status(net, 3), lambda answer: answer.state.policy_hash != before)
+        assert after.state.policy_hash == kit.policy(2, text).hash
+        later = await reaches(net, 2, after.state.sequence + 3)
+        assert later.state.policy_hash == kit.policy(2, text).hash

@@ -348,7 +348,7 @@ def serve(
         VenueService(NETWORK, answers, node, node, node),
         OwnerService(NETWORK, node, answers, node, node, node),
         PeerService(NAMES, node, node, node, registry),
-        OperatorService(node),
+        OperatorService(NETWORK, node, node),
     )
     every = dict.fromkeys(Audience, "127.0.0.1:0")
     tls = material(Role.NODE, f"node-{index}")
