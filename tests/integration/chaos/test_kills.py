@@ -16,14 +16,19 @@ from node.model.ledger import Verdict
 from node.testnet.chain import ETHER
 from node.testnet.deployment import ETH
 from node.testnet.files import VENUE
+from node.testnet.nodes import NodeHandle
 from node.testnet.people import USD
 from node.testnet.waiting import until
 from tests.integration.chaos.harness import Chaos
 from tests.integration.chaos.people import PATIENCE_S, PAYEE, Customer, held, owes, reported, reserved, seized
+from tests.integration.chaos.watch import consensus_slots, store_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 KILLS = 12
+AWAY = 50
+"""States."""
+SILENCE_S = 6.0
 
 
 # === One after another ===
@@ -186,3 +191,53 @@ async def test_a_liquidation_is_carried_out_once_though_everybody_dies(chaos: Ch
 
 async def _any_seizure(chaos: Chaos, victim: Customer) -> bool | None:
     return any([bool(await chaos.seizures(item, victim)) for item in chaos.net.deployments]) or None
+
+
+# === Away for long, and without a journal ===
+
+
+async def test_a_node_that_was_away_for_long_is_taken_back(chaos: Chaos) -> None:
+    away = chaos.net.nodes[3]
+    await chaos.kill(away)
+    before = await chaos.newest()
+    (customer,) = await chaos.customers(1, {chaos.one.chain_id: 1})
+    await chaos.advances(AWAY)
+    seconds = await chaos.back(away)
+    chaos.figure(f"seconds to catch up after more than {AWAY} states", seconds)
+    assert await chaos.newest() > before + AWAY
+    caught_up = await chaos.events(away, "state.caught_up")
+    assert sum(caught_up.values()) >= 1, "it took a whole state and not every round"
+    own = chaos.demo.anyone._clients[away.index]
+    assert held(await own.get_health(customer.account), ETH.id) == {chaos.one.chain_id: ETHER}
+    await _takes_part(chaos, away)
+
+
+async def test_a_node_without_its_journal_keeps_silent_until_its_peers_have_told(chaos: Chaos) -> None:
+    *intact, missing, forgetful = chaos.net.nodes
+    await asyncio.gather(*(chaos.kill(node) for node in chaos.net.nodes))
+    for file in store_of(forgetful).parent.iterdir():
+        file.unlink()
+    await asyncio.gather(*(node.start() for node in (*intact, forgetful)))
+    await asyncio.gather(*(chaos.reaches(node, 0) for node in (*intact, forgetful)))
+    before = await chaos.newest()
+    await asyncio.sleep(SILENCE_S)
+    # Three of four would go on (as they do whenever one is killed); two reports of three are not enough to speak.
+    assert await chaos.newest() <= before + 1
+    assert not consensus_slots(store_of(forgetful))
+
+    started = time.monotonic()
+    await missing.start()
+    await _takes_part(chaos, forgetful)
+    chaos.figure("seconds from the last report until a node without a journal takes part", time.monotonic() - started)
+
+
+async def _takes_part(chaos: Chaos, node: NodeHandle) -> None:
+    """Its signature is in a new state's certificate."""
+    after = await chaos.newest()
+    other = chaos.net.operators[(node.index + 1) % len(chaos.net.nodes)]
+
+    async def signed() -> bool | None:
+        status = await other.status()
+        return any(peer.node == node.index and peer.sequence > after for peer in status.peers) or None
+
+    await until(signed, f"for {node.name} to sign with the others", within=PATIENCE_S, every=0.2)

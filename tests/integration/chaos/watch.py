@@ -77,7 +77,7 @@ class Journals:
 
         What was signed for a chain must also be the same at every node: there is one state of a sequence number.
         """
-        for slot, digest in _signatures(node.config.parent / "data" / "node.sqlite").items():
+        for slot, digest in _signatures(store_of(node)).items():
             stands = self._signed.setdefault((node.index, *slot), digest)
             assert stands == digest, f"{node.name} signed twice in {slot}"
             if slot[0] == "chain":
@@ -87,6 +87,16 @@ class Journals:
     @property
     def slots(self) -> int:
         return len(self._signed)
+
+
+def store_of(node: NodeHandle) -> Path:
+    """The file of a node's store."""
+    return node.config.parent / "data" / "node.sqlite"
+
+
+def consensus_slots(store: Path) -> set[tuple[object, ...]]:
+    """The slots of agreement in which the store says its node signed."""
+    return {slot for slot in _signatures(store) if slot[0] == "consensus"}
 
 
 def _signatures(store: Path) -> dict[tuple[object, ...], bytes]:
