@@ -21,6 +21,10 @@ from node.store.sqlite.outbox import SqliteOutbox, prune_outbox
 from node.store.sqlite.schema import migrate, version_of
 from node.store.sqlite.states import SqliteStates, latest_header
 
+MAX_KEPT_REPORTS = 256
+"""Of each venue below its adopted head, however many states are kept: a report may be megabytes, and these serve only
+peers that fell behind a little."""
+
 
 class SqliteStore:
     """One node's store. Made by `open_store`."""
@@ -135,4 +139,6 @@ def _prune(connection: sqlite3.Connection, keep: int) -> None:
     connection.execute("DELETE FROM headers WHERE sequence < ?", (below,))
     prune_chain_slots(connection, header.config_digest, below)
     prune_outbox(connection, below)
-    prune_bodies(connection, below, {head.venue: head.sequence - keep + 1 for head in control.venues})
+    prune_bodies(
+        connection, below, {head.venue: head.sequence - min(keep, MAX_KEPT_REPORTS) + 1 for head in control.venues}
+    )
