@@ -34,7 +34,7 @@ def black76(
 
 @dataclass(frozen=True, slots=True)
 class Greeks:
-    """A price and its derivatives: by spot (twice), vol, time that passes (a year), rate and carry; elasticity."""
+    """A price and its derivatives: by spot, twice; vol; time that passes; rate; dividend yield. And elasticity."""
 
     price: float
     delta: float
@@ -42,6 +42,7 @@ class Greeks:
     vega: float
     theta: float
     rho: float
+    dividend_rho: float
     elasticity: float
 
 
@@ -72,5 +73,6 @@ def black_scholes(
             - side * rate * strike * discount * n_lower
         ),
         rho=side * years * strike * discount * n_lower if carry else -years * price,
+        dividend_rho=-side * years * spot * growth * n_upper,
         elasticity=delta * spot / price,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.margin.models import lending
+from node.margin.models import dydx, lending
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -32,7 +32,16 @@ COMPOUND = composed(
     {},
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND)}
+DYDX = composed(
+    "dydx",
+    "dYdX v4: initial margin scaled by open interest, exact integer rounding",
+    INITIAL_AND_MAINTENANCE,
+    (dydx.net_collateral, dydx.margins),
+    dydx.read_dydx,
+    {},
+)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX)}
 
 
 def evaluate_file(profile: Profile, content: object, name: str) -> Iterator[Evaluation | PortfolioError]:
