@@ -195,9 +195,9 @@ class Store(Protocol):
         """The journal of one configuration; each has its own."""
 
     async def prune(self, keep: int) -> None:
-        """Forget what belongs to older states than the latest `keep`, and reports as far below their venue's head, or
-        256 if that is less.
+        """Forget what belongs to older states than the latest `keep`, and reports as far below their venue's head.
 
-        That is headers, chain signatures, attestations and settled transactions. Nothing is forgotten of a state that
-        has a reservation open, nor of a later one. Below what was forgotten, `sign_once` refuses.
+        Of reports never more than 256 are kept below a head. What belongs to states is headers, chain signatures,
+        attestations and settled transactions. Nothing is forgotten of a state that has a reservation open, nor of a
+        later one. Below what was forgotten, `sign_once` refuses.
         """
