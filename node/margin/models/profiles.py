@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.margin.models import dydx, lending
+from node.margin.models import drift, dydx, lending, mango
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -41,7 +41,31 @@ DYDX = composed(
     {},
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX)}
+DRIFT = composed(
+    "drift",
+    "Drift v2: weights by size and deposits, strict prices, weighted profits",
+    (Threshold("initial", "margin_call"), Threshold("fill", "reduce_only"), Threshold("maintenance", "liquidatable")),
+    (drift.spot_assets, drift.spot_debts, drift.perpetuals),
+    drift.read_drift,
+    {},
+)
+
+MANGO = composed(
+    "mango",
+    "Mango v4: three thresholds, stable price, weights scaled by deposits and borrows",
+    (
+        Threshold("initial", "margin_call"),
+        Threshold("liq_end", "reduce_only"),
+        Threshold("maintenance", "liquidatable"),
+    ),
+    (mango.token_health, mango.perpetual_lines),
+    mango.read_mango,
+    {},
+)
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX, DRIFT, MANGO)
+}
 
 
 def evaluate_file(profile: Profile, content: object, name: str) -> Iterator[Evaluation | PortfolioError]:

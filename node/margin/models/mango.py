@@ -1,0 +1,245 @@
+"""Mango v4: health at three thresholds, with a stable price, open orders at their worst and perpetuals in their token.
+
+Source: blockworks-foundation/mango-v4, health/cache.rs and state/bank.rs. Exact fractions of USD; a caller rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+from node.margin.models.book import Book, Quote
+from node.margin.models.errors import UnknownAsset
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import PICO, WAD
+from node.margin.models.profile import Line, Threshold, equity, requirement
+
+ZERO = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token at one threshold: the account's balance (signed), and the weights and prices of assets and debts."""
+
+    balance: Fraction
+    asset_weight: Fraction
+    liability_weight: Fraction
+    asset_price: Fraction
+    liability_price: Fraction
+
+    def worth(self, balance: Fraction) -> Fraction:
+        """The health of a balance: balance·weight·price of its side."""
+        if balance > 0:
+            return balance * self.asset_weight * self.asset_price
+        return balance * self.liability_weight * self.liability_price
+
+
+@dataclass(frozen=True, slots=True)
+class SpotOrders:
+    """What open orders of a market between two tokens (by place) reserve; their best limits where they are known."""
+
+    base: int
+    quote: int
+    reserved_base: Fraction
+    reserved_quote: Fraction
+    lowest_ask: Fraction | None = None
+    highest_bid_inverse: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerpPosition:
+    """A perpetual settled in a token (by place), in lots; `lot_value` is a lot's price in USD."""
+
+    settle: int
+    base_lots: int
+    quote: Fraction
+    bid_lots: int
+    ask_lots: int
+    lot_value: Fraction
+    asset_weight: Fraction
+    liability_weight: Fraction
+    overall_asset_weight: Fraction
+
+
+def deposit_scaled(weight: Fraction, deposits: Fraction, start: Fraction | None) -> Fraction:
+    """Asset weight·start/deposits once the market's deposits (USD) exceed `start`."""
+    return weight * start / deposits if start is not None and deposits > start else weight
+
+
+def borrow_scaled(weight: Fraction, borrows: Fraction, start: Fraction | None) -> Fraction:
+    """Liability weight·borrows/start once the market's borrows (USD) exceed `start`."""
+    return weight * borrows / start if start is not None and borrows > start else weight
+
+
+def perpetual_health(position: PerpPosition) -> Fraction:
+    """The worse of all bids and all asks filled: lots·value·weight + quote; a profit at the overall weight."""
+
+    def filled(lots: int) -> Fraction:
+        base = (position.base_lots + lots) * position.lot_value
+        weight = position.asset_weight if base > 0 else position.liability_weight
+        return base * weight + position.quote - lots * position.lot_value
+
+    worst = min(filled(position.bid_lots), filled(-position.ask_lots))
+    return worst * position.overall_asset_weight if worst > 0 else worst
+
+
+def all_as_base(orders: SpotOrders, tokens: Sequence[Token]) -> Fraction:
+    """Reserved tokens if every bid is filled: at the oracle price, or at the best bid if that gives less."""
+    oracle = orders.reserved_quote * tokens[orders.quote].asset_price / tokens[orders.base].liability_price
+    limit = orders.highest_bid_inverse
+    return orders.reserved_base + (oracle if limit is None else min(oracle, orders.reserved_quote * limit))
+
+
+def all_as_quote(orders: SpotOrders, tokens: Sequence[Token]) -> Fraction:
+    """Reserved tokens if every ask is filled: at the oracle price, or at the lowest ask if that gives less."""
+    oracle = orders.reserved_base * tokens[orders.base].asset_price / tokens[orders.quote].liability_price
+    limit = orders.lowest_ask
+    return orders.reserved_quote + (oracle if limit is None else min(oracle, orders.reserved_base * limit))
+
+
+def reserved_health(token: Token, reserved: Fraction, most: Fraction) -> Fraction:
+    """What reserved tokens do, where `most` is the balance with all that could arrive: what pays a debt counts so."""
+    as_asset = min(max(most, ZERO), reserved)
+    return token.asset_weight * token.asset_price * as_asset + token.liability_weight * token.liability_price * (
+        reserved - as_asset
+    )
+
+
+def health(tokens: Sequence[Token], orders: Sequence[SpotOrders], perpetuals: Sequence[PerpPosition]) -> Fraction:
+    """Σ tokens, with perpetuals added to the balance of the token that settles them, and open orders at their worst."""
+    settled = [token.balance for token in tokens]
+    for position in perpetuals:
+        settled[position.settle] += perpetual_health(position) / tokens[position.settle].asset_price
+    most = list(settled)
+    for order in orders:
+        most[order.base] += all_as_base(order, tokens)
+        most[order.quote] += all_as_quote(order, tokens)
+    total = sum((token.worth(balance) for token, balance in zip(tokens, settled, strict=True)), ZERO)
+    for order in orders:
+        total += min(
+            reserved_health(tokens[order.base], all_as_base(order, tokens), most[order.base]),
+            reserved_health(tokens[order.quote], all_as_quote(order, tokens), most[order.quote]),
+        )
+    return total
+
+
+# === The profile's rules ===
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A market at one threshold."""
+
+    asset: Fraction
+    liability: Fraction
+    overall: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class MangoMarket:
+    """A market's weights by threshold, and the sums (USD) of deposits and borrows from which they are scaled."""
+
+    weights: Mapping[str, Weights]
+    deposit_start: Fraction | None
+    borrow_start: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class MangoParameters:
+    """Tokens and perpetuals by asset."""
+
+    tokens: Mapping[str, MangoMarket]
+    perpetuals: Mapping[str, MangoMarket]
+
+
+def read_mango(fields: Fields) -> MangoParameters:
+    """The markets by asset, in `tokens` and `perpetuals`.
+
+    Each has `initial_asset`, `initial_liability`, `maintenance_asset`, `maintenance_liability`; a perpetual also
+    `initial_overall`, `maintenance_overall`; a token may have `deposit_scale_start`, `borrow_scale_start` in USD. The
+    level `liq_end` has the initial weights at oracle prices.
+    """
+    tokens, perpetuals = fields.section("tokens"), fields.section("perpetuals")
+    return MangoParameters(
+        {name: _market(tokens.section(name)) for name in tokens.content},
+        {name: _market(perpetuals.section(name)) for name in perpetuals.content},
+    )
+
+
+def _market(fields: Fields) -> MangoMarket:
+    initial, maintenance = _weights(fields, "initial"), _weights(fields, "maintenance")
+    starts = [
+        Fraction(fields.number(name, low=0), WAD) if fields.has(name) else None
+        for name in ("deposit_scale_start", "borrow_scale_start")
+    ]
+    return MangoMarket({"initial": initial, "liq_end": initial, "maintenance": maintenance}, *starts)
+
+
+def _weights(fields: Fields, level: str) -> Weights:
+    asset, liability, overall = (
+        Fraction(fields.number(f"{level}_{name}", low=0, high=100, default=default), WAD)
+        for name, default in (("asset", None), ("liability", None), ("overall", 1))
+    )
+    return Weights(asset, liability, overall)
+
+
+def token_health(book: Book, parameters: MangoParameters, threshold: Threshold) -> Iterable[Line]:
+    """Cash and collateral as assets, debts as liabilities; initially at the worse of oracle and stable price."""
+    yield equity("cash", "USD", max(book.cash, 0))
+    if book.cash < 0:
+        yield requirement("debt", "USD", -book.cash)
+    for balance in book.collateral:
+        token = _token(balance.quote, Fraction(balance.amount, WAD), parameters, threshold, book)
+        yield equity("collateral", balance.quote.asset, floor(token.worth(token.balance) * PICO))
+    for balance in book.debts:
+        token = _token(balance.quote, Fraction(-balance.amount, WAD), parameters, threshold, book)
+        yield requirement("debt", balance.quote.asset, -floor(token.worth(token.balance) * PICO))
+
+
+def perpetual_lines(book: Book, parameters: MangoParameters, threshold: Threshold) -> Iterable[Line]:
+    """Each perpetual's health, settled in dollars."""
+    for position in book.perpetuals:
+        asset, amount = position.quote.asset, Fraction(position.amount, WAD)
+        weights = _of(parameters.perpetuals, asset, book, "perpetuals").weights[threshold.name]
+        price = _price(position.quote, threshold, long=amount > 0)
+        quote = Fraction(position.funding, PICO) - amount * Fraction(position.entry, WAD)
+        sign = 1 if amount > 0 else -1
+        held = PerpPosition(
+            0, sign, quote, 0, 0, abs(amount) * price, weights.asset, weights.liability, weights.overall
+        )
+        yield equity("perpetual", asset, floor(perpetual_health(held) * PICO))
+
+
+def _token(quote: Quote, balance: Fraction, parameters: MangoParameters, threshold: Threshold, book: Book) -> Token:
+    market = _of(parameters.tokens, quote.asset, book, "tokens")
+    weights, asset, liability = market.weights[threshold.name], market.deposit_start, market.borrow_start
+    price = Fraction(quote.price, WAD)
+    scaled = threshold.name != "maintenance"
+    return Token(
+        balance,
+        deposit_scaled(weights.asset, Fraction(quote.deposits, WAD) * price, asset) if scaled else weights.asset,
+        borrow_scaled(weights.liability, Fraction(quote.borrows, WAD) * price, liability)
+        if scaled
+        else weights.liability,
+        _price(quote, threshold, long=True),
+        _price(quote, threshold, long=False),
+    )
+
+
+def _price(quote: Quote, threshold: Threshold, *, long: bool) -> Fraction:
+    if threshold.name != "initial":
+        return Fraction(quote.price, WAD)
+    return Fraction(min(quote.price, quote.stable) if long else max(quote.price, quote.stable), WAD)
+
+
+def _of(markets: Mapping[str, MangoMarket], asset: str, book: Book, section: str) -> MangoMarket:
+    if asset not in markets:
+        raise UnknownAsset(
+            "the parameters have no market for it",
+            account=book.account,
+            instrument=asset,
+            field=f"parameters.{section}",
+        )
+    return markets[asset]
