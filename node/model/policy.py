@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from chains.errors import ConfigError
+from chains.errors import ConfigError, HypothecError
 from chains.types import Address, ChainId, ChainRecipe, FeedRecipe, Hash32, Height, TokenRecipe
 from node.model.digests import name_word
 from node.model.requests import policy_hash
@@ -38,7 +38,7 @@ def _name(value: object) -> str:
         raise ValueError("write a name as a string")  # noqa: TRY004 - pydantic collects ValueErrors
     try:
         name_word(value)
-    except Exception as error:
+    except HypothecError as error:
         raise ValueError(str(error)) from error
     return value
 
