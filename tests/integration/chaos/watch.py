@@ -20,7 +20,7 @@ from node.testnet.network import Testnet
 from node.testnet.nodes import NodeHandle
 from node.testnet.people import _server_name
 
-_EVERY_S = 0.2
+_EVERY_S = 0.4
 
 
 class Watcher:
