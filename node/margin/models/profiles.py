@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.margin.models import drift, dydx, lending, mango
+from node.margin.models import drift, dydx, grids, lending, mango, span
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -63,8 +63,35 @@ MANGO = composed(
     {},
 )
 
+SPAN = composed(
+    "span",
+    "Classic SPAN: 16 scenarios, spread charge and credit, short-option minimum",
+    INITIAL_AND_MAINTENANCE,
+    (span.cash_and_futures, span.net_option_value, span.scan),
+    span.read_span,
+    {"initial_multiple": "1.1"},
+)
+
+DERIBIT = composed(
+    "deribit-like",
+    "27 price and volatility moves within ±16 %, eight beyond, contingencies by notional",
+    INITIAL_AND_MAINTENANCE,
+    (grids.values, grids.scan_or_floor, grids.contingencies),
+    grids.read_grid,
+    grids.DERIBIT,
+)
+
+PARADEX = composed(
+    "paradex-like",
+    "24 weighted moves, a floor by net and hedged delta",
+    INITIAL_AND_MAINTENANCE,
+    (grids.values, grids.scan_or_floor, grids.contingencies),
+    grids.read_grid,
+    grids.PARADEX,
+)
+
 PROFILES: dict[str, Profile] = {
-    profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX, DRIFT, MANGO)
+    profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX, DRIFT, MANGO, SPAN, DERIBIT, PARADEX)
 }
 
 

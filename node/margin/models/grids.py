@@ -1,0 +1,200 @@
+"""Scenario grids in the family of Deribit's and Paradex's portfolio margins.
+
+Sources: Deribit's and Paradex's published descriptions (support articles and docs); a grid is data. An account's loss
+on an underlying is the worst of its scenarios; floors and contingencies come on top, underlying by underlying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.margin.math import power
+from node.margin.models.book import SECONDS_A_DAY, Book, unit_value
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, value
+from node.margin.models.profile import Line, Threshold, equity, requirement
+from node.margin.models.shocks import Move, VolRule, deltas, on, options_value, profit_and_loss, underlyings
+
+_REFERENCE_DAYS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GridParameters:
+    """The moves, and what is required beside the worst of them.
+
+    `net_delta_floor` and `hedged_delta_floor` are fractions of the delta's value, `option_contingency` and
+    `future_contingency` of the notional; `maintenance` is maintenance over initial margin.
+    """
+
+    moves: tuple[Move, ...]
+    net_delta_floor: Wad
+    hedged_delta_floor: Wad
+    option_contingency: Wad
+    future_contingency: Wad
+    maintenance: Wad
+
+
+def read_grid(fields: Fields) -> GridParameters:
+    """`scenarios`: [[spot move, vol shock, weight], …], and how a vol shock scales with time to expiry.
+
+    `short_power` up to 30 days and `long_power` beyond: (30/max(days, 1))^p; `least_vol_up` is the least volatility
+    after an upward shock. Floors, contingencies and `maintenance` as in GridParameters.
+    """
+    short, long, least = (
+        as_float(fields.number(name, low=0, high=10)) for name in ("short_power", "long_power", "least_vol_up")
+    )
+    moves = []
+    for place, row in enumerate(fields.entries("scenarios")):
+        if not isinstance(row, list) or len(row) != 3:
+            raise fields.wrong("give [spot move, vol shock, weight] in each row", "scenarios")
+        spot = fields.as_number(row[0], "scenarios", low=-1, high=100)
+        shock = fields.as_number(row[1], "scenarios", low=-1, high=10)
+        weight = fields.as_number(row[2], "scenarios", low=0, high=10)
+        moves.append(Move(str(place), spot, vol_rule(as_float(shock), short, long, least), weight))
+    if not moves:
+        raise fields.wrong("give at least one scenario", "scenarios")
+    return GridParameters(
+        tuple(moves),
+        *(
+            fields.number(name, low=0, high=1)
+            for name in (
+                "net_delta_floor", "hedged_delta_floor", "option_contingency", "future_contingency", "maintenance",
+            )
+        ),
+    )  # fmt: skip
+
+
+def vol_rule(shock: float, short_power: float, long_power: float, least_up: float) -> VolRule:
+    """vol·(1 + shock·(30/max(days, 1))^p): at least `least_up` when it rises, never below zero."""
+
+    def shocked(vol: float, seconds: int) -> float:
+        if shock == 0.0:
+            return vol
+        days = max(1.0, seconds / SECONDS_A_DAY)
+        multiple = power(_REFERENCE_DAYS / days, short_power if days < _REFERENCE_DAYS else long_power)
+        moved = max(0.0, vol * (1.0 + shock * multiple))
+        return max(moved, least_up) if shock > 0.0 else moved
+
+    return shocked
+
+
+def worst_loss(pnl: Iterable[Money]) -> Money:
+    """The worst loss, not below zero."""
+    return Money(max(0, *(-each for each in pnl)))
+
+
+def delta_floor(net: Wad, gross: Wad, price: Wad, net_rate: Wad, hedged_rate: Wad) -> Money:
+    """(netRate·|net| + hedgedRate·hedged)·price, hedged = (gross − |net|)/2: what even a hedged book needs."""
+    hedged = (gross - abs(net)) // 2
+    return Money(contingency(abs(net), price, net_rate) + contingency(hedged, price, hedged_rate))
+
+
+def contingency(size: int, price: Wad, rate: Wad) -> Money:
+    """size·price·rate, rounded up."""
+    return up(Money(-value(-size, price)), rate)
+
+
+def tiered_charge(amount: Money, tiers: Iterable[tuple[Money, Wad]]) -> Money:
+    """Σ over tiers of (the part of the amount in the tier)·rate, rounded up; what is beyond the last is free."""
+    total, left = 0, amount
+    for size, rate in tiers:
+        part = min(left, size)
+        total += up(part, rate)
+        left = Money(left - part)
+    return Money(total)
+
+
+# === The profile's rules ===
+
+
+def values(book: Book, _: GridParameters, __: Threshold) -> Iterable[Line]:
+    """Cash, collateral at its price, debts, what perpetuals have gained and what options are worth."""
+    yield equity("cash", "USD", book.cash)
+    for held in book.collateral:
+        yield equity("collateral", held.quote.asset, unit_value(held))
+    for debt in book.debts:
+        yield requirement("debt", debt.quote.asset, -value(-debt.amount, debt.quote.price))
+    for each in book.perpetuals:
+        pnl = value(each.amount, Wad(each.quote.price - each.entry)) + each.funding
+        yield equity("perpetual pnl", each.quote.asset, pnl)
+    for asset in underlyings(book):
+        yield equity("options", asset, options_value(book, on(book, asset)[1]))
+
+
+def scan_or_floor(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
+    """max(worst loss, delta floor) of each underlying, and that times `maintenance` for maintenance."""
+    for asset in underlyings(book):
+        loss = worst_loss(profit_and_loss(book, asset, parameters.moves))
+        net, gross = deltas(book, asset)
+        floor = delta_floor(net, gross, _price(book, asset), parameters.net_delta_floor, parameters.hedged_delta_floor)
+        required = max(loss, floor)
+        ratio = ONE if threshold.name == "initial" else parameters.maintenance
+        yield requirement("scan" if loss >= floor else "delta floor", asset, up(required, ratio))
+
+
+def contingencies(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
+    """Of short options and of futures, by their notional."""
+    ratio = ONE if threshold.name == "initial" else parameters.maintenance
+    for asset in underlyings(book):
+        perpetuals, options = on(book, asset)
+        short, size = sum(max(0, -each.amount) for each in options), sum(abs(each.amount) for each in perpetuals)
+        price = _price(book, asset)
+        for name, amount, rate in (
+            ("option contingency", short, parameters.option_contingency),
+            ("future contingency", size, parameters.future_contingency),
+        ):
+            if amount and rate:
+                yield requirement(name, asset, contingency(amount, price, product(rate, ratio)))
+
+
+def _price(book: Book, asset: str) -> Wad:
+    perpetuals, options = on(book, asset)
+    return perpetuals[0].quote.price if perpetuals else options[0].quote.price
+
+
+# === Published grids ===
+
+
+def buckets(price_range: float, steps: int, up_shock: float, down_shock: float) -> list[list[float]]:
+    """A grid of 2·steps + 1 price moves by volatility up, as it is, and down."""
+    return [
+        [price_range * step / steps, shock, 1]
+        for step in range(steps, -steps - 1, -1)
+        for shock in (up_shock, 0, -down_shock)
+    ]
+
+
+EXTENDED = (-0.66, -0.33, 0.5, 1, 2, 3, 4, 5)
+"""Moves beyond the range, with volatility up; each counts range/|move|, as Paradex publishes it to four digits."""
+
+DERIBIT: dict[str, object] = {
+    "scenarios": [*buckets(0.16, 4, 0.5, 0.25), *([move, 0.5, round(0.16 / abs(move), 4)] for move in EXTENDED)],
+    "short_power": 0.3,
+    "long_power": 0.13,
+    "least_vol_up": 0.5,
+    "net_delta_floor": 0,
+    "hedged_delta_floor": 0,
+    "option_contingency": 0.01,
+    "future_contingency": 0.006,
+    "maintenance": 0.8,
+}
+
+PARADEX: dict[str, object] = {
+    "scenarios": [
+        [0.16, 0.4, 1],
+        *([move, shock, 1] for move in (0.12, 0.08, 0.04, 0, -0.04, -0.08, -0.12) for shock in (0.4, -0.22)),
+        [-0.16, 0.4, 1],
+        *([move, 0.4, weight] for move, weight in zip(
+            EXTENDED, (0.24, 0.48, 0.32, 0.16, 0.08, 0.0533, 0.04, 0.032), strict=True
+        )),
+    ],
+    "short_power": 0.3,
+    "long_power": 0.13,
+    "least_vol_up": 0,
+    "net_delta_floor": 0.02,
+    "hedged_delta_floor": 0.01,
+    "option_contingency": 0,
+    "future_contingency": 0,
+    "maintenance": 0.5,
+}  # fmt: skip

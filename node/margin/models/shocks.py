@@ -1,0 +1,126 @@
+"""A book's options and perpetuals under joint moves of price and volatility: what scan-based models share.
+
+Marks are made once an option and move, in reproducible floats, and are exact money from there on. Must not know which
+moves a model makes or what it requires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from node.margin.math import exp, ln, normal_cdf, sqrt
+from node.margin.models.book import Book, Expiry, Option, Perpetual
+from node.margin.models.errors import OutOfRange
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, value
+from node.margin.models.pricing import black76
+
+_LARGEST_MARK = 1e15
+
+VolRule = Callable[[float, int], float]
+"""A volatility and the seconds to expiry → the shocked volatility."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The spot's relative move, what happens to volatility, and the fraction of the result that counts."""
+
+    name: str
+    spot: Wad
+    vol: VolRule
+    weight: Wad = ONE
+
+
+def unmoved(vol: float, _: int) -> float:
+    """Volatility as it is."""
+    return vol
+
+
+NO_MOVE = Move("unmoved", Wad(0), unmoved)
+
+
+def underlyings(book: Book) -> tuple[str, ...]:
+    """What the book's positions are on, in order."""
+    return tuple(sorted({each.quote.asset for each in book.options} | {each.quote.asset for each in book.perpetuals}))
+
+
+def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
+    """The positions on one underlying."""
+    return (
+        [each for each in book.perpetuals if each.quote.asset == asset],
+        [each for each in book.options if each.quote.asset == asset],
+    )
+
+
+def marks(account: str, option: Option, moves: Sequence[Move]) -> list[Money]:
+    """The option's price under each move. Raises OutOfRange, which names it, where its market gives no finite one."""
+    expiry = option.expiry
+    strike = np.array([as_float(option.strike)])
+    vol = float(expiry.vol(strike)[0])
+    prices = black76(
+        np.array([as_float(product(expiry.forward, ONE + move.spot)) for move in moves]),
+        strike,
+        expiry.years,
+        np.array([move.vol(vol, expiry.seconds) for move in moves]),
+        _discount(expiry),
+        np.array([float(option.is_call)]),
+    )
+    if not (prices < _LARGEST_MARK).all():
+        raise OutOfRange(
+            "the market gives no finite price; check forward, rate and volatility",
+            account=account,
+            instrument=option.name,
+            field="mark",
+        )
+    return [as_money(price) for price in prices.tolist()]
+
+
+def _discount(expiry: Expiry) -> float:
+    return exp(-as_float(expiry.rate) * expiry.years)
+
+
+def options_value(book: Book, options: Iterable[Option]) -> Money:
+    """Σ amount·mark, rounded down once."""
+    return Money(sum(each.amount * marks(book.account, each, [NO_MOVE])[0] for each in options) // WAD)
+
+
+def profit_and_loss(book: Book, asset: str, moves: Sequence[Move]) -> list[Money]:
+    """What each move does to the positions on an underlying: ⌊weight·(Δ perpetuals + Δ options)⌋."""
+    perpetuals, options = on(book, asset)
+    held = value(sum(each.amount for each in perpetuals), perpetuals[0].quote.price) if perpetuals else Money(0)
+    changes = [down(held, move.spot) for move in moves]
+    exact = [0] * len(moves)
+    for option in options:
+        now, *then = marks(book.account, option, [NO_MOVE, *moves])
+        for place, mark in enumerate(then):
+            exact[place] += option.amount * (mark - now)
+    return [
+        down(change + options_change // WAD, move.weight)
+        for change, options_change, move in zip(changes, exact, moves, strict=True)
+    ]
+
+
+def delta(option: Option) -> float:
+    """∂mark/∂spot for a forward that moves with the spot: df·Φ(d+)·F/S for a call, less df·F/S for a put."""
+    expiry = option.expiry
+    strike = as_float(option.strike)
+    vol = float(expiry.vol(np.array([strike]))[0])
+    carry = _discount(expiry) * as_float(expiry.forward) / as_float(option.quote.price)
+    return carry * (_upper(as_float(expiry.forward), strike, vol, expiry.years) - (0.0 if option.is_call else 1.0))
+
+
+def _upper(forward: float, strike: float, vol: float, years: float) -> float:
+    deviation = vol * sqrt(years)
+    if deviation == 0.0:
+        return 1.0 if forward > strike else 0.0
+    return normal_cdf(ln(forward / strike) / deviation + 0.5 * deviation)
+
+
+def deltas(book: Book, asset: str) -> tuple[Wad, Wad]:
+    """Net and gross delta of the positions on an underlying, in units of it."""
+    perpetuals, options = on(book, asset)
+    parts = [each.amount for each in perpetuals]
+    parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in options]
+    return Wad(sum(parts)), Wad(sum(map(abs, parts)))
