@@ -6,13 +6,17 @@ Nothing that is read here is believed for more than the relayer's own housekeepi
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import BadResponseFormat, ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.providers.async_base import AsyncJSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
 
+from chains import strict_json
 from chains.errors import HypothecError, RetryError
 
+_MAX_ANSWER = 4 << 20
 _T = TypeVar("_T")
 
 
@@ -33,6 +37,45 @@ class Refused(RetryError):
     """The endpoint answered with a JSON-RPC error."""
 
     reason = "ENDPOINT_REFUSED"
+
+
+class HttpProvider(AsyncJSONBaseProvider):
+    """web3's way to one endpoint, over one HTTP session, each answer bounded in time, size and nesting.
+
+    Not web3's own `AsyncHTTPProvider`: that takes a lock in a thread for every request, and a request that is cancelled
+    meanwhile never gives it back. Later requests then wait for ever, and so does the end of the process.
+    """
+
+    def __init__(self, url: str, request_s: float = 10.0) -> None:
+        super().__init__()
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=request_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 - as web3 has it
+        """One call; raises what `asked` translates."""
+        if self._session is None:  # a session needs a running loop
+            self._session = aiohttp.ClientSession(timeout=self._timeout, raise_for_status=True)
+        body = self.encode_rpc_request(method, params)
+        async with self._session.post(self._url, data=body, headers={"Content-Type": "application/json"}) as response:
+            raw = bytearray()
+            async for chunk in response.content.iter_any():
+                raw += chunk
+                if len(raw) > _MAX_ANSWER:
+                    raise BadResponseFormat(f"an answer of more than {_MAX_ANSWER} bytes")
+        try:
+            answer = strict_json.parse(bytes(raw))
+        except ValueError as error:
+            raise BadResponseFormat(f"an answer that is not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise BadResponseFormat("an answer that is no JSON object")
+        return cast("RPCResponse", answer)
+
+    async def disconnect(self) -> None:
+        """Close the session; another request opens a new one."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 async def asked(answer: Awaitable[_T]) -> _T:

@@ -18,7 +18,7 @@ from eth_account.signers.local import LocalAccount
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
-from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3 import AsyncWeb3
 from web3.types import Nonce, TxParams, Wei
 
 from chains.errors import LimitError, RetryError
@@ -27,7 +27,7 @@ from chains.types import Address, ChainId, Hash32
 from node.ingest.ports import Meter
 from node.model.transactions import Attempt, Transaction, TxStatus
 from node.relay.calls import Job, already_done, execution, progress_question
-from node.relay.endpoint import NotMined, Refused, Reverts, asked
+from node.relay.endpoint import HttpProvider, NotMined, Refused, Reverts, asked
 from node.relay.ports import Outbox, Turn
 
 MAX_JOBS = 1024
@@ -79,7 +79,7 @@ class ChainRelay:
         self._meter = meter
         self._timing = timing or RelayTiming()
         self._max_fee = max_fee_wei
-        self._provider = AsyncHTTPProvider(url, request_kwargs={"timeout": _REQUEST_SECONDS})
+        self._provider = HttpProvider(url, _REQUEST_SECONDS)
         self._web3 = AsyncWeb3(self._provider)
         self._sending = asyncio.Lock()
         self._tasks: dict[Hash32, asyncio.Task[None]] = {}
@@ -131,7 +131,6 @@ class ChainRelay:
             if known.status is TxStatus.PENDING:
                 await self._resume(known)
             return
-        await asyncio.sleep(self._turn.position(job.purpose) * self._timing.stagger)
         transaction = await self._written_down(job)
         if transaction is not None:
             self._meter.count("relay.submitted", chain=self._chain_id, purpose=job.statement.purpose)
@@ -139,8 +138,13 @@ class ChainRelay:
 
     async def _written_down(self, job: Job) -> Transaction | None:
         """The job's transaction, in the outbox; None when the job needs none any more."""
+        turn_came = False
         while not self._is_superseded(job):
             try:
+                if not turn_came:
+                    await asked(self._web3.eth.chain_id)
+                    await asyncio.sleep(self._turn.position(job.purpose) * self._timing.stagger)
+                    turn_came = True
                 if await self._is_done(job):
                     return None
                 async with self._sending:
@@ -150,6 +154,8 @@ class ChainRelay:
                     self._meter.fault("relay.reverts", error, chain=self._chain_id, purpose=job.purpose.hex())
                 return None
             except RetryError as error:
+                # Those who are told that the chain is back are told all at once: turns begin anew.
+                turn_came = False
                 self._meter.fault("relay.retry", error, chain=self._chain_id)
                 await asyncio.sleep(self._timing.retry)
         return None

@@ -329,6 +329,24 @@ async def test_an_endpoint_that_is_away_is_tried_again(site: Site, tmp_path: Pat
     assert await site.coins(PAYEE) == kit.ETHER
 
 
+async def test_nodes_take_turns_again_when_an_endpoint_comes_back(site: Site, tmp_path: Path) -> None:
+    port = free_port()
+    job = await site.release_job()
+    order = sorted(range(NETWORK.n), key=lambda node: Turn(node, NETWORK.n).position(job.purpose))
+    timing = RelayTiming(stagger=0.5, poll=0.02, retry=0.05)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        relaying(site, tmp_path / "first", KEY, order[0], timing, url) as (first, _),
+        relaying(site, tmp_path / "second", SECOND_KEY, order[1], timing, url) as (second, _),
+    ):
+        second.submit(job)
+        first.submit(job)
+        await asyncio.sleep(1.0)  # longer than all turns together: both would pay at once
+        async with forwarding(site, port):
+            await asyncio.gather(finish(site, first), finish(site, second))
+    assert (await site.sent_by(KEY), await site.sent_by(SECOND_KEY)) == (1, 0)
+
+
 async def test_states_that_piled_up_while_an_endpoint_was_away_are_not_all_paid_for(site: Site, tmp_path: Path) -> None:
     port = free_port()
     async with relaying(site, tmp_path / "store", url=f"http://127.0.0.1:{port}") as (relay, _):
