@@ -19,16 +19,16 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
-from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3 import AsyncWeb3
 from web3.contract import AsyncContract
 from web3.contract.async_contract import AsyncContractConstructor, AsyncContractFunction
-from web3.types import Nonce, TxParams, TxReceipt, Wei
+from web3.types import Nonce, RPCEndpoint, TxParams, TxReceipt, Wei
 
 from chains.errors import RetryError
 from chains.evm.contracts import Artifact
 from chains.evm.proxy import LyingProxy
 from chains.types import Address, ChainId
-from node.relay.endpoint import NotMined, asked
+from node.relay.endpoint import HttpProvider, NotMined, asked
 from node.testnet.errors import ProcessDied, TransactionFailed
 from node.testnet.ports import HOST, ChainPorts
 from node.testnet.processes import Child
@@ -47,7 +47,7 @@ _MINED_S = 20.0
 class Wallet:
     """A key with coins on one chain; sends one transaction after another."""
 
-    def __init__(self, web3: AsyncWeb3[AsyncHTTPProvider], chain_id: int, key: bytes) -> None:
+    def __init__(self, web3: AsyncWeb3[HttpProvider], chain_id: int, key: bytes) -> None:
         self._account: LocalAccount = Account.from_key(key)
         self._web3 = web3
         self._chain_id = chain_id
@@ -114,7 +114,7 @@ class LocalChain:
     url: str
     process: Child
     proxies: tuple[LyingProxy, ...]
-    web3: AsyncWeb3[AsyncHTTPProvider]
+    web3: AsyncWeb3[HttpProvider]
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class LocalChain:
 
     async def rpc(self, method: str, *params: object) -> Any:  # noqa: ANN401 - what JSON-RPC gives
         """One raw call. Raises RetryError when anvil refuses it."""
-        response: Mapping[str, Any] = await self.web3.provider.make_request(method, list(params))
+        response: Mapping[str, Any] = await self.web3.provider.make_request(RPCEndpoint(method), list(params))
         if "error" in response:
             raise RetryError("anvil refused a call", chain_id=self.chain_id, method=method, error=response["error"])
         return response["result"]
@@ -163,7 +163,7 @@ async def run_chain(name: str, chain_id: ChainId, ports: ChainPorts, process: Ch
         await process.start()
         await _answering(url, process)
         proxies = [await opened.enter_async_context(LyingProxy(url, host=HOST, port=port)) for port in ports.proxies]
-        provider = AsyncHTTPProvider(url)
+        provider = HttpProvider(url)
         opened.push_async_callback(provider.disconnect)
         yield LocalChain(name, chain_id, url, process, tuple(proxies), AsyncWeb3(provider))
 

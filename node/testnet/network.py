@@ -28,7 +28,7 @@ from node.testnet.people import Owner, Venue
 from node.testnet.ports import Ports
 from node.testnet.processes import Child
 from node.testnet.tools import find_anvil
-from node.testnet.waiting import until
+from node.testnet.waiting import end, until
 
 FIRST_CHAIN_ID = 31_001
 _READY_S = 60.0
@@ -109,8 +109,7 @@ class Testnet:
                 raise self._death.result()
             return await task
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            await end(task)
 
     def _died(self, error: ProcessDied) -> None:
         if not self._death.done():
@@ -133,7 +132,7 @@ class Testnet:
         await self.feeds.post_all()
         await asyncio.gather(*(chain.begin_time() for chain in chains))
         posting = asyncio.create_task(self.feeds.run(), name="feeds")
-        opened.push_async_callback(_cancel, posting)
+        opened.push_async_callback(end, posting)
         return _Funded(owner, wallets)
 
     async def _start_nodes(
@@ -193,8 +192,3 @@ def _folder(directory: Path | None) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"choose another folder: {error.strerror}", dir=directory) from error
     yield directory.resolve()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

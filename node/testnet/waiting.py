@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from node.testnet.errors import NotInTime
 
 _T = TypeVar("_T")
+_CANCEL_EVERY_S = 1.0
 
 
 async def until(
@@ -24,3 +25,15 @@ async def until(
                 await asyncio.sleep(every)
     except TimeoutError as error:
         raise NotInTime(f"waited {within:g} s in vain {what}; --dir keeps the logs that tell why", **values) from error
+
+
+async def end(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it is over. What it raises is not told.
+
+    Again and again, as libraries (and `asyncio.wait_for` before Python 3.12) may swallow a cancellation.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_EVERY_S)
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not complain that nobody did
