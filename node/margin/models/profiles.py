@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.margin.models import drift, dydx, grids, lending, mango, span
+from node.margin.models import derive_sm, drift, dydx, grids, lending, mango, span
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -72,6 +72,15 @@ SPAN = composed(
     {"initial_multiple": "1.1"},
 )
 
+DERIVE_SM = composed(
+    "derive-sm",
+    "Derive's standard margin: options by strike, bounded by the worst payoff of their expiry",
+    INITIAL_AND_MAINTENANCE,
+    (derive_sm.values, derive_sm.perpetuals, derive_sm.options, derive_sm.confidence),
+    derive_sm.read_sm,
+    {"options": derive_sm.OPTION_RULES},
+)
+
 DERIBIT = composed(
     "deribit-like",
     "27 price and volatility moves within ±16 %, eight beyond, contingencies by notional",
@@ -91,7 +100,8 @@ PARADEX = composed(
 )
 
 PROFILES: dict[str, Profile] = {
-    profile.name: profile for profile in (derive_pm2.PROFILE, LTV, COMPOUND, DYDX, DRIFT, MANGO, SPAN, DERIBIT, PARADEX)
+    profile.name: profile
+    for profile in (derive_pm2.PROFILE, DERIVE_SM, LTV, COMPOUND, DYDX, DRIFT, MANGO, SPAN, DERIBIT, PARADEX)
 }
 
 

@@ -1,0 +1,240 @@
+"""Derive's standard margin: options by strike, bounded by the worst payoff of their expiry; no scenarios.
+
+Source: derivexyz/v2-core StandardManager (the formulas). Margins are negative numbers in the source; here requirements
+are positive. Marks are undiscounted Black-76 on the forward.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from node.margin.models.book import Book, Option, Quote, unit_value
+from node.margin.models.errors import UnknownAsset
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, value
+from node.margin.models.pricing import black76
+from node.margin.models.profile import Line, Threshold, equity, requirement
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRules:
+    """Fractions of the spot (and of the mark, `maintenance_put_mark`) that short options need."""
+
+    largest_spot: Wad
+    least_spot: Wad
+    maintenance_call: Wad
+    maintenance_put: Wad
+    maintenance_put_mark: Wad
+    unpaired_initial: Wad
+    unpaired_maintenance: Wad
+    put_offset: Wad
+
+
+def undiscounted_mark(option: Option) -> Money:
+    """Black-76 with no discount, of one option."""
+    strike = np.array([as_float(option.strike)])
+    expiry = option.expiry
+    price = black76(
+        np.array([as_float(expiry.forward)]),
+        strike,
+        expiry.years,
+        expiry.vol(strike),
+        1.0,
+        np.array([float(option.is_call)]),
+    )
+    return as_money(float(price[0]))
+
+
+def short_fraction(spot: Wad, out_of_the_money: int, rules: OptionRules) -> Wad:
+    """max(least, largest − otm/S)."""
+    return Wad(max(rules.least_spot, rules.largest_spot - max(0, out_of_the_money) * WAD // spot))
+
+
+def short_call(size: Wad, strike: Wad, spot: Wad, mark: Money, rules: OptionRules, *, initial: bool) -> Money:
+    """The mark plus a fraction of the spot: `maintenance_call`, or initially max(least, largest − otm/S)."""
+    fraction = short_fraction(spot, strike - spot, rules) if initial else rules.maintenance_call
+    return Money(up(mark, size) + _of_spot(size, spot, fraction))
+
+
+def short_put(size: Wad, strike: Wad, spot: Wad, mark: Money, rules: OptionRules, *, initial: bool) -> Money:
+    """Maintenance: the mark plus the larger of a fraction of the spot and one of the mark.
+
+    Initial: the larger of the mark plus max(least, largest − otm/S) of the spot, and maintenance·offset.
+    """
+    owed = up(mark, size)
+    maintenance = Money(owed + max(_of_spot(size, spot, rules.maintenance_put), up(owed, rules.maintenance_put_mark)))
+    if not initial:
+        return maintenance
+    fraction = short_fraction(spot, spot - strike, rules)
+    return Money(max(owed + _of_spot(size, spot, fraction), up(maintenance, rules.put_offset)))
+
+
+def isolated(option: Option, mark: Money, rules: OptionRules, *, initial: bool) -> Money:
+    """What one position needs by itself; a long one needs nothing."""
+    if option.amount >= 0:
+        return Money(0)
+    rule = short_call if option.is_call else short_put
+    return rule(Wad(-option.amount), option.strike, option.quote.price, mark, rules, initial=initial)
+
+
+def payoff(options: Iterable[Option], price: int) -> int:
+    """What an expiry's options pay at a settlement price, in 1e-36 USD."""
+    return sum(each.amount * max(0, price - each.strike if each.is_call else each.strike - price) for each in options)
+
+
+def largest_loss(options: list[Option], forward: Wad, unpaired: Wad) -> Money:
+    """The worst payoff over zero and the strikes, and `unpaired`·forward for each call short beyond the long ones."""
+    worst = min(0, *(payoff(options, price) for price in {0, *(each.strike for each in options)}))
+    net_calls = sum(each.amount for each in options if each.is_call)
+    beyond = product(forward, unpaired) * max(0, -net_calls)
+    return Money(-(worst // (WAD * WAD // 10**12)) - (-beyond // (WAD * WAD // 10**12)))
+
+
+def expiry_margin(options: list[Option], forward: Wad, rules: OptionRules, *, initial: bool) -> Money:
+    """The smaller of all positions by themselves, and the largest loss of the expiry."""
+    alone = sum(isolated(each, undiscounted_mark(each), rules, initial=initial) for each in options)
+    unpaired = rules.unpaired_initial if initial else rules.unpaired_maintenance
+    return Money(min(alone, largest_loss(options, forward, unpaired)))
+
+
+def perpetual_margin(size: int, price: Wad, rate: Wad) -> Money:
+    """|q|·price·rate, rounded up."""
+    return up(Money(-value(-abs(size), price)), rate)
+
+
+def depeg(size: int, spot: Wad, stable: Wad, threshold: Wad, factor: Wad) -> Money:
+    """(threshold − stable)·factor·S·size, where the stable coin is below the threshold; of shorts and perpetuals."""
+    return up(Money(-value(-size, spot)), product(max(0, threshold - stable), factor))
+
+
+def oracle_penalty(confidence: Wad, threshold: Wad, factor: Wad, size: int, spot: Wad) -> Money:
+    """(1 − c)·factor·S·size, where the confidence is below the threshold."""
+    if confidence >= threshold:
+        return Money(0)
+    return up(Money(-value(-size, spot)), product(ONE - confidence, factor))
+
+
+def _of_spot(size: Wad, spot: Wad, fraction: Wad) -> Money:
+    return up(Money(-value(-size, spot)), fraction)
+
+
+# === The profile's rules ===
+
+
+@dataclass(frozen=True, slots=True)
+class SmAsset:
+    """A market: options, the perpetual's margins, what of the base asset counts, and the penalty for confidence."""
+
+    options: OptionRules
+    perpetual: Mapping[str, Wad]
+    base: Mapping[str, Wad]
+    confidence_threshold: Wad
+    confidence_factor: Wad
+
+
+@dataclass(frozen=True, slots=True)
+class SmParameters:
+    """Markets by asset."""
+
+    assets: Mapping[str, SmAsset]
+
+
+OPTION_RULES = {
+    "largest_spot": "0.15",
+    "least_spot": "0.1",
+    "maintenance_call": "0.075",
+    "maintenance_put": "0.075",
+    "maintenance_put_mark": "0.075",
+    "unpaired_initial": "1.2",
+    "unpaired_maintenance": "1.1",
+    "put_offset": "1.05",
+}
+
+
+def read_sm(fields: Fields) -> SmParameters:
+    """`assets`: by name `perpetual_initial`, `perpetual_maintenance`, `base_initial`, `base_maintenance`.
+
+    An asset may have `confidence_threshold` and `confidence_factor`; `options` has the fractions of OptionRules.
+    """
+    options = _option_rules(fields.section("options"))
+    assets = fields.section("assets")
+    return SmParameters({name: _asset(assets.section(name), options) for name in assets.content})
+
+
+def _option_rules(fields: Fields) -> OptionRules:
+    return OptionRules(**{name: fields.number(name, low=0, high=10) for name in OPTION_RULES})
+
+
+def _asset(fields: Fields, options: OptionRules) -> SmAsset:
+    levels = ("initial", "maintenance")
+    return SmAsset(
+        options,
+        {level: fields.number(f"perpetual_{level}", low=0, high=1) for level in levels},
+        {level: fields.number(f"base_{level}", low=0, high=1) for level in levels},
+        fields.number("confidence_threshold", low=0, high=1, default=0),
+        fields.number("confidence_factor", low=0, high=20, default=0),
+    )
+
+
+def values(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
+    """Cash, what of base assets counts, debts, and what perpetuals have gained. Options count in their margin."""
+    yield equity("cash", "USD", book.cash)
+    for held in book.collateral:
+        asset = held.quote.asset
+        yield equity("base", asset, down(unit_value(held), _of(parameters, asset, book).base[threshold.name]))
+    for debt in book.debts:
+        yield requirement("debt", debt.quote.asset, -value(-debt.amount, debt.quote.price))
+    for each in book.perpetuals:
+        pnl = value(each.amount, Wad(each.quote.price - each.entry)) + each.funding
+        yield equity("perpetual pnl", each.quote.asset, pnl)
+
+
+def perpetuals(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
+    """A fraction of each perpetual's notional."""
+    for each in book.perpetuals:
+        rate = _of(parameters, each.quote.asset, book).perpetual[threshold.name]
+        yield requirement("perpetual", each.quote.asset, perpetual_margin(each.amount, each.quote.price, rate))
+
+
+def options(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
+    """The margin of each expiry."""
+    expiries: defaultdict[tuple[str, int], list[Option]] = defaultdict(list)
+    for each in book.options:
+        expiries[each.quote.asset, each.expiry.seconds].append(each)
+    for (asset, seconds), held in expiries.items():
+        rules = _of(parameters, asset, book).options
+        margin = expiry_margin(held, held[0].expiry.forward, rules, initial=threshold.name == "initial")
+        yield requirement("options", f"{asset} expiry {seconds}", margin)
+
+
+def confidence(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
+    """Initially, a penalty for what is held of an asset whose price is not certain."""
+    if threshold.name != "initial":
+        return
+    sizes: defaultdict[str, int] = defaultdict(int)
+    quotes: dict[str, Quote] = {}
+    held: list[tuple[Quote, Wad]] = [(each.quote, each.amount) for each in book.collateral]
+    held += [(each.quote, each.amount) for each in book.perpetuals]
+    held += [(each.quote, each.amount) for each in book.options]
+    for quote, amount in held:
+        sizes[quote.asset] += abs(amount)
+        quotes[quote.asset] = quote
+    for asset, size in sizes.items():
+        rules, quote = _of(parameters, asset, book), quotes[asset]
+        penalty = oracle_penalty(
+            quote.confidence, rules.confidence_threshold, rules.confidence_factor, size, quote.price
+        )
+        if penalty:
+            yield requirement("confidence", asset, penalty)
+
+
+def _of(parameters: SmParameters, asset: str, book: Book) -> SmAsset:
+    if asset not in parameters.assets:
+        raise UnknownAsset(
+            "the parameters do not name it", account=book.account, instrument=asset, field="parameters.assets"
+        )
+    return parameters.assets[asset]
