@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chains.errors import ClaimMismatch, MalformedProof, ProofIncomplete
-from chains.proofs import mpt, parse, rlp
-from chains.proofs.keccak import EMPTY_CODE_HASH, keccak
+from chains.proofs import batch, mpt, parse, rlp
+from chains.proofs.keccak import EMPTY_CODE_HASH, hasher, keccak
 from chains.proofs.mpt import EMPTY_ROOT, NodeStore
 from chains.types import Address, Hash32
 
@@ -64,14 +64,25 @@ def prove_slots(
 
     The slots share one walk: each distinct node is checked once.
     """
-    walk = mpt.Walk(storage_hash, store)
-    by_key = {keccak(slot): slot for slot in proofs}
-    slots: dict[Hash32, int] = {}
-    for key in sorted(by_key):
-        slot = by_key[key]
-        leaf = walk.lookup(key, proofs[slot])
-        slots[slot] = 0 if leaf is None else rlp.decode_uint(leaf, "storage value")
-    return slots
+    by_key = {hasher(slot).digest(): slot for slot in proofs}
+    keys = sorted(by_key)
+    slots = [by_key[key] for key in keys]
+    nodes = [proofs[slot] for slot in slots]
+    if store is None:
+        leaves = batch.lookup_sorted(storage_hash, keys, nodes)
+    else:
+        walk = mpt.Walk(storage_hash, store)
+        leaves = [walk.lookup(key, proof) for key, proof in zip(keys, nodes, strict=True)]
+    return {
+        slot: int.from_bytes(leaf[1:], "big")  # by far the most usual
+        if leaf and 2 < (size := len(leaf)) <= 33 and leaf[0] == 0x7F + size and leaf[1]
+        else _storage_value(leaf)
+        for slot, leaf in zip(slots, leaves, strict=True)
+    }
+
+
+def _storage_value(leaf: bytes | None) -> int:
+    return 0 if leaf is None else rlp.decode_uint(leaf, "storage value")
 
 
 def verify_account(

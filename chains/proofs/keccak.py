@@ -6,7 +6,7 @@ tries are made of; it has no wheels outside Linux, where pycryptodome stands in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from Crypto.Hash import keccak as _cryptodome
 
@@ -21,6 +21,18 @@ def cryptodome_keccak(data: bytes) -> Hash32:
     return Hash32(_cryptodome.new(data=data, digest_bits=256).digest())
 
 
+class _Digest(Protocol):
+    def digest(self) -> bytes: ...
+
+
+def _fastest_hasher() -> Callable[[bytes], _Digest]:
+    try:
+        from sha3 import keccak_256
+    except ImportError:
+        return lambda data: _cryptodome.new(data=data, digest_bits=256)
+    return keccak_256  # type: ignore[no-any-return]
+
+
 def _fastest() -> Callable[[bytes], Hash32]:
     try:
         from sha3 import keccak_256
@@ -32,6 +44,9 @@ def _fastest() -> Callable[[bytes], Hash32]:
 
     return pysha3_keccak
 
+
+hasher: Callable[[bytes], _Digest] = _fastest_hasher()
+"""Keccak-256 of `data` before its `digest()` is asked for: for the loop where a call less for each node counts."""
 
 keccak: Callable[[bytes], Hash32] = _fastest()
 """Keccak-256 of `data`, by the fastest library installed: 32 bytes."""

@@ -133,10 +133,9 @@ class Walk:
 
     def lookup(self, key: bytes, proof: list[bytes]) -> bytes | None:
         """The value at `key`, or `None` if it is proven absent; errors as in the function `lookup`."""
+        _check_length(key, proof)
         path = key.hex()
         end = len(path)
-        if len(proof) > end + 1:
-            raise OversizedProof("proof has more nodes than its key has nibbles", nodes=len(proof), nibbles=end)
         if self._root == EMPTY_ROOT and proof in ([], [EMPTY_NODE]):
             return None
 
@@ -156,7 +155,7 @@ class Walk:
                 raise ProofInvalid("proof goes on after its key is decided", nodes=len(proof), extra=raw)
             node = check(expected, raw)
             if node is _OTHER:
-                self._check_size(raw, at)
+                _check_size(raw, at, self._max_node_size)
             raws.append(raw)
             nodes.append(node)
             depths.append(at)
@@ -186,12 +185,6 @@ class Walk:
             nodes.clear()
             depths.clear()
 
-    def _check_size(self, raw: bytes, at: int) -> None:
-        if len(raw) > self._max_node_size:
-            raise OversizedProof("trie node is over the bound", size=len(raw), bound=self._max_node_size)
-        if len(raw) < 32 and at:
-            raise ProofInvalid("trie node of under 32 bytes is not inside its parent", node=raw)
-
 
 def lookup(
     root: Hash32,
@@ -207,7 +200,52 @@ def lookup(
     proof stops before the key is decided, `MalformedProof` for anything but canonical nodes, `OversizedProof`
     over the bounds. As alloy-trie's `verify_proof`; an empty trie is proven by no node or by the empty one.
     """
-    return Walk(root, store, max_node_size=max_node_size).lookup(key, proof)
+    if store is not None:
+        return Walk(root, store, max_node_size=max_node_size).lookup(key, proof)
+    _check_length(key, proof)
+    if root == EMPTY_ROOT and proof in ([], [EMPTY_NODE]):
+        return None
+    return follow(root, key.hex(), 0, proof, max_node_size)
+
+
+def follow(
+    expected: bytes | None, path: str, at: int, proof: list[bytes], max_node_size: int = MAX_NODE_SIZE
+) -> bytes | None:
+    """What `proof` says of the rest of `path`, from nibble `at`, where the node that hashes to `expected` lies.
+
+    Errors as in `lookup`.
+    """
+    value: bytes | None = None
+    end = len(path)
+    for raw in proof:
+        if expected is None:
+            raise ProofInvalid("proof goes on after its key is decided", nodes=len(proof), extra=raw)
+        node = check_node(expected, raw)
+        if node is _OTHER:
+            _check_size(raw, at, max_node_size)
+        if node is _OTHER or at == end:
+            expected, value, at = descend(node, raw, path, at)
+        elif node is _FULL:
+            expected = raw[_FULL_CHILD[path[at]]]
+            at += 1
+        else:
+            expected = node[_CHILD[path[at]]]
+            at += 1
+    if expected is not None:
+        raise ProofIncomplete("proof stops before its key is decided", nodes=len(proof), missing=expected)
+    return value
+
+
+def _check_length(key: bytes, proof: list[bytes]) -> None:
+    if len(proof) > 2 * len(key) + 1:
+        raise OversizedProof("proof has more nodes than its key has nibbles", nodes=len(proof), nibbles=2 * len(key))
+
+
+def _check_size(raw: bytes, at: int, bound: int) -> None:
+    if len(raw) > bound:
+        raise OversizedProof("trie node is over the bound", size=len(raw), bound=bound)
+    if len(raw) < 32 and at:
+        raise ProofInvalid("trie node of under 32 bytes is not inside its parent", node=raw)
 
 
 def _shared_nibbles(one: bytes, other: bytes) -> int:

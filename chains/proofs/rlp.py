@@ -83,9 +83,6 @@ def decode_list(data: bytes, what: str, *, max_size: int = MAX_SIZE) -> list[Ite
 
 def decode_uint(data: bytes, what: str) -> int:
     """The unsigned integer of at most 256 bits that `data` encodes; as a storage slot holds it."""
-    size = len(data)
-    if 2 < size <= 33 and data[0] == 0x7F + size and data[1]:  # by far the most usual
-        return int.from_bytes(data[1:], "big")
     return as_uint(decode(data, max_size=33), what)
 
 
