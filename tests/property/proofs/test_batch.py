@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.errors import InputError, ProofError, ProofInvalid
+from chains.errors import InputError, ProofError, ProofIncomplete, ProofInvalid
 from chains.proofs import batch, mpt, rlp
 from chains.proofs.batch import lookup_sorted
 from chains.proofs.build import Trie
@@ -133,8 +133,9 @@ LEAF = [b"\x30" + bytes(31), b"value"]
         [BRANCH] * 63 + [[b"\x30", b"v" * 40]],
         [BRANCH] * 64 + [[b"\x20", b"v" * 40]],
         [BRANCH] * 65,
+        [*[BRANCH] * 50, [b"\x20" + bytes(7), b"value"]],
     ],
-    ids=range(25),
+    ids=range(26),
 )
 def test_odd_nodes_are_judged_as_they_are_alone(nodes: list[Any]) -> None:
     root, proof = chained(*nodes)
@@ -161,8 +162,14 @@ def test_bytes_that_are_not_canonical_are_refused() -> None:
 
 def test_an_empty_trie_is_proven_by_nothing_or_by_the_empty_node() -> None:
     assert lookup_sorted(EMPTY_ROOT, KEYS[:2], [[], [mpt.EMPTY_NODE]]) == [None, None]
+    assert lookup_sorted(EMPTY_ROOT, KEYS[:1], [[mpt.EMPTY_NODE]]) == [None]
     with pytest.raises(ProofInvalid):
         lookup_sorted(EMPTY_ROOT, KEYS[:1], [PROOFS[KEYS[0]]])
+
+
+def test_no_proof_is_no_absence() -> None:
+    with pytest.raises(ProofIncomplete):
+        lookup_sorted(TRIE.root, KEYS[:2], [PROOFS[KEYS[0]], []])
 
 
 def test_nothing_asked_is_nothing_answered() -> None:
