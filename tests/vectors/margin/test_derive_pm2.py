@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import pytest
 from node.margin.models.derive_pm2 import evaluate
 from node.margin.models.derive_pm2.components import compare, components
 from node.margin.models.derive_pm2.vectors import read_vector
-from tests.shared import shared
+from tests.shared import REPOSITORY, shared
+from tests.unit.margin_models.test_math import dispatched
 
 FILES = sorted(shared("vectors/margin/derive-pmrm2").glob("*.json"))
 DERIVED = frozenset(
@@ -85,6 +89,35 @@ def test_a_wrong_row_label_or_shape_is_seen() -> None:
         {"something": 1.0},
     ):
         assert not compare(result, {**vector["Result"], **change}).matches, change
+
+
+_PROGRAM = """
+import hashlib, json, sys
+from node.margin.models.derive_pm2 import evaluate
+from node.margin.models.derive_pm2.vectors import read_vector
+digest = hashlib.sha256()
+for name in sys.argv[1:]:
+    with open(name) as file:
+        digest.update(repr(evaluate(*read_vector(json.load(file), ""))).encode())
+print(digest.hexdigest())
+"""
+
+
+def test_results_are_the_same_to_the_last_digit_whatever_numpy_dispatches_to() -> None:
+    names = [str(path) for path in FILES[::15]]
+    environments: tuple[dict[str, str], ...] = (
+        {},
+        {"NPY_DISABLE_CPU_FEATURES": " ".join(dispatched())},
+        {"OPENBLAS_NUM_THREADS": "1"},
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *names],
+            cwd=REPOSITORY, env={**os.environ, **each}, capture_output=True, text=True, check=True,
+        ).stdout
+        for each in environments
+    }  # fmt: skip
+    assert len(digests) == 1
 
 
 def test_components_are_those_of_the_files() -> None:
