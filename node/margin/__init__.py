@@ -13,6 +13,9 @@ In short: a holding counts after its haircut, over what its price may be, or not
 up to what the owner's limit leaves beside all it ever seized; its profit reduces its own margin only. An account is
 liquidatable when even the best of all that is possible does not cover claims and maintenance margin.
 Must not know how inputs are agreed, or what becomes of an answer.
+
+Beside it: `node.margin.models` has the margin models of venues and lenders as profiles, and `node.margin.math` the
+numbers that are the same on every machine.
 """
 
 from node.margin.account import evaluate

@@ -1,4 +1,15 @@
 """Margin models as rule functions and data.
 
-Must not do I/O, and must not know the network's accounts: a model reads a portfolio with its market and answers.
+    profiles.PROFILES, profiles.evaluate_file  the models by name, and a file's accounts under one
+    profile.composed                           a model from rules and their parameters
+    book                                       the portfolio file, and what it becomes
+    derive_pm2                                 Derive's portfolio margin, which reads files of its own format
+    derive_sm, dydx, drift, mango, lending     rules of other venues, one a function, next to their formulas
+    span, grids, shocks                        scan-based models, and the moves that they share
+    pricing, svi                               options and their surfaces
+    fixed, fields, errors                      exact numbers, JSON read field by field, what is wrong with it
+
+What an account has and owes is exact integers, rounded against it. Marks and volatilities are reproducible floats, made
+for instruments and turned into integers before they meet an account. Must not do I/O, and must not know the network's
+accounts: a model reads a portfolio with its market and answers.
 """

@@ -137,6 +137,20 @@ def test_a_skew_shock_is_a_loss_whichever_way_it_turns() -> None:
         assert all(line.pnl <= 0 for line in result.scenarios if line.scenario.shock.is_skew)
 
 
+def test_a_skew_scenario_that_also_moves_the_spot_moves_no_forward() -> None:
+    content = vector(Options=[option()], OptionFeeds=[feed()], NumPerps=1, PerpPrice=2_000, PerpConfidence=1)
+    still = margin(content).scenarios[3].pnl
+    content["Parameters"]["Scenarios"][3]["SpotShock"] = 1.1
+    assert margin(content).scenarios[3].pnl == still + 200 * USD  # the perpetual alone
+
+
+@pytest.mark.parametrize(("confidence", "cost"), [(0.55, 0), (0.54, 920), (0, 2_000)])
+def test_confidence_costs_only_below_the_threshold(confidence: float, cost: int) -> None:
+    held = vector(NumPerps=-1, PerpPrice=2_000, PerpConfidence=confidence)
+    assert margin(held).on_confidence == cost * USD
+    assert margin(vector(Options=[option()], OptionFeeds=[feed(RateConfidence=confidence)])).on_confidence == cost * USD
+
+
 def test_expiries_are_margined_apart_but_net_in_a_scenario() -> None:
     near, far = option(10 * DAY, amount=-1), option(90 * DAY, amount=1)
     feeds = [feed(90 * DAY), feed(10 * DAY)]

@@ -125,7 +125,7 @@ class VolShock:
     least_vol_up: Wad
     short_power: Wad
     long_power: Wad
-    floor_seconds: int
+    floor_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,11 +166,9 @@ def collateral_value(collateral: Collateral, stable: Wad) -> Money:
 def naked_shorts(options: Iterable[Option]) -> Wad:
     """Σ over strikes of max(0, short − long), calls and puts together."""
     net: defaultdict[Wad, int] = defaultdict(int)
-    short: defaultdict[Wad, bool] = defaultdict(bool)
     for option in options:
         net[option.strike] += option.amount
-        short[option.strike] |= option.amount < 0
-    return Wad(sum(max(0, -net[strike]) for strike, any_short in short.items() if any_short))
+    return Wad(sum(max(0, -amount) for amount in net.values()))
 
 
 def notional(amount: int, spot: Wad) -> Money:

@@ -26,7 +26,7 @@ from node.margin.models.derive_pm2.portfolio import (
 )
 from node.margin.models.errors import MissingField
 from node.margin.models.fields import LONGEST_SECONDS, Fields
-from node.margin.models.fixed import ONE, WAD, Wad
+from node.margin.models.fixed import ONE, Wad, as_float
 from node.margin.models.svi import read_svi
 
 _MOST_SCENARIOS = 1_000
@@ -188,7 +188,7 @@ def _vol_shock(fields: Fields) -> VolShock:
         least_vol_up=_ratio(fields, "MIN_VOL_EVAL_SHOCKED"),
         short_power=_signed(fields, "SHORTTERMPOWER"),
         long_power=_signed(fields, "LONGTERMPOWER"),
-        floor_seconds=_ratio(fields, "DTE_FLOOR") * SECONDS_A_DAY // WAD,
+        floor_seconds=as_float(_ratio(fields, "DTE_FLOOR")) * SECONDS_A_DAY,
     )
 
 
