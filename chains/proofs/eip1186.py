@@ -22,6 +22,10 @@ MAX_SLOTS = 16_384
 """Slots in one answer."""
 
 
+_MANY = 8
+"""From how many slots on their proofs are one pass, and not looked up in a store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """An account as the state trie holds it; `balance` is in wei."""
@@ -68,7 +72,7 @@ def prove_slots(
     keys = sorted(by_key)
     slots = [by_key[key] for key in keys]
     nodes = [proofs[slot] for slot in slots]
-    if store is None:
+    if store is None or len(keys) >= _MANY:  # many share their nodes among themselves, and one pass is cheaper
         leaves = batch.lookup_sorted(storage_hash, keys, nodes)
     else:
         walk = mpt.Walk(storage_hash, store)
@@ -168,6 +172,7 @@ def encode_account(account: Account) -> bytes:
 def _storage_claims(response: object) -> dict[Hash32, tuple[int, list[bytes]]]:
     answer = parse.mapping(response, "proof")
     claims: dict[Hash32, tuple[int, list[bytes]]] = {}
+    before = parse.Nodes(MAX_NODES, mpt.MAX_NODE_SIZE)
     for index, entry in enumerate(parse.sequence(answer.get("storageProof"), "storageProof", MAX_SLOTS)):
         field = f"storageProof[{index}]"
         item = parse.mapping(entry, field)
@@ -176,7 +181,7 @@ def _storage_claims(response: object) -> dict[Hash32, tuple[int, list[bytes]]]:
             raise ClaimMismatch("storage proof answers a slot twice", slot=slot)
         claims[slot] = (
             parse.quantity(item.get("value"), f"{field}.value"),
-            parse.nodes(item.get("proof"), f"{field}.proof", MAX_NODES, mpt.MAX_NODE_SIZE),
+            before.next(item.get("proof"), f"{field}.proof"),
         )
     return claims
 

@@ -83,6 +83,30 @@ def nodes(value: object, field: str, most_nodes: int, most_bytes: int) -> list[b
     ]
 
 
+class Nodes:
+    """Proofs one after another. What begins as the one before does, as neighbours' proofs do, is not decoded again."""
+
+    __slots__ = ("_most_bytes", "_most_nodes", "_said", "_were")
+
+    def __init__(self, most_nodes: int, most_bytes: int) -> None:
+        self._most_nodes = most_nodes
+        self._most_bytes = most_bytes
+        self._said: list[object] = []
+        self._were: list[bytes] = []
+
+    def next(self, value: object, field: str) -> list[bytes]:
+        """`value` as the nodes of a trie proof; as the function `nodes`."""
+        said = sequence(value, field, self._most_nodes)
+        shared = 0
+        for one, other in zip(said, self._said, strict=False):
+            if one != other:
+                break
+            shared += 1
+        rest = [data(said[at], f"{field}[{at}]", most=self._most_bytes) for at in range(shared, len(said))]
+        self._said, self._were = said, self._were[:shared] + rest
+        return self._were
+
+
 def _wrong(value: object, field: str, wanted: str) -> MalformedProof:
     if value is None:
         return MalformedProof(f"{field} is missing; it has to be {wanted}")

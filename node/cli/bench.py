@@ -24,3 +24,11 @@ def e2e(
     from node.bench.e2e import run
 
     run(as_json=as_json, fresh=not skip_fresh)
+
+
+@app.command()
+def proofs(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False) -> None:
+    """Measure chain proofs: against other libraries and bare hashing, following a vault, a sync committee's update."""
+    from node.bench.proofs import run
+
+    run(as_json=as_json)

@@ -17,9 +17,9 @@ from chains.errors import MalformedProof
 
 KEY_SIZE: Final = 48
 SIGNATURE_SIZE: Final = 96
-_DST = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
+DST = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 _INFINITY_FLAG = 0x40
-_GENERATOR = bytes.fromhex(
+GENERATOR = bytes.fromhex(
     "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
 )
 
@@ -42,10 +42,10 @@ def pyblst_backend() -> Backend:
     """By pyblst, the fastest. Raises ImportError where it is not installed."""
     from pyblst import BlstP1Element, BlstP2Element, final_verify, miller_loop
 
-    generator = BlstP1Element().uncompress(_GENERATOR)
+    generator = BlstP1Element().uncompress(GENERATOR)
 
     def holds(key: Point, message: bytes, signature: Point) -> bool:
-        hashed = BlstP2Element().hash_to_group(message, _DST)
+        hashed = BlstP2Element().hash_to_group(message, DST)
         return bool(final_verify(miller_loop(key, hashed), miller_loop(generator, signature)))
 
     return Backend("pyblst", BlstP1Element().uncompress, BlstP2Element().uncompress, holds)
@@ -55,10 +55,10 @@ def arkworks_backend() -> Backend:
     """By py-arkworks-bls12381. Raises ImportError where it is not installed."""
     from py_arkworks_bls12381 import GT, G1Point, G2Point
 
-    generator = -G1Point.from_compressed_bytes(_GENERATOR)
+    generator = -G1Point.from_compressed_bytes(GENERATOR)
 
     def holds(key: Point, message: bytes, signature: Point) -> bool:
-        return GT.pairing_check([key, generator], [G2Point.hash_to_curve(message, _DST), signature])
+        return GT.pairing_check([key, generator], [G2Point.hash_to_curve(message, DST), signature])
 
     return Backend("py-arkworks-bls12381", G1Point.from_compressed_bytes, G2Point.from_compressed_bytes, holds)
 

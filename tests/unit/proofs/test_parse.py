@@ -58,3 +58,29 @@ def test_lists_are_bounded() -> None:
         parse.sequence([1, 2, 3], "list", 2)
     with pytest.raises(OversizedProof, match=r"proof\[1\]"):
         parse.nodes(["0x11", "0x1111"], "proof", 2, 1)
+
+
+def test_proofs_that_begin_alike_are_read_as_each_by_itself() -> None:
+    proofs: list[list[object]] = [
+        ["0x01", "0x02", "0x03"],
+        ["0x01", "0x02", "0x04"],
+        ["0x01", "0x02"],
+        ["0x05", "0x02", "0x03"],
+        [],
+        ["0x05"],
+        ["0x05"],
+    ]
+    several = parse.Nodes(65, 32)
+    for proof in proofs:
+        assert several.next(proof, "proof") == parse.nodes(proof, "proof", 65, 32)
+    for wrong, error in (
+        (["0x05", "0x0"], MalformedProof),
+        (["0x05", 5], MalformedProof),
+        (["0x05", None], MalformedProof),
+        ("0x05", MalformedProof),
+        (["0x05", "0x" + "00" * 33], OversizedProof),
+        (["0x05"] * 66, OversizedProof),
+    ):
+        with pytest.raises(error):
+            several.next(wrong, "proof")
+    assert several.next(["0x05", "0x06"], "proof") == [b"\x05", b"\x06"]
