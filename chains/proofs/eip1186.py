@@ -72,7 +72,10 @@ def prove_slots(
     keys = sorted(by_key)
     slots = [by_key[key] for key in keys]
     nodes = [proofs[slot] for slot in slots]
-    if store is None or len(keys) >= _MANY:  # many share their nodes among themselves, and one pass is cheaper
+    leaves: Sequence[bytes | None]
+    if len(keys) == 1:
+        leaves = [mpt.lookup(storage_hash, keys[0], nodes[0], store)]
+    elif store is None or len(keys) >= _MANY:  # many share their nodes among themselves, and one pass is cheaper
         leaves = batch.lookup_sorted(storage_hash, keys, nodes)
     else:
         walk = mpt.Walk(storage_hash, store)
