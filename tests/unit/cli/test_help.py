@@ -24,6 +24,7 @@ HEAVY = ("grpc", "web3", "numpy", "aiohttp", "coincurve", "eth_account", "crypto
         ("verify",),
         ("proof", "verify"),
         ("bench", "e2e"),
+        ("bench", "proofs"),
     ],
 )
 def test_every_command_explains_itself(hypothec: Hypothec, command: tuple[str, ...]) -> None:

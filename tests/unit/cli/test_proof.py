@@ -9,6 +9,7 @@ import pytest
 from chains.proofs.verify import KINDS
 from tests.unit.cli.conftest import Hypothec
 from tests.unit.proofs.chain import block
+from tests.vectors.proofs import beacon
 
 
 @pytest.fixture
@@ -49,3 +50,17 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(hypothec: Hypothec
     ran = hypothec("proof", "verify", "rumour", path)
     assert ran.status == 1
     assert ", ".join(KINDS) in ran.err
+
+
+def test_a_light_clients_run_is_verified_or_refused(hypothec: Hypothec, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    file = {"bootstrap": beacon.load("helios_mainnet_capella/bootstrap.json")}
+    updates = beacon.load("helios_mainnet_capella/updates.json")
+    path.write_text(json.dumps(file | {"updates": updates}))
+    ran = hypothec("proof", "verify", "sync-committee", path)
+    assert (ran.status, ran.err) == (0, "")
+    assert json.loads(ran.out)["sync_committee_period"] == hex(867)
+    path.write_text(json.dumps(file | {"updates": updates[1:]}))
+    ran = hypothec("proof", "verify", "sync-committee", path)
+    assert (ran.status, ran.out) == (1, "")
+    assert "update of the period before" in ran.err
