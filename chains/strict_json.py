@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import NoReturn
 
 MAX_DEPTH = 32
@@ -17,8 +18,14 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def parse(text: bytes) -> object:
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse(text: bytes, constant: Callable[[str], object] = _no_constant) -> object:
     """The value that UTF-8 `text` holds. Raises ValueError, also for what nests deeper than MAX_DEPTH. Linear time.
+
+    `constant` makes the value of a NaN or an Infinity, for readers that name the field that has it.
 
     SECURITY: the nesting is counted before `json` sees it. Its parser recurses in C up to the interpreter's limit, and
     a library that raises that limit (py_ecc does, and web3 imports it) lets brackets overflow the stack: no
@@ -31,8 +38,4 @@ def parse(text: bytes) -> object:
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     if brackets:
         raise ValueError("JSON nests too deep, or its brackets do not match")
-    return json.loads(text, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    return json.loads(text, parse_constant=constant)

@@ -94,13 +94,13 @@ def _profile(name: str) -> Profile:
 
 
 def _content(path: Path) -> object:
-    import json
+    from chains import strict_json
 
     if (size := path.stat().st_size) > _MAX_BYTES:
         raise LimitError("give a smaller file", path=path, length=size, bound=_MAX_BYTES)
     try:
-        return json.loads(path.read_bytes())  # NaN too: the field that has it is named where it is read
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(path.read_bytes(), constant=float)  # a NaN is named by its field, where it is read
+    except ValueError as error:
         raise InputError(f"give a file that holds JSON: {error}", path=path) from error
 
 
