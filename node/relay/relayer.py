@@ -51,7 +51,7 @@ class RelayTiming:
 
     stagger: float = 2.0
     """How long each node in turn is given before the next one takes over."""
-    poll: float = 0.5
+    poll: float = 1.0
     raise_after: float = 15.0
     """How long a transaction may stay unmined before a higher fee is offered."""
     retry: float = 2.0
