@@ -49,10 +49,12 @@ class Disk:
         if self.broken:
             raise OSError("disk full")
         self.writing = True
-        await asyncio.sleep(0.0005)
-        self.records.update((record.key, encode_record(record)) for record in records)
-        self.appends += 1
-        self.writing = False
+        try:
+            await asyncio.sleep(0.0005)
+            self.records.update((record.key, encode_record(record)) for record in records)
+            self.appends += 1
+        finally:  # a runtime that is stopped may be stopped right here
+            self.writing = False
 
 
 class Wire:
