@@ -27,6 +27,7 @@ from node.model.ledger import AccountRecord
 from node.model.reports import ReportEntry
 from node.relay.endpoint import asked
 from node.testnet.deployment import BTC, ETH, DemoAsset, Deployment
+from node.testnet.errors import NotInTime
 from node.testnet.files import VENUE, key_address
 from node.testnet.lag import Lag, measure
 from node.testnet.network import Say, Testnet
@@ -208,16 +209,25 @@ class Story:
         ]
 
     async def _health(self, wanted: Callable[[AccountAnswer], bool], what: str) -> AccountAnswer:
+        last = "nobody answered"
+
         async def answer() -> AccountAnswer | None:
+            nonlocal last
             try:
                 found = await self._net.venue.health(self._net.owner.account)
-            except RetryError:
+            except RetryError as error:
+                last = str(error)
                 return None
             if found.health.venues and not _reservations(found):
                 self._noted(found.health.status)
+            receivable = sum(line.receivable for line in found.health.venues)
+            last = f"{_told(found)}, {_reservations(found)} seizures reserved, ${_usd(receivable)} not acknowledged"
             return found if wanted(found) else None
 
-        return await until(answer, what, within=_WAIT_S, every=0.2)
+        try:
+            return await until(answer, what, within=_WAIT_S, every=0.2)
+        except NotInTime as error:
+            raise NotInTime(error.message, last=last) from error
 
     def _noted(self, status: HealthStatus) -> None:
         if self._statuses[-1:] != [status.name]:
