@@ -6,6 +6,7 @@
     derive_pm2                                 Derive's portfolio margin, which reads files of its own format
     derive_sm, dydx, drift, mango, lending     rules of other venues, one a function, next to their formulas
     span, grids, shocks                        scan-based models, and the moves that they share
+    auction                                    what the bidder of a Dutch auction pays, and what is left
     pricing, svi                               options and their surfaces
     fixed, fields, errors                      exact numbers, JSON read field by field, what is wrong with it
 
