@@ -6,23 +6,43 @@ Raw endpoint data never crosses this line: what comes out has been verified to t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from chains.errors import HypothecError
-from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Height, Quote
+from chains.proofs.lightclient.config import BeaconConfig
+from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Hash32, Height, Quote
 
 FaultSink = Callable[[EndpointFault], None]
 """Called at once, from the adapter's task, for every endpoint that is caught lying, lagging or failing."""
 
 
 @dataclass(frozen=True, slots=True)
+class Beacon:
+    """Where a light client asks, and all that it trusts: the network's constants and one block.
+
+    `checkpoint` is the root of a recent finalized beacon block that the operator knows to be true. What is verified
+    beyond it is kept in the file `state`, under a code that only the holder of the secret `seal` can make. A final
+    block older than `max_age` seconds counts as behind.
+    """
+
+    urls: tuple[str, ...]
+    network: BeaconConfig
+    checkpoint: Hash32
+    state: Path
+    seal: bytes = field(repr=False)
+    max_age: int = 2400
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block."""
+    """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block that is not proven."""
 
     urls: tuple[str, ...]
     quorum: int = 2
+    beacon: Beacon | None = None
 
 
 class DisputedError(HypothecError):

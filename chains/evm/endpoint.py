@@ -1,4 +1,4 @@
-"""One JSON-RPC endpoint: sends calls, reads bounded answers, parses them strictly, names what went wrong.
+"""One HTTP endpoint: sends JSON-RPC calls or gets JSON, reads bounded answers, parses strictly, names what went wrong.
 
 Owns the transport and its limits. Must not know what an answer means, whether it is true, or who else there is.
 """
@@ -86,7 +86,7 @@ class Endpoint:
         ]
         # A batch of one is sent plain: every server speaks that.
         body = json.dumps(requests[0] if len(requests) == 1 else requests, separators=(",", ":")).encode()
-        answer = self._parse(await self._post(body))
+        answer = self._parse(await self._exchange("POST", "", body))
         if not isinstance(answer, list):
             answer = [answer]
         by_id: dict[object, object] = {}
@@ -105,10 +105,15 @@ class Endpoint:
             self._malformed("the responses are not those of the requests")
         return [by_id[number] for number in ids]
 
-    async def _post(self, body: bytes) -> bytes:
+    async def get(self, path: str) -> object:
+        """The JSON at `path`, which begins with a slash, below the endpoint's URL. Raises as `batch`."""
+        return self._parse(await self._exchange("GET", path, None))
+
+    async def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
         try:
-            async with self._session.post(
-                self._url,
+            async with self._session.request(
+                method,
+                self._url.rstrip("/") + path if path else self._url,
                 data=body,
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout,

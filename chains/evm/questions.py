@@ -1,7 +1,7 @@
 """What is asked of one endpoint, and the proof that its answer is true: the only way that raw data comes in.
 
 Owns the JSON-RPC calls and the fault that each way of failing amounts to. Must not know which endpoint is asked, or
-which headers are trusted: every question but the first two is about a header that the caller already trusts.
+which headers are trusted: every question but the first two is about a header, or a hash, that the caller trusts.
 """
 
 from __future__ import annotations
@@ -59,6 +59,14 @@ async def headers_at(endpoint: Endpoint, heights: Sequence[Height]) -> list[Head
         if header.number != height:
             raise WrongBlock(f"{endpoint.name} serves another height", asked=height, served=header.number)
     return headers
+
+
+async def header_of(endpoint: Endpoint, block_hash: Hash32) -> Header:
+    """The endpoint's header with this hash: whoever serves it, it is the right one."""
+    (block,) = await endpoint.batch((Call("eth_getBlockByHash", ("0x" + block_hash.hex(), False)),))
+    if block is None:
+        raise UnknownBlock(f"{endpoint.name} does not have the block", asked=block_hash)
+    return verify_header(block, block_hash)
 
 
 async def ancestors(endpoint: Endpoint, child: Header, count: int) -> list[Header]:
