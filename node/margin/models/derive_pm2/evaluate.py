@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks, OptionLine, given
 from node.margin.models.derive_pm2.portfolio import Collateral, Expiry, Parameters, Portfolio, Scenario, Shock
-from node.margin.models.fixed import Money, Wad, as_wad
+from node.margin.models.fixed import Money, Wad, as_wad, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,9 @@ def evaluate(portfolio: Portfolio, parameters: Parameters) -> Result:
     held = [(each, rules.collateral_value(each, portfolio.stable)) for each in portfolio.collaterals]
     priced = [_priced(portfolio.account, expiry, parameters) for expiry in portfolio.expiries]
     expiries = tuple(each.line for each in priced)
+    exposure = _spot_exposure(portfolio, held)
     scenarios = tuple(
-        ScenarioLine(
-            scenario, _scenario_pnl(portfolio, held, [(each.line, each.shocked[i]) for each in priced], scenario)
-        )
+        ScenarioLine(scenario, _scenario_pnl(exposure, [(each.line, each.shocked[i]) for each in priced], scenario))
         for i, scenario in enumerate(parameters.scenarios)
     )
     basis = _total(line.basis_contingency for line in expiries)
@@ -152,15 +151,17 @@ def _priced(account: str, expiry: Expiry, parameters: Parameters) -> _Priced:
     return _Priced(expiry, line, market.lines(marks[0], parameters.vol), tuple(shocked))
 
 
-def _scenario_pnl(
-    portfolio: Portfolio, held: Held, options: Iterable[tuple[ExpiryLine, Money]], scenario: Scenario
-) -> Money:
-    moves = [rules.collateral_move(amount, scenario) for each, amount in held if each.risk_cancelling]
+def _spot_exposure(portfolio: Portfolio, held: Held) -> Money:
+    perpetual = portfolio.perpetual
+    of_perpetual = value(perpetual.amount, perpetual.price) if perpetual else 0
+    return Money(of_perpetual + _total(amount for each, amount in held if each.risk_cancelling))
+
+
+def _scenario_pnl(exposure: Money, options: Iterable[tuple[ExpiryLine, Money]], scenario: Scenario) -> Money:
+    moves = [rules.spot_move(exposure, scenario)]
     for line, shocked in options:
         counted = rules.discounted(shocked, line.long_discount, line.short_discount)
         moves.append(rules.expiry_move(counted, line.value, scenario))
-    if portfolio.perpetual:
-        moves.append(rules.perpetual_move(portfolio.perpetual.amount, portfolio.perpetual.price, scenario))
     return rules.scenario_pnl(moves, scenario)
 
 

@@ -128,14 +128,9 @@ def options_value(options: Sequence[Option], marks: Iterable[Money]) -> Money:
     return Money(sum(option.amount * mark for option, mark in zip(options, marks, strict=True)) // WAD)
 
 
-def perpetual_move(amount: Wad, price: Wad, scenario: Scenario) -> Money:
-    """amount·price·(spot − 1): a perpetual moves as the spot does."""
-    return down(value(amount, price), scenario.move)
-
-
-def collateral_move(collateral_value: Money, scenario: Scenario) -> Money:
-    """value·(spot − 1), of collateral that moves with the market's spot."""
-    return down(collateral_value, scenario.move)
+def spot_move(exposure: Money, scenario: Scenario) -> Money:
+    """value·(spot − 1), of all that moves as the spot does: the perpetual and risk-cancelling collateral."""
+    return down(exposure, scenario.move)
 
 
 def expiry_move(shocked: Money, current: Money, scenario: Scenario) -> Money:
@@ -158,9 +153,14 @@ def basis_contingency(current: Money, at_up: Money, at_down: Money, seconds: int
 # === Values and contingencies ===
 
 
+def collateral_price(price: Wad, stable: Wad) -> Wad:
+    """price/stable: in the numeraire, which a depeg makes worth less; the initial factor offsets that."""
+    return Wad(price * WAD // stable)
+
+
 def collateral_value(collateral: Collateral, stable: Wad) -> Money:
-    """amount·price/stable: in the numeraire, which a depeg makes worth less; the initial factor offsets that."""
-    return Money(value(collateral.amount, collateral.price) * WAD // stable)
+    """amount·price/stable."""
+    return value(collateral.amount, collateral_price(collateral.price, stable))
 
 
 def naked_shorts(options: Iterable[Option]) -> Wad:
