@@ -7,7 +7,8 @@
     derive_sm, dydx, drift, mango, lending     rules of other venues, one a function, next to their formulas
     span, grids, shocks                        scan-based models, and the moves that they share
     auction                                    what the bidder of a Dutch auction pays, and what is left
-    pricing, svi                               options and their surfaces
+    market, interest                           what a file says of an asset; what a debt has become
+    pricing, svi, surface                      options and their volatilities
     fixed, fields, errors                      exact numbers, JSON read field by field, what is wrong with it
 
 What an account has and owes is exact integers, rounded against it. Marks and volatilities are reproducible floats, made

@@ -3,70 +3,88 @@
     {"market":     {"ETH": {"price": 2000, "stable_price": 1990, "twap": 1995, "confidence": 0.99,
                             "open_interest": 5e7, "deposits": 12000, "borrows": 3000, "decimals": 9,
                             "expiries": [{"seconds": 2592000, "forward": 2010, "rate": 0.05, "vol": 0.6}]},
-                    "USDC": {"price": 1}},
+                    "WSTETH": {"price": 2290, "redemption": {"asset": "ETH", "rate": 1.17}},
+                    "USDC": {"price": 1, "borrow_index": 1.04}},
      "parameters": {…},
      "accounts":   [{"account": "alice", "category": "",
                      "cash":        -500,
-                     "collateral":  [{"asset": "ETH", "amount": 2}],
-                     "debts":       [{"asset": "USDC", "amount": 1000}],
+                     "collateral":  [{"asset": "WSTETH", "amount": 2}],
+                     "debts":       [{"asset": "USDC", "amount": 1000, "index": 1.01}],
                      "perpetuals":  [{"asset": "ETH", "amount": -1, "entry_price": 2100, "funding": 0}],
+                     "futures":     [{"asset": "ETH", "seconds": 2592000, "amount": 2, "entry_price": 2050}],
                      "options":     [{"asset": "ETH", "seconds": 2592000, "strike": 2200, "call": true,
                                       "amount": -3}]}]}
 
-Numbers are JSON numbers or decimal text. Money is in USD, amounts in whole units (perpetuals and options signed,
-collateral and debts not negative), prices in USD a unit, rates and vols a year, `open_interest` in USD, `deposits` and
-`borrows` (the market's totals) in units, `decimals` the smallest unit that a venue counts sizes in. An expiry has
-`vol`, or `svi`: [a, b, rho, m, sigma, forward, years]. Only what an account holds is read of the market; a profile
-reads the parameters that it needs, its defaults under them. A file with one account may have its fields at the top.
+Numbers are JSON numbers or decimal text. Money is in USD, amounts in whole units (perpetuals, futures and options
+signed, collateral and debts not negative), prices in USD a unit, rates and vols a year, `open_interest` in USD,
+`deposits` and `borrows` (the market's totals) in units, `decimals` the smallest unit that a venue counts sizes in.
+An account holds an instrument once. A file with one account may have its fields at the top.
+
+An expiry's volatility is its `vol`; or `svi`: [a, b, rho, m, sigma, forward, years]; or the asset has a grid,
+`surface`: {"strikes": [1500, 2000, 2500], "rows": [{"seconds": 604800, "forward": 2002, "vols": [0.8, 0.7, 0.75]}, …]}.
+Futures need the forward alone.
+
+A vault share or staking token has two values: its market `price`, and what it redeems for, `rate` units of another
+asset. Both must be there. Collateral counts at the lower one, a debt at the higher one, and lines say which it was.
+
+A debt with an `index` is a principal of the time when the market's `borrow_index` was that: it has grown with it. An
+index that is `index_age` seconds old grows by `borrow_curve`: {"least": 0.02, "slope": 0.05, "optimal": 0.8,
+"steep": 1}, at the utilisation that `borrows` and `deposits` say. Without `index` the amount is what is owed now.
+
+Only what an account holds is read of the market; a profile reads the parameters that it needs, its defaults under them.
 Must not know any model's rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from node.margin.math import FloatArray
-from node.margin.models.errors import MissingField, UnknownAsset
-from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.errors import CrossedSurface, DuplicateInstrument
+from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money, Wad, as_float, value
-from node.margin.models.svi import Svi, read_svi
+from node.margin.models.market import (
+    Basis,
+    Expiry,
+    Quote,
+    read_debt,
+    read_expiry,
+    read_forward,
+    read_held,
+    read_owed,
+    read_quote,
+)
+from node.margin.models.svi import Svi
 
 SECONDS_A_DAY = 86_400
 SECONDS_A_YEAR = 365 * SECONDS_A_DAY
 MOST_ACCOUNTS = 100_000
-_FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perpetuals", "options"})
+_FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perpetuals", "futures", "options"})
 _FILE = frozenset({"market", "parameters"})
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """What the market says of an asset. `stable` and `twap` are its price where the file has none of their own."""
-
-    asset: str
-    price: Wad
-    stable: Wad
-    twap: Wad
-    confidence: Wad
-    open_interest: Money
-    deposits: Wad
-    borrows: Wad
-    decimals: int
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Collateral or a debt: an amount ≥ 0 of an asset."""
+    """Collateral or a debt: an amount ≥ 0 of an asset, a debt with its interest."""
 
     amount: Wad
     quote: Quote
 
+    def named(self, component: str) -> str:
+        """The component, and at which value it counts where the asset has two."""
+        basis = self.quote.basis
+        return component if basis is Basis.PRICE else f"{component} at {basis.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Perpetual:
-    """A linear perpetual or dated future; `amount` is signed, `funding` is what it still receives."""
+    """A linear perpetual; `amount` is signed, `funding` is what it still receives."""
 
     amount: Wad
     entry: Wad
@@ -75,24 +93,19 @@ class Perpetual:
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
-    """The market of an asset's options of one expiry."""
+class Future:
+    """A linear dated future, marked at the `forward` of its expiry; `amount` is signed."""
 
+    amount: Wad
+    entry: Wad
     seconds: int
     forward: Wad
-    rate: Wad
-    surface: Svi | float
+    quote: Quote
 
     @property
-    def years(self) -> float:
-        """Time to expiry, in years of 365 days."""
-        return self.seconds / SECONDS_A_YEAR
-
-    def vol(self, strikes: FloatArray) -> FloatArray:
-        """The volatility at each strike."""
-        if isinstance(self.surface, Svi):
-            return self.surface.vol(strikes)
-        return np.full_like(strikes, self.surface)
+    def name(self) -> str:
+        """For people: asset and seconds to expiry."""
+        return f"{self.quote.asset}-{self.seconds}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,22 @@ class Book:
     debts: tuple[Balance, ...]
     perpetuals: tuple[Perpetual, ...]
     options: tuple[Option, ...]
+    futures: tuple[Future, ...] = ()
+
+
+def unit_value(balance: Balance, price: Wad | None = None) -> Money:
+    """amount·price, rounded down; at the quote's price unless another is given."""
+    return value(balance.amount, balance.quote.price if price is None else price)
+
+
+def gain(position: Perpetual | Future) -> Money:
+    """amount·(price − entry), rounded down, and what funding a perpetual still receives."""
+    if isinstance(position, Future):
+        return value(position.amount, Wad(position.forward - position.entry))
+    return Money(value(position.amount, Wad(position.quote.price - position.entry)) + position.funding)
+
+
+# === Reading ===
 
 
 def accounts(content: object, name: str) -> Iterator[tuple[str, object]]:
@@ -142,89 +171,127 @@ def _name(content: object, default: str) -> str:
     return name if isinstance(name, str) and name else default
 
 
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """What has been read of one account, so that nothing is twice."""
+
+    seen: set[Hashable] = field(default_factory=set)
+
+    def add(self, fields: Fields, *identity: Hashable) -> None:
+        if identity in self.seen:
+            raise DuplicateInstrument(
+                "the account holds it twice: sum it up",
+                account=fields.account,
+                instrument=fields.instrument,
+                field=str(identity[0]),
+            )
+        self.seen.add(identity)
+
+
 def read_book(content: object, name: str, market: Fields) -> Book:
     """One account of a file. Raises PortfolioError, which names account, instrument and field."""
     fields = Fields.of(content, name)
     for key in fields.content:
         if key not in _FIELDS:
             raise fields.wrong("an account has no such field; its model may read another format", key)
-    quotes = Fields(market.content, name, "")
+    quotes, once = Fields(market.content, name, ""), _Once()
     return Book(
         account=name,
         category=fields.text("category", ""),
         cash=fields.money("cash", default=0),
-        collateral=tuple(_balances(fields, "collateral", quotes)),
-        debts=tuple(_balances(fields, "debts", quotes)),
-        perpetuals=tuple(_perpetuals(fields, quotes)),
-        options=tuple(_options(fields, quotes)),
+        collateral=tuple(_collateral(fields, quotes, once)),
+        debts=tuple(_debts(fields, quotes, once)),
+        perpetuals=tuple(_perpetuals(fields, quotes, once)),
+        futures=tuple(_futures(fields, quotes, once)),
+        options=tuple(_options(fields, quotes, once)),
     )
 
 
-def _balances(fields: Fields, section: str, quotes: Fields) -> Iterator[Balance]:
-    for each in fields.items(section):
+def _collateral(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Balance]:
+    for each in fields.items("collateral"):
         held = each.named(each.text("asset"))
         if amount := held.number("amount", low=0):
-            yield Balance(amount, _quote(quotes, held.instrument))
+            once.add(held, "collateral", held.instrument)
+            yield Balance(amount, read_held(quotes, held.instrument))
 
 
-def _perpetuals(fields: Fields, quotes: Fields) -> Iterator[Perpetual]:
+def _debts(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Balance]:
+    for each in fields.items("debts"):
+        owed = each.named(each.text("asset"))
+        if amount := read_debt(quotes, owed.instrument, owed):
+            once.add(owed, "debts", owed.instrument)
+            yield Balance(amount, read_owed(quotes, owed.instrument))
+
+
+def _perpetuals(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Perpetual]:
     for each in fields.items("perpetuals"):
         asset = each.text("asset")
         held = each.named(f"{asset} perpetual")
         if amount := held.number("amount"):
-            quote = _quote(quotes, asset)
+            once.add(held, "perpetuals", asset)
+            quote = read_quote(quotes, asset)
             entry = held.number("entry_price", low=0) if held.has("entry_price") else quote.price
             yield Perpetual(amount, entry, held.money("funding", default=0), quote)
 
 
-def _options(fields: Fields, quotes: Fields) -> Iterator[Option]:
+def _futures(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Future]:
+    for place, each in enumerate(fields.items("futures")):
+        asset = each.text("asset")
+        held = each.named(f"{asset} future {place}")
+        if amount := held.number("amount"):
+            seconds = held.seconds_ahead("seconds")
+            once.add(held, "futures", asset, seconds)
+            forward = read_forward(quotes, asset, seconds)
+            entry = held.number("entry_price", low=0) if held.has("entry_price") else forward
+            yield Future(amount, entry, seconds, forward, read_quote(quotes, asset))
+
+
+def _options(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Option]:
+    expiries: dict[tuple[str, int], Expiry] = {}
+    found: list[Option] = []
     for place, each in enumerate(fields.items("options")):
         asset = each.text("asset")
         held = each.named(f"{asset} option {place}")
         if amount := held.number("amount"):
             seconds = held.seconds_ahead("seconds")
-            expiry = _expiry(_asset(quotes, asset), seconds)
-            yield Option(held.positive("strike"), held.flag("call"), amount, expiry, _quote(quotes, asset))
+            strike, is_call = held.positive("strike"), held.flag("call")
+            once.add(held, "options", asset, seconds, strike, is_call)
+            if (asset, seconds) not in expiries:
+                expiries[asset, seconds] = read_expiry(quotes, asset, seconds)
+            found.append(Option(strike, is_call, amount, expiries[asset, seconds], read_quote(quotes, asset)))
+    _refuse_crossed(fields.account, found)
+    yield from found
 
 
-def _asset(quotes: Fields, asset: str) -> Fields:
-    if not quotes.has(asset):
-        raise UnknownAsset("the market does not quote it", account=quotes.account, instrument=asset, field="market")
-    return quotes.section(asset)
+def _refuse_crossed(account: str, options: list[Option]) -> None:
+    """SVI expiries must not cross where the account looks at them: at one ln(K/F), total variance grows with time."""
+    strikes: defaultdict[str, dict[int, tuple[Expiry, set[float]]]] = defaultdict(dict)
+    for option in options:
+        if isinstance(option.expiry.surface, Svi):
+            place = strikes[option.quote.asset].setdefault(option.expiry.seconds, (option.expiry, set()))
+            place[1].add(as_float(option.strike))
+    for asset, by_time in strikes.items():
+        ordered = [by_time[seconds] for seconds in sorted(by_time)]
+        for (first, near), (second, far) in pairwise(ordered):
+            ratio = _center(second) / _center(first)
+            ladder = np.array(sorted(near | {each / ratio for each in far}))
+            crossed = _variance(first, ladder) > _variance(second, ladder * ratio) * (1.0 + _SLACK)
+            if crossed.any():
+                raise CrossedSurface(
+                    "the surface allows arbitrage: total variance falls with time",
+                    account=account,
+                    instrument=f"{asset} surface",
+                    field="svi",
+                    expiry=second.seconds,
+                    strike=float(ladder[int(np.argmax(crossed))] * ratio),
+                )
 
 
-def _quote(quotes: Fields, asset: str) -> Quote:
-    fields = _asset(quotes, asset)
-    price = fields.positive("price")
-    return Quote(
-        asset=asset,
-        price=price,
-        stable=fields.positive("stable_price") if fields.has("stable_price") else price,
-        twap=fields.positive("twap") if fields.has("twap") else price,
-        confidence=fields.number("confidence", low=0, high=1, default=1),
-        open_interest=fields.money("open_interest", low=0, default=0),
-        deposits=fields.number("deposits", low=0, default=0),
-        borrows=fields.number("borrows", low=0, default=0),
-        decimals=fields.whole("decimals", high=18, default=9),
-    )
+def _center(expiry: Expiry) -> float:
+    """The forward that moneyness is measured from."""
+    return expiry.surface.forward if isinstance(expiry.surface, Svi) else as_float(expiry.forward)
 
 
-def _expiry(asset: Fields, seconds: int) -> Expiry:
-    for fields in asset.items("expiries"):
-        if fields.has("seconds") and fields.whole("seconds", low=-LONGEST_SECONDS, high=LONGEST_SECONDS) == seconds:
-            named = fields.named(f"{asset.instrument} expiry {seconds}")
-            surface = read_svi(named, "svi") if named.has("svi") else as_float(named.number("vol", low=0, high=100))
-            rate = named.number("rate", low=-10, high=10, default=0)
-            return Expiry(seconds, named.positive("forward"), rate, surface)
-    raise MissingField(
-        "the market has no such expiry",
-        account=asset.account,
-        instrument=asset.instrument,
-        field="expiries",
-        seconds=seconds,
-    )
-
-
-def unit_value(balance: Balance, price: Wad | None = None) -> Money:
-    """amount·price, rounded down; at the quote's price unless another is given."""
-    return value(balance.amount, balance.quote.price if price is None else price)
+def _variance(expiry: Expiry, strikes: FloatArray) -> FloatArray:
+    vol = expiry.vol(strikes)
+    return vol * vol * expiry.years

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.models.book import Book, Option, Quote, unit_value
+from node.margin.models.book import Book, Option, gain, unit_value
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, value
+from node.margin.models.market import Quote
 from node.margin.models.pricing import black76
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -185,12 +186,13 @@ def values(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterab
     yield equity("cash", "USD", book.cash)
     for held in book.collateral:
         asset = held.quote.asset
-        yield equity("base", asset, down(unit_value(held), _of(parameters, asset, book).base[threshold.name]))
+        yield equity(
+            held.named("base"), asset, down(unit_value(held), _of(parameters, asset, book).base[threshold.name])
+        )
     for debt in book.debts:
-        yield requirement("debt", debt.quote.asset, -value(-debt.amount, debt.quote.price))
+        yield requirement(debt.named("debt"), debt.quote.asset, -value(-debt.amount, debt.quote.price))
     for each in book.perpetuals:
-        pnl = value(each.amount, Wad(each.quote.price - each.entry)) + each.funding
-        yield equity("perpetual pnl", each.quote.asset, pnl)
+        yield equity("perpetual pnl", each.quote.asset, gain(each))
 
 
 def perpetuals(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:

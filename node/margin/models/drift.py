@@ -12,10 +12,10 @@ from fractions import Fraction
 from math import ceil, floor, isqrt
 from typing import TypeVar
 
-from node.margin.models.book import Balance, Book, Perpetual
+from node.margin.models.book import Balance, Book, gain
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import PICO, WAD, Money, Wad, value
+from node.margin.models.fixed import PICO, WAD, value
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
 WEIGHT = 10_000
@@ -200,7 +200,7 @@ def spot_assets(book: Book, parameters: DriftParameters, threshold: Threshold) -
             total = value(quote.deposits, quote.price)
             weight = asset_weight(deposit_scaled_weight(weight, total, market.scale_start), _size(balance), market.imf)
         counted = value(balance.amount, min(quote.price, quote.twap) if _strict(threshold) else quote.price)
-        yield equity("collateral", quote.asset, counted * weight // WEIGHT)
+        yield equity(balance.named("collateral"), quote.asset, counted * weight // WEIGHT)
 
 
 def spot_debts(book: Book, parameters: DriftParameters, threshold: Threshold) -> Iterable[Line]:
@@ -212,7 +212,7 @@ def spot_debts(book: Book, parameters: DriftParameters, threshold: Threshold) ->
         market = _market(parameters.spots, quote.asset, book, "spots")
         weight = liability_weight(market.liability[threshold.name], _size(balance), market.imf)
         owed = -value(-balance.amount, max(quote.price, quote.twap) if _strict(threshold) else quote.price)
-        yield requirement("debt", quote.asset, -(-owed * weight // WEIGHT))
+        yield requirement(balance.named("debt"), quote.asset, -(-owed * weight // WEIGHT))
 
 
 def perpetuals(book: Book, parameters: DriftParameters, threshold: Threshold) -> Iterable[Line]:
@@ -220,7 +220,7 @@ def perpetuals(book: Book, parameters: DriftParameters, threshold: Threshold) ->
     for position in book.perpetuals:
         asset = position.quote.asset
         market = _market(parameters.perpetuals, asset, book, "perpetuals")
-        pnl = perpetual_pnl(position)
+        pnl = gain(position)
         weight = market.pnl[threshold.name]
         if threshold.name == "initial":
             weight = pnl_weight(weight, pnl * 10**6 // PICO, market.pnl_imf)
@@ -228,11 +228,6 @@ def perpetuals(book: Book, parameters: DriftParameters, threshold: Threshold) ->
         ratio = liability_weight(market.ratio[threshold.name], abs(position.amount) * SIZE // WAD, market.imf)
         notional = -value(-abs(position.amount), position.quote.price)
         yield requirement("margin", asset, -(-notional * ratio // WEIGHT))
-
-
-def perpetual_pnl(position: Perpetual) -> Money:
-    """amount·(price − entry) + funding, rounded down."""
-    return Money(value(position.amount, Wad(position.quote.price - position.entry)) + position.funding)
 
 
 def _strict(threshold: Threshold) -> bool:

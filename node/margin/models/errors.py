@@ -38,3 +38,21 @@ class ExpiredInstrument(PortfolioError):
     """An instrument's expiry lies in the past: settle it first."""
 
     reason = "PORTFOLIO_EXPIRED"
+
+
+class CrossedSurface(PortfolioError):
+    """Volatilities under which options allow arbitrage. Its values say at which `expiry` (seconds) and `strike`."""
+
+    reason = "PORTFOLIO_SURFACE_CROSSED"
+
+
+class DuplicateInstrument(PortfolioError):
+    """An account holds one instrument twice: sum it up first, for size counts."""
+
+    reason = "PORTFOLIO_DUPLICATE"
+
+
+class UnsupportedInstrument(PortfolioError):
+    """The model has no rule for an instrument that the account holds: left out, it would be counted as nothing."""
+
+    reason = "PORTFOLIO_UNSUPPORTED"

@@ -10,11 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.margin.math import power
-from node.margin.models.book import SECONDS_A_DAY, Book, unit_value
+from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, value
 from node.margin.models.profile import Line, Threshold, equity, requirement
-from node.margin.models.shocks import Move, VolRule, deltas, on, options_value, profit_and_loss, underlyings
+from node.margin.models.shocks import (
+    Move,
+    VolRule,
+    deltas,
+    linear_amounts,
+    on,
+    options_value,
+    profit_and_loss,
+    quote_on,
+    underlyings,
+)
 
 _REFERENCE_DAYS = 30.0
 
@@ -109,15 +119,16 @@ def tiered_charge(amount: Money, tiers: Iterable[tuple[Money, Wad]]) -> Money:
 
 
 def values(book: Book, _: GridParameters, __: Threshold) -> Iterable[Line]:
-    """Cash, collateral at its price, debts, what perpetuals have gained and what options are worth."""
+    """Cash, collateral at its price, debts, what perpetuals and futures have gained and what options are worth."""
     yield equity("cash", "USD", book.cash)
     for held in book.collateral:
-        yield equity("collateral", held.quote.asset, unit_value(held))
+        yield equity(held.named("collateral"), held.quote.asset, unit_value(held))
     for debt in book.debts:
-        yield requirement("debt", debt.quote.asset, -value(-debt.amount, debt.quote.price))
+        yield requirement(debt.named("debt"), debt.quote.asset, -value(-debt.amount, debt.quote.price))
     for each in book.perpetuals:
-        pnl = value(each.amount, Wad(each.quote.price - each.entry)) + each.funding
-        yield equity("perpetual pnl", each.quote.asset, pnl)
+        yield equity("perpetual pnl", each.quote.asset, gain(each))
+    for future in book.futures:
+        yield equity("future pnl", future.name, gain(future))
     for asset in underlyings(book):
         yield equity("options", asset, options_value(book, on(book, asset)[1]))
 
@@ -137,8 +148,8 @@ def contingencies(book: Book, parameters: GridParameters, threshold: Threshold) 
     """Of short options and of futures, by their notional."""
     ratio = ONE if threshold.name == "initial" else parameters.maintenance
     for asset in underlyings(book):
-        perpetuals, options = on(book, asset)
-        short, size = sum(max(0, -each.amount) for each in options), sum(abs(each.amount) for each in perpetuals)
+        short = sum(max(0, -each.amount) for each in on(book, asset)[1])
+        size = sum(abs(amount) for amount in linear_amounts(book, asset))
         price = _price(book, asset)
         for name, amount, rate in (
             ("option contingency", short, parameters.option_contingency),
@@ -149,8 +160,7 @@ def contingencies(book: Book, parameters: GridParameters, threshold: Threshold) 
 
 
 def _price(book: Book, asset: str) -> Wad:
-    perpetuals, options = on(book, asset)
-    return perpetuals[0].quote.price if perpetuals else options[0].quote.price
+    return quote_on(book, asset).price
 
 
 # === Published grids ===

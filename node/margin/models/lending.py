@@ -51,7 +51,7 @@ def weighted_collateral(book: Book, parameters: LendingParameters, threshold: Th
     for balance in book.collateral:
         asset = balance.quote.asset
         factor = factor_of(asset, book, parameters, threshold)
-        yield equity("collateral", asset, down(unit_value(balance), factor))
+        yield equity(balance.named("collateral"), asset, down(unit_value(balance), factor))
 
 
 def factored_collateral(book: Book, parameters: LendingParameters, threshold: Threshold) -> Iterable[Line]:
@@ -77,7 +77,7 @@ def factor_of(asset: str, book: Book, parameters: LendingParameters, threshold: 
 def debts(book: Book, _: object, __: Threshold) -> Iterable[Line]:
     """Σ ⌈amount·price⌉; negative cash is a debt and positive cash is none."""
     for debt in book.debts:
-        yield requirement("debt", debt.quote.asset, -value(-debt.amount, debt.quote.price))
+        yield requirement(debt.named("debt"), debt.quote.asset, -value(-debt.amount, debt.quote.price))
     if book.cash < 0:
         yield requirement("debt", "USD", -book.cash)
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
-from node.margin.models.book import Book, Quote
+from node.margin.models.book import Book
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO, WAD
+from node.margin.models.market import Quote
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
 ZERO = Fraction(0)
@@ -192,10 +193,10 @@ def token_health(book: Book, parameters: MangoParameters, threshold: Threshold) 
         yield requirement("debt", "USD", -book.cash)
     for balance in book.collateral:
         token = _token(balance.quote, Fraction(balance.amount, WAD), parameters, threshold, book)
-        yield equity("collateral", balance.quote.asset, floor(token.worth(token.balance) * PICO))
+        yield equity(balance.named("collateral"), balance.quote.asset, floor(token.worth(token.balance) * PICO))
     for balance in book.debts:
         token = _token(balance.quote, Fraction(-balance.amount, WAD), parameters, threshold, book)
-        yield requirement("debt", balance.quote.asset, -floor(token.worth(token.balance) * PICO))
+        yield requirement(balance.named("debt"), balance.quote.asset, -floor(token.worth(token.balance) * PICO))
 
 
 def perpetual_lines(book: Book, parameters: MangoParameters, threshold: Threshold) -> Iterable[Line]:

@@ -1,4 +1,4 @@
-"""A book's options and perpetuals under joint moves of price and volatility: what scan-based models share.
+"""A book's options, perpetuals and futures under joint moves of price and volatility: what scan-based models share.
 
 Marks are made once an option and move, in reproducible floats, and are exact money from there on. Must not know which
 moves a model makes or what it requires.
@@ -6,15 +6,16 @@ moves a model makes or what it requires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from node.margin.math import exp, ln, normal_cdf, sqrt
-from node.margin.models.book import Book, Expiry, Option, Perpetual
+from node.margin.models.book import Book, Future, Option, Perpetual
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, value
+from node.margin.models.market import Expiry, Quote
 from node.margin.models.pricing import black76
 
 _LARGEST_MARK = 1e15
@@ -43,11 +44,32 @@ NO_MOVE = Move("unmoved", Wad(0), unmoved)
 
 def underlyings(book: Book) -> tuple[str, ...]:
     """What the book's positions are on, in order."""
-    return tuple(sorted({each.quote.asset for each in book.options} | {each.quote.asset for each in book.perpetuals}))
+    return tuple(sorted({quote.asset for quote in _quotes(book)}))
+
+
+def quote_on(book: Book, asset: str) -> Quote:
+    """The quote of an underlying."""
+    return next(quote for quote in _quotes(book) if quote.asset == asset)
+
+
+def _quotes(book: Book) -> Iterator[Quote]:
+    yield from (each.quote for each in book.perpetuals)
+    yield from (each.quote for each in book.futures)
+    yield from (each.quote for each in book.options)
+
+
+def futures_on(book: Book, asset: str) -> list[Future]:
+    """The dated futures on one underlying."""
+    return [each for each in book.futures if each.quote.asset == asset]
+
+
+def linear_amounts(book: Book, asset: str) -> list[Wad]:
+    """The sizes of the perpetuals and futures on one underlying."""
+    return [*(each.amount for each in on(book, asset)[0]), *(each.amount for each in futures_on(book, asset))]
 
 
 def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
-    """The positions on one underlying."""
+    """The perpetuals and options on one underlying."""
     return (
         [each for each in book.perpetuals if each.quote.asset == asset],
         [each for each in book.options if each.quote.asset == asset],
@@ -87,9 +109,13 @@ def options_value(book: Book, options: Iterable[Option]) -> Money:
 
 
 def profit_and_loss(book: Book, asset: str, moves: Sequence[Move]) -> list[Money]:
-    """What each move does to the positions on an underlying: ⌊weight·(Δ perpetuals + Δ options)⌋."""
+    """What each move does to the positions on an underlying: ⌊weight·(Δ perpetuals and futures + Δ options)⌋.
+
+    A forward moves by the spot's fraction.
+    """
     perpetuals, options = on(book, asset)
-    held = value(sum(each.amount for each in perpetuals), perpetuals[0].quote.price) if perpetuals else Money(0)
+    linear = sum(each.amount * each.quote.price for each in perpetuals)
+    held = value(1, linear + sum(each.amount * each.forward for each in futures_on(book, asset)))
     changes = [down(held, move.spot) for move in moves]
     exact = [0] * len(moves)
     for option in options:
@@ -119,8 +145,9 @@ def _upper(forward: float, strike: float, vol: float, years: float) -> float:
 
 
 def deltas(book: Book, asset: str) -> tuple[Wad, Wad]:
-    """Net and gross delta of the positions on an underlying, in units of it."""
+    """Net and gross delta of the positions on an underlying, in units of it; a future's is F/S a contract."""
     perpetuals, options = on(book, asset)
     parts = [each.amount for each in perpetuals]
+    parts += [Wad(each.amount * each.forward // each.quote.price) for each in futures_on(book, asset)]
     parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in options]
     return Wad(sum(parts)), Wad(sum(map(abs, parts)))

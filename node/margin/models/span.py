@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.margin.models.book import Book
+from node.margin.models.book import Book, gain
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, product, up, value
@@ -162,6 +162,8 @@ def cash_and_futures(book: Book, _: SpanParameters, __: Threshold) -> Iterable[L
     for each in book.perpetuals:
         pnl = value(each.amount, Wad(each.quote.price - each.entry)) + each.funding
         yield equity("futures pnl", each.quote.asset, pnl)
+    for future in book.futures:
+        yield equity("futures pnl", future.name, gain(future))
 
 
 def net_option_value(book: Book, _: SpanParameters, __: Threshold) -> Iterable[Line]:

@@ -42,6 +42,10 @@ def perpetual(asset: str = "ETH", amount: float = 1) -> dict[str, Any]:
     return {"asset": asset, "amount": amount}
 
 
+def future(**changes: object) -> dict[str, Any]:
+    return {"asset": "ETH", "seconds": 30 * DAY, "amount": 1, **changes}
+
+
 def test_span_takes_the_worst_row_and_more_initially() -> None:
     initial, maintenance = only(spanned(cash=300, perpetuals=[perpetual()]), "span").levels
     assert (initial.requirement, maintenance.requirement) == (220 * PICO, 200 * PICO)
@@ -56,7 +60,7 @@ def test_span_has_a_minimum_for_short_options() -> None:
 
 
 def test_span_charges_within_and_credits_between_underlyings() -> None:
-    hedged = spanned(perpetuals=[perpetual(amount=10), perpetual(amount=-10)])
+    hedged = spanned(perpetuals=[perpetual(amount=10)], futures=[future(amount=-10)])
     assert only(hedged, "span").levels[1].requirement == 0
     hedged["parameters"]["assets"]["ETH"] = {**RANGES, "intra_spread": 3}
     assert only(hedged, "span").levels[1].requirement == 30 * PICO
@@ -95,7 +99,7 @@ def test_a_short_option_loses_most_when_price_and_volatility_rise() -> None:
 
 
 def test_a_hedged_book_still_needs_its_delta_floor() -> None:
-    hedged = file(perpetuals=[perpetual(amount=5), perpetual(amount=-5)])
+    hedged = file(perpetuals=[perpetual(amount=5)], futures=[future(amount=-5)])
     found = lines(only(hedged, "paradex-like").levels[0])
     assert found["delta floor ETH"] == 5 * 2_000 * 0.01
     assert "scan ETH" not in found
