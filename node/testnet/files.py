@@ -212,7 +212,6 @@ address = "{HOST}:{their.peers}"
 id = {chain.chain_id}
 endpoints = [{endpoints}]
 quorum = 2
-poll_ms = 500
 """
     return text
 
