@@ -138,6 +138,18 @@ class Book:
     futures: tuple[Future, ...] = ()
 
 
+SECTIONS = ("collateral", "debts", "perpetuals", "futures", "options")
+
+
+def instruments(book: Book, section: str) -> Iterator[str]:
+    """What the account holds in a section of its file, for people."""
+    for held in getattr(book, section):
+        if isinstance(held, Future | Option):
+            yield held.name
+        else:
+            yield f"{held.quote.asset} perpetual" if isinstance(held, Perpetual) else held.quote.asset
+
+
 def unit_value(balance: Balance, price: Wad | None = None) -> Money:
     """amount·price, rounded down; at the quote's price unless another is given."""
     return value(balance.amount, balance.quote.price if price is None else price)

@@ -62,7 +62,14 @@ class Fields:
         if not isinstance(content, list):
             raise self.wrong("give a list", name)
         if len(content) > most:
-            raise OutOfRange("split the account", account=self.account, field=name, length=len(content), bound=most)
+            raise OutOfRange(
+                "split the account",
+                account=self.account,
+                instrument=self.instrument,
+                field=name,
+                length=len(content),
+                bound=most,
+            )
         return content
 
     def text(self, name: str, default: str | None = None) -> str:

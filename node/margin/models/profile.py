@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from node.margin.models.book import Book, read_book
+from node.margin.models.book import SECTIONS, Book, instruments, read_book
+from node.margin.models.errors import UnsupportedInstrument
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import WAD, Money, Wad
 
@@ -113,6 +114,7 @@ class Evaluation:
     """One account under a profile, level by level, the strictest threshold first.
 
     `components` are what the model names besides its lines; `comparison` is there when the file says what it expects.
+    `verdict` is the status of a model whose levels are not all that decides it: they are then the low end of intervals.
     """
 
     account: str
@@ -120,11 +122,12 @@ class Evaluation:
     levels: tuple[Level, ...]
     components: Mapping[str, Shown] = field(default_factory=dict)
     comparison: Comparison | None = None
+    verdict: str = ""
 
     @property
     def status(self) -> str:
-        """The gravest threshold that is not met says it."""
-        return next((level.threshold.unmet for level in reversed(self.levels) if level.excess < 0), HEALTHY)
+        """The verdict; without one, the gravest threshold that is not met says it."""
+        return self.verdict or next((level.threshold.unmet for level in reversed(self.levels) if level.excess < 0), HEALTHY)
 
 
 Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]
@@ -146,12 +149,22 @@ def composed(
     rules: tuple[Rule[Parameters], ...],
     read: Callable[[Fields], Parameters],
     defaults: Mapping[str, object],
+    holds: Iterable[str] = SECTIONS,
 ) -> Profile:
-    """A profile from rules and their parameters: the file's parameters over the defaults, section by section."""
+    """A profile from rules and their parameters: the file's parameters over the defaults, section by section.
+
+    The rules know what is in the sections of `holds`; an account with more is refused, not counted without it.
+    """
+    unknown = [section for section in SECTIONS if section not in holds]
 
     def evaluate(content: object, account: str, market: Fields, given: Fields) -> Evaluation:
         book = read_book(content, account, market)
-        parameters = read(Fields(_merged(defaults, given.content), account))
+        for section in unknown:
+            for instrument in instruments(book, section):
+                raise UnsupportedInstrument(
+                    f"the model {name} has no rule for it", account=account, instrument=instrument, field=section
+                )
+        parameters = read(Fields(merged(defaults, given.content), account))
         levels = tuple(
             Level(threshold, tuple(line for rule in rules for line in rule(book, parameters, threshold)))
             for threshold in thresholds
@@ -161,7 +174,8 @@ def composed(
     return Profile(name, summary, evaluate)
 
 
-def _merged(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+def merged(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """A file's parameters over a profile's own: what a section does not name stays."""
     merged = dict(defaults)
     for name, content in given.items():
         below = merged.get(name)

@@ -21,6 +21,7 @@ LTV = composed(
     (lending.weighted_collateral, lending.cash_supply, lending.debts),
     lending.read_lending,
     {},
+    ("collateral", "debts"),
 )
 
 COMPOUND = composed(
@@ -30,6 +31,7 @@ COMPOUND = composed(
     (lending.factored_collateral, lending.cash_supply, lending.debts),
     lending.read_lending,
     {},
+    ("collateral", "debts"),
 )
 
 DYDX = composed(
@@ -39,6 +41,7 @@ DYDX = composed(
     (dydx.net_collateral, dydx.margins),
     dydx.read_dydx,
     {},
+    ("perpetuals",),
 )
 
 DRIFT = composed(
@@ -48,6 +51,7 @@ DRIFT = composed(
     (drift.spot_assets, drift.spot_debts, drift.perpetuals),
     drift.read_drift,
     {},
+    ("collateral", "debts", "perpetuals"),
 )
 
 MANGO = composed(
@@ -61,6 +65,7 @@ MANGO = composed(
     (mango.token_health, mango.perpetual_lines),
     mango.read_mango,
     {},
+    ("collateral", "debts", "perpetuals"),
 )
 
 SPAN = composed(
@@ -70,6 +75,7 @@ SPAN = composed(
     (span.cash_and_futures, span.net_option_value, span.scan),
     span.read_span,
     {"initial_multiple": "1.1"},
+    ("perpetuals", "futures", "options"),
 )
 
 DERIVE_SM = composed(
@@ -79,6 +85,7 @@ DERIVE_SM = composed(
     (derive_sm.values, derive_sm.perpetuals, derive_sm.options, derive_sm.confidence),
     derive_sm.read_sm,
     {"options": derive_sm.OPTION_RULES},
+    ("collateral", "debts", "perpetuals", "options"),
 )
 
 DERIBIT = composed(

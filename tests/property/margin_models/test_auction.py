@@ -87,3 +87,12 @@ def test_the_deployed_curve() -> None:
         0.95, 0.7, 0.35, 0, 0,
     ]  # fmt: skip
     assert auction.buffer_margin(Money(-10 * PICO), Money(20 * PICO), Wad(WAD // 5)) == -16 * PICO
+
+
+def test_roundings_are_against_whoever_should_bear_them() -> None:
+    """The share up, so that it suffices; what the account gets down; what the fund pays up."""
+    assert auction.largest_share(Money(-1), Money(2), Money(0), ONE) == WAD // 3 + 1
+    assert auction.bid_price(Money(1), Money(0), Wad(WAD - 1), ONE) == 0
+    assert auction.after_bid(Money(-1), Money(0), Wad(1), Money(0)) == -1
+    assert auction.insolvent_payout(Money(-1), Wad(1)) == 1
+    assert auction.between(0, -1, 1, 2) == -1
