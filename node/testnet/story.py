@@ -78,7 +78,7 @@ class Story:
         self._mark("attested")
         seizures = await self._seized(legs, before)
         self._mark("seized")
-        acknowledged = await self._acknowledge(answer)
+        acknowledged, later = await self._acknowledge(answer, before)
         self._mark("acknowledged")
         durations = [
             duration
@@ -94,7 +94,7 @@ class Story:
             tuple(self._statuses),
             bool(legs),
             legs[0].release.sequence,
-            seizures,
+            (*seizures, *later),
             _usd(acknowledged),
             {name: round(at - self._marks[index][1], 1) for index, (name, at) in enumerate(self._marks[1:])},
         )
@@ -151,6 +151,11 @@ class Story:
             f"{_reservations(answer)} seizures, {_excess(judged.maintenance_excess)} short of maintenance"
         )
 
+        return await self._legs(answer), answer
+
+    async def _legs(self, answer: AccountAnswer) -> tuple[AttestedRelease, ...]:
+        """The legs that a state reserves, once enough nodes have signed them."""
+
         async def legs() -> tuple[AttestedRelease, ...] | None:
             found = await self._net.venue.attestation(self._net.owner.account)
             return found if len(found) == _reservations(answer) else None
@@ -160,7 +165,7 @@ class Story:
         self._say(
             f"{len(found)} seizures attested by {quorum} of {self._net.network.n} nodes; the client verified them"
         )
-        return found, answer
+        return found
 
     async def _seized(
         self, legs: tuple[AttestedRelease, ...], before: dict[ChainId, dict[str, str]]
@@ -169,7 +174,7 @@ class Story:
         for leg in legs:
             item = next(item for item in self._net.deployments if item.chain_id == leg.release.chain_id)
             tx = await until(
-                lambda item=item: self._seizure(item),  # type: ignore[misc]
+                lambda item=item, leg=leg: self._seizure(item, leg.release.nonce),  # type: ignore[misc]
                 f"for the seizure on chain {item.chain_id}",
                 within=_WAIT_S,
             )
@@ -183,20 +188,30 @@ class Story:
             found.append(Seizure(item.chain_id, tx, before[item.chain_id], after))
         return tuple(found)
 
-    async def _acknowledge(self, attested: AccountAnswer) -> int:
-        """The venue closes the position at the last price and books what it got; returns that, in 1e-12 USD."""
-        record = attested.view.record
-        seized = sum(item.seized for item in record.authorizations) if record is not None else 0
+    async def _acknowledge(
+        self, attested: AccountAnswer, before: dict[ChainId, dict[str, str]]
+    ) -> tuple[int, tuple[Seizure, ...]]:
+        """The venue closes the position at the last price and books what it got; returns that, in 1e-12 USD.
+
+        A plan takes what is certain when it is made. What was not (a chain that was late, a price that was stale)
+        may come with a later plan: its seizures are returned as well.
+        """
         price = self._net.feeds.price(ETH.id)
         fee = POSITION.size * price * FEE_BPS * USD // 10_000
-        cash = POSITION.pnl_usd(price) * USD - fee + seized
-        await self._net.venue.report(ReportEntry(self._net.owner.account, (), cash, seized))
-        answer = await self._health(
-            lambda answer: not _reservations(answer) and all(not line.receivable for line in answer.health.venues),
-            "for the seizure to be acknowledged and settled",
-        )
-        self._say(f"the venue closed the position and acknowledged ${_usd(seized)}: {_told(answer)}")
-        return seized
+        cash = POSITION.pnl_usd(price) * USD - fee
+        answer, later = attested, list[Seizure]()
+        while True:
+            seized = _all_seized(answer)
+            await self._net.venue.report(ReportEntry(self._net.owner.account, (), cash + seized, seized))
+            answer = await self._health(
+                lambda found, seized=seized: _all_seized(found) > seized or _is_settled(found),  # type: ignore[misc]
+                "for the seizure to be acknowledged and settled",
+            )
+            if _all_seized(answer) == seized:
+                self._say(f"the venue closed the position and acknowledged ${_usd(seized)}: {_told(answer)}")
+                return seized, tuple(later)
+            self._say(f"a later plan seizes more: ${_usd(_all_seized(answer))} in all")
+            later += await self._seized(await self._legs(answer), before)
 
     # === Looking ===
 
@@ -248,14 +263,15 @@ class Story:
                 values[f"payee {asset.id}"] = _units(paid, asset)
         return found
 
-    async def _seizure(self, item: Deployment) -> str | None:
+    async def _seizure(self, item: Deployment, nonce: int) -> str | None:
         wanted: FilterParams = {
             "address": item.vault.address,
             "fromBlock": 0,
             "topics": [HexStr("0x" + _SEIZED.hex()), HexStr("0x" + self._net.owner.account.hex())],
         }
         logs = await asked(item.chain.web3.eth.get_logs(wanted))
-        return logs[-1]["transactionHash"].to_0x_hex() if logs else None
+        nonces = [int.from_bytes(log["data"][32:64]) for log in logs]  # (amount, nonce, reference)
+        return logs[nonces.index(nonce)]["transactionHash"].to_0x_hex() if nonce in nonces else None
 
     async def _rounds(self) -> list[list[float]]:
         async def of(index: int) -> list[float]:
@@ -277,6 +293,15 @@ def _units(amount: int, asset: DemoAsset) -> str:
 
 def _reservations(answer: AccountAnswer) -> int:
     return len(answer.view.record.reservations) if answer.view.record is not None else 0
+
+
+def _all_seized(answer: AccountAnswer) -> int:
+    """What was ever seized of the account, in 1e-12 USD of credit."""
+    return sum(item.seized for item in answer.view.record.authorizations) if answer.view.record is not None else 0
+
+
+def _is_settled(answer: AccountAnswer) -> bool:
+    return not _reservations(answer) and all(not line.receivable for line in answer.health.venues)
 
 
 def _without_plan(answer: AccountAnswer) -> Health:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from web3.logs import DISCARD
 
+from chains.errors import RetryError
 from node.testnet.network import Options, Testnet
 from node.testnet.outcome import Outcome
 from node.testnet.story import Story
@@ -51,7 +52,10 @@ async def seizures_are_on_chain(net: Testnet, outcome: Outcome) -> None:
 
 def caught_up(net: Testnet, index: int) -> Callable[[], Awaitable[int | None]]:
     async def question() -> int | None:
-        mine, others = await asyncio.gather(net.operators[index].status(), net.operators[0].status())
+        try:
+            mine, others = await asyncio.gather(net.operators[index].status(), net.operators[0].status())
+        except RetryError:  # it may still be starting
+            return None
         return 1 if mine.state.sequence >= others.state.sequence - 1 else None
 
     return question
