@@ -10,6 +10,7 @@ left out; every slot that an event names is then proven at the cut.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
@@ -20,7 +21,10 @@ import aiohttp
 
 from chains.adapter import DisputedError, Endpoints, FaultSink
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
+from chains.evm.beacon import questions as beacon
+from chains.evm.beacon.client import LightClient
 from chains.evm.endpoint import Endpoint, Limits, endpoint_names, open_session
+from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
@@ -36,7 +40,6 @@ from chains.types import (
     AccountId,
     Address,
     Amount,
-    Assurance,
     ChainDelta,
     ChainId,
     ChainRecipe,
@@ -68,13 +71,15 @@ MAX_TOUCHED = 1_000_000
 NODES_KEPT = 8_192
 """Trie nodes kept between proofs, about 8 MB: an idle chain's proofs then hash only what changed."""
 
-_ASSURANCE = Assurance.ATTESTED
 _LATEST = uint_word(aggregator.LATEST_SLOT)
 T = TypeVar("T")
 
 
 class EvmAdapter:
-    """`ChainAdapter` for one EVM chain. `clock` gives monotonic seconds; it times endpoints and nothing else."""
+    """`ChainAdapter` for one EVM chain.
+
+    `clock` gives monotonic seconds, and times endpoints; `now` gives seconds since 1970, for the light client alone.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class EvmAdapter:
         quarantine: Quarantine | None = None,
         patience: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._recipe = recipe
         self._endpoints = endpoints
@@ -95,13 +101,15 @@ class EvmAdapter:
         self._quarantine = quarantine or Quarantine()
         self._patience = patience
         self._clock = clock
+        self._now = now
         self._store = NodeStore(NODES_KEPT)
         self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
         self._bad_feeds: dict[str, str] = {}  # why each is left out
         self._session: aiohttp.ClientSession | None = None
         # Endpoints need a session, and a session a running loop: both come with `async with`.
         self._pool: EndpointPool
-        self._heads: TrustedHeads
+        self._heads: FinalHeads
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def chain_id(self) -> ChainId:
@@ -115,7 +123,7 @@ class EvmAdapter:
         ]
         try:
             self._pool = EndpointPool(self.chain_id, endpoints, self._faults, self._clock, self._quarantine)
-            self._heads = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
+            self._heads = self._final_heads(session)
         except ConfigError:
             await session.close()
             raise
@@ -125,9 +133,28 @@ class EvmAdapter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+            self._following = None
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _final_heads(self, session: aiohttp.ClientSession) -> FinalHeads:
+        """What says which headers are final; with beacon endpoints, the light client begins to follow. ConfigError."""
+        quorum = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
+        source, light = self._endpoints.beacon, None
+        if source is not None:
+            nodes = [
+                Endpoint(session, url, f"beacon {name}", beacon.LIMITS)
+                for url, name in zip(source.urls, endpoint_names(source.urls), strict=True)
+            ]
+            asked = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
+            light = LightClient(self.chain_id, source, asked, self._faults, self._now)
+            self._following = asyncio.create_task(light.run(), name=f"light client of {self.chain_id}")
+        max_age = source.max_age if source is not None else 0
+        return FinalHeads(self.chain_id, self._pool, quorum, light, self._faults, self._now, max_age)
 
     def admit(self, recipe: ChainRecipe) -> None:
         if recipe.chain_id != self.chain_id:
@@ -200,7 +227,7 @@ class EvmAdapter:
                 cut=since.cut.block_hash,
                 parent=lowest.parent_hash,
             )
-        return ChainDelta(Checkpoint(to, storage_hash), _ASSURANCE, await self._entries(top, pairs))
+        return ChainDelta(Checkpoint(to, storage_hash), self._heads.assurance(top), await self._entries(top, pairs))
 
     async def _storage_hash(self, header: Header) -> Hash32:
         """The vault's storage hash at `header`, if its code is what the recipe says."""
@@ -252,14 +279,15 @@ class EvmAdapter:
         proven: list[Proven] = []
         for batch in _batches(contracts, FEEDS_A_REQUEST):
             proven += await self._pool.ask(partial(proofs, header=head, contracts=batch, store=self._store))
-        quotes = (self._quote(feed, found, self._cut(head)) for feed, found in zip(feeds, proven, strict=True))
+        quotes = (self._quote(feed, found, head) for feed, found in zip(feeds, proven, strict=True))
         return tuple(quote for quote in quotes if quote is not None)
 
-    def _quote(self, feed: FeedRecipe, proven: Proven, cut: Cut) -> Quote | None:
+    def _quote(self, feed: FeedRecipe, proven: Proven, head: Header) -> Quote | None:
         """The feed's quote; None if it has no usable one, which the sink hears once and not with every block."""
         try:
             self._check_code(feed.feed, feed.code_hash, proven)
-            quote = aggregator.quote(feed, proven.slots[_LATEST], cut, _ASSURANCE)
+            known_by = self._heads.assurance(head)
+            quote = aggregator.quote(feed, proven.slots[_LATEST], self._cut(head), known_by)
         except (DisputedError, aggregator.BadQuote) as error:
             if self._bad_feeds.get(feed.source) != error.reason:
                 self._bad_feeds[feed.source] = error.reason

@@ -106,12 +106,12 @@ class LyingProxy:
             case Lie.HANG:
                 await asyncio.sleep(_LONGEST_HANG)
             case Lie.OVERSIZED:
-                return await self._flood(request)
+                return await flood(request)
             case _:
                 pass
         answer = await self._answer(body)
         if self._lie is Lie.TRUNCATED:
-            return await self._truncate(request, answer)
+            return await truncate(request, answer)
         return web.Response(body=answer, content_type="application/json")
 
     async def _answer(self, body: bytes) -> bytes:
@@ -172,22 +172,26 @@ class LyingProxy:
         block = await self._call("eth_getBlockByHash", block_hash, _NO_TRANSACTIONS)
         return str(block["parentHash"])
 
-    async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(b" " * _FLOOD)
-        except ConnectionError:  # the other side has had enough
-            return response
 
-    async def _truncate(self, request: web.BaseRequest, answer: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(len(answer))})
-        await response.prepare(request)
-        await response.write(answer[: len(answer) // 2])
-        if request.transport is not None:
-            request.transport.close()
+async def flood(request: web.BaseRequest) -> web.StreamResponse:
+    """An answer without end."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    try:
+        while True:
+            await response.write(b" " * _FLOOD)
+    except ConnectionError:  # the other side has had enough
         return response
+
+
+async def truncate(request: web.BaseRequest, answer: bytes) -> web.StreamResponse:
+    """The first half of `answer`, and then nobody there any more."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(answer))})
+    await response.prepare(request)
+    await response.write(answer[: len(answer) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
 
 
 def _refuse(item: Json, message: str) -> None:

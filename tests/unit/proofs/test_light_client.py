@@ -21,9 +21,8 @@ from chains.proofs.lightclient.containers import LightClientHeader, Update
 from chains.proofs.lightclient.ssz import hash_pair
 from chains.proofs.lightclient.store import Store
 from chains.types import Hash32, UnixSeconds
-from tests.beacon import CONFIG, EPOCHS, Chain, Tree, committee, digest, execution
+from tests.beacon import CHAIN, CONFIG, EPOCHS, Tree, committee, digest, execution
 
-CHAIN = Chain()
 PERIOD = CONFIG.slots_per_epoch * CONFIG.epochs_per_period
 START = CONFIG.slots_per_epoch * EPOCHS[Fork.DENEB]  # begins a period as well
 
