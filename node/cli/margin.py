@@ -17,6 +17,7 @@ app = typer.Typer(help="Evaluate portfolios in files under a margin model.", no_
 
 File = Annotated[Path, typer.Argument(help="Portfolio, market and parameters as JSON.", dir_okay=False)]
 ProfileName = Annotated[str, typer.Option("--profile", help="A model; `hypothec margin profiles` lists them.")]
+DEFAULT_PROFILE = "hypothec"
 _MAX_BYTES = 64 << 20
 
 
@@ -42,7 +43,7 @@ def profiles() -> None:
 @app.command()
 def evaluate(
     file: File,
-    profile: ProfileName,
+    profile: ProfileName = DEFAULT_PROFILE,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Every component, as JSON.")] = False,
 ) -> None:
@@ -65,7 +66,7 @@ def evaluate(
 
 
 @app.command()
-def explain(file: File, profile: ProfileName) -> None:
+def explain(file: File, profile: ProfileName = DEFAULT_PROFILE) -> None:
     """Say what each account's margin is made of, line by line."""
     outcomes = _outcomes(profile, file)
     for each in outcomes:
@@ -79,13 +80,14 @@ def _outcomes(name: str, path: Path) -> list[Evaluation | PortfolioError]:
     from node.margin.models.errors import PortfolioError
     from node.margin.models.profiles import evaluate_file
 
-    outcomes = list(evaluate_file(_profile(name), _content(path), path.stem))
+    outcomes = list(evaluate_file(profile_named(name), parsed(path), path.stem))
     if len(outcomes) == 1 and isinstance(outcomes[0], PortfolioError):
         raise outcomes[0]
     return outcomes
 
 
-def _profile(name: str) -> Profile:
+def profile_named(name: str) -> Profile:
+    """The model of a name."""
     from node.margin.models.profiles import PROFILES
 
     if name not in PROFILES:
@@ -93,7 +95,8 @@ def _profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def _content(path: Path) -> object:
+def parsed(path: Path) -> object:
+    """What a file of JSON holds."""
     from chains import strict_json
 
     if (size := path.stat().st_size) > _MAX_BYTES:
@@ -156,6 +159,7 @@ def _summary(outcome: Evaluation | PortfolioError) -> list[str]:
         return [f"{outcome.account}: cannot be evaluated: {outcome}"]
     lines = [f"{outcome.account}: {outcome.status} ({outcome.profile})"]
     lines += [f"  {_level_line(level)}" for level in outcome.levels]
+    lines += [f"  {note}" for note in outcome.notes]
     if outcome.comparison is not None:
         lines.append(f"  matches_vector: {str(outcome.comparison.matches).lower()}")
         lines.append(f"  max_relative_error: {outcome.comparison.max_relative_error:.3g}")
@@ -166,8 +170,8 @@ def _summary(outcome: Evaluation | PortfolioError) -> list[str]:
 def _level_line(level: Level) -> str:
     ratio = "" if level.ratio is None else f", ratio {level.ratio / 10**18:.4f}"
     return (
-        f"{level.threshold.name:12} excess {_dollars(level.excess)}"
-        f" = equity {_dollars(level.equity)} − requirement {_dollars(level.requirement)}{ratio}"
+        f"{level.threshold.name:12} excess {dollars(level.excess)}"
+        f" = equity {dollars(level.equity)} − requirement {dollars(level.requirement)}{ratio}"
     )
 
 
@@ -179,15 +183,29 @@ def _explained(outcome: Evaluation | PortfolioError) -> list[str]:
         lines += ["", f"{level.threshold.name}: below zero the account is {level.threshold.unmet}"]
         for line in level.lines:
             sign = "+" if line.side.value == "equity" else "−"
-            lines.append(f"  {sign} {_dollars(line.amount):>24}  {line.component} {line.instrument}".rstrip())
-        lines.append(f"  = {_dollars(level.excess):>24}  excess")
+            lines.append(f"  {sign} {dollars(line.amount):>24}  {line.component} {line.instrument}".rstrip())
+        lines.append(f"  = {dollars(level.excess):>24}  excess")
     if outcome.components:
         lines += ["", "components"]
-        lines += [f"  {name:30} {_short(value)}" for name, value in outcome.components.items()]
+        for name, value in outcome.components.items():
+            lines += _component(name, value, 1)
     return lines
 
 
-def _dollars(amount: int) -> str:
+def _component(name: str, value: Any, depth: int) -> list[str]:  # noqa: ANN401 - anything that JSON has
+    """A component, and what is in it below it."""
+    indent = "  " * depth
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        return [line for place, each in enumerate(value) for line in _component(f"{name} {place + 1}", each, depth)]
+    if not isinstance(value, dict) or not value:
+        return [f"{indent}{name:30} {_short(value) if value not in ({}, []) else 'none'}"]
+    if set(value) == {"low", "high"}:
+        return [f"{indent}{name:30} {_short(value['low'])} to {_short(value['high'])}"]
+    return [f"{indent}{name}", *(line for key, each in value.items() for line in _component(key, each, depth + 1))]
+
+
+def dollars(amount: int) -> str:
+    """1e-12 USD to the cent, for people."""
     return f"{amount / 10**12:,.2f}"
 
 

@@ -114,7 +114,8 @@ class Evaluation:
     """One account under a profile, level by level, the strictest threshold first.
 
     `components` are what the model names besides its lines; `comparison` is there when the file says what it expects.
-    `verdict` is the status of a model whose levels are not all that decides it: they are then the low end of intervals.
+    `verdict` is the status of a model whose levels are not all that decides it: they are then the low end of intervals,
+    and `notes` say the rest, for people.
     """
 
     account: str
@@ -123,11 +124,13 @@ class Evaluation:
     components: Mapping[str, Shown] = field(default_factory=dict)
     comparison: Comparison | None = None
     verdict: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
         """The verdict; without one, the gravest threshold that is not met says it."""
-        return self.verdict or next((level.threshold.unmet for level in reversed(self.levels) if level.excess < 0), HEALTHY)
+        unmet = (level.threshold.unmet for level in reversed(self.levels) if level.excess < 0)
+        return self.verdict or next(unmet, HEALTHY)
 
 
 Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]

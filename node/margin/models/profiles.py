@@ -9,6 +9,7 @@ from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
+from node.margin.models.hypothec import profile as hypothec
 from node.margin.models.profile import Evaluation, Profile, Threshold, composed
 
 BORROW_AND_LIQUIDATION = (Threshold("borrow", "cannot_borrow"), Threshold("liquidation", "liquidatable"))
@@ -82,7 +83,7 @@ DERIVE_SM = composed(
     "derive-sm",
     "Derive's standard margin: options by strike, bounded by the worst payoff of their expiry",
     INITIAL_AND_MAINTENANCE,
-    (derive_sm.values, derive_sm.perpetuals, derive_sm.options, derive_sm.confidence),
+    (derive_sm.values, derive_sm.perpetuals, derive_sm.options, derive_sm.confidence, derive_sm.depegged),
     derive_sm.read_sm,
     {"options": derive_sm.OPTION_RULES},
     ("collateral", "debts", "perpetuals", "options"),
@@ -108,7 +109,19 @@ PARADEX = composed(
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
-    for profile in (derive_pm2.PROFILE, DERIVE_SM, LTV, COMPOUND, DYDX, DRIFT, MANGO, SPAN, DERIBIT, PARADEX)
+    for profile in (
+        hypothec.PROFILE,
+        derive_pm2.PROFILE,
+        DERIVE_SM,
+        LTV,
+        COMPOUND,
+        DYDX,
+        DRIFT,
+        MANGO,
+        SPAN,
+        DERIBIT,
+        PARADEX,
+    )
 }
 
 

@@ -1,0 +1,185 @@
+"""At what one unit of a holding or a debt counts, and what the rows do to it.
+
+A holding counts at price·(1 − haircut). The haircut for volatility pays for a fall first: in a row that moves the price
+by m, a unit changes by
+
+    price · (1 − other haircuts) · ((w·m)⁺ + min(0, w·m + haircut for volatility)),    w the row's weight,
+
+never below what it counts. So volatility is charged once, whether by haircut or by row, and what offsets an obligation
+counts in full. All of it is per unit and is made once a frame. Must not know accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.margin.models.fixed import ONE, WAD, Money, Wad, product, value
+from node.margin.models.hypothec import haircuts, scenarios
+from node.margin.models.hypothec.feeds import Feed, FeedStatus
+from node.margin.models.hypothec.haircuts import Haircut
+from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.shortfall import shortfall_of_one
+from node.model.health import ZERO, Interval, Reason
+
+NOTHING = Money(0)
+CHAIN_REASONS = {
+    "LIVE": None,
+    "HALTED": Reason.CHAIN_HALTED,
+    "DISPUTED": Reason.CHAIN_DISPUTED,
+    "STALE": Reason.STALE_CUT,
+}
+"""What may be said of the chain that a holding is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One unit of an instrument, in 1e-12 USD: what it is worth when held (low to high), and when owed.
+
+    `changes` are the weighted changes by row, `delta` the value of its delta on the underlying `factor`, `relief` what
+    of the shortfall of that delta a haircut has held back, `cost` and `short_cost` what is required of each unit and
+    of each unit that is short. `open_ended`: owing it has no bound. `market` is its value without haircuts.
+    """
+
+    name: str
+    initial: Interval
+    maintenance: Interval
+    changes: tuple[Money, ...]
+    factor: str
+    delta: Money = NOTHING
+    relief: Money = NOTHING
+    cost: Money = NOTHING
+    short_cost: Money = NOTHING
+    open_ended: bool = False
+    market: Interval = ZERO
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How a holding is known: how it is proven, how final it is, the state of its chain."""
+
+    assurance: str
+    finality: str
+    chain: str
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why its chain makes it uncertain."""
+        return CHAIN_REASONS[self.chain]
+
+
+def moves(asset: str, parameters: Parameters) -> list[Wad]:
+    """What of each row's move of the asset's price counts: weight·move."""
+    found = parameters.assets[asset]
+    return [product(row.weight, scenarios.move(row, found)) for row in parameters.rows]
+
+
+def haircut_pair(feed: Feed, quality: Quality, step: int, parameters: Parameters) -> tuple[Haircut, Haircut]:
+    """The haircuts at initial and at maintenance margin of what lies in a step of the depth (beyond the last: all).
+
+    Maintenance takes its part of those for volatility and size; what is not known well is known no better by it.
+    """
+    rules = parameters.haircuts
+    size = haircuts.by_size(rules.size_steps[step], rules) if step < len(rules.size_steps) else ONE
+    market = {"volatility": haircuts.by_volatility(feed.vol, rules), "size": size}
+    known = {
+        "age": haircuts.by_age(feed.age, rules),
+        "spread": haircuts.by_spread(feed, rules),
+        "finality": rules.by_finality[quality.finality],
+        "assurance": rules.by_assurance[quality.assurance],
+    }
+    eased = {name: haircuts.scaled(part, parameters.maintenance) for name, part in market.items()}
+    if size == ONE:
+        eased["size"] = ONE
+    return Haircut({**market, **known}), Haircut({**eased, **known})
+
+
+def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Parameters) -> Unit:
+    """One unit held as collateral, in a step of the depth; `factor` is what being linked to an obligation leaves.
+
+    A feed that is not fresh: nothing at the low end, no initial margin at either. A chain that is not live: nothing at
+    the low end. The low end takes the changes at the lowest price, which is exact there; the high end adds what the
+    gains of a higher price would be more.
+    """
+    initial, maintenance = haircut_pair(feed, quality, step, parameters)
+    uncertain = not feed.is_fresh or quality.reason is not None
+    low = Wad(0) if uncertain else feed.low
+    volatility = initial.parts["volatility"]
+    rest = WAD - min(WAD, sum(part for name, part in initial.parts.items() if name != "volatility"))
+    by_row = [
+        max(product(rest, max(move, 0) + min(0, min(move, 0) + volatility)), initial.total - WAD)
+        for move in moves(feed.asset, parameters)
+    ]
+    gain = max(0, *by_row)
+    delta = counted(low, Wad(rest), factor)
+
+    def span(haircut: Haircut) -> Interval:
+        kept = WAD - haircut.total
+        widened = counted(feed.high, Wad(kept), factor) + counted(Wad(feed.high - low), Wad(gain), factor)
+        return Interval(counted(low, Wad(kept), factor), widened)
+
+    return Unit(
+        name=feed.asset,
+        initial=span(initial) if feed.is_fresh else ZERO,
+        maintenance=span(maintenance),
+        changes=tuple(counted(low, Wad(each), factor) for each in by_row),
+        factor=parameters.assets[feed.asset].root,
+        delta=delta,
+        relief=Money(delta * min(volatility, shortfall_of_one(feed.vol, parameters.shortfall)) // WAD),
+        market=Interval(value(WAD, low), value(WAD, feed.high)),
+        reasons=tuple(each for each in (feed.reason, quality.reason) if each is not None),
+    )
+
+
+def counted(price: Wad, part: Wad, factor: Wad) -> Money:
+    """price·part·factor as money, rounded down once."""
+    return Money(price * part * factor // (WAD * WAD * WAD // 10**12))
+
+
+def debt(feed: Feed, parameters: Parameters) -> Unit:
+    """One unit that is owed.
+
+    A feed that is not fresh: nothing is owed at the high end, whatever the row. A missing one has no bound.
+    """
+    by_row = moves(feed.asset, parameters)
+    changes = tuple(value(WAD, product(feed.price, each)) for each in by_row)
+    most = max(0, *by_row)
+    high = value(WAD, feed.price) - value(-WAD, product(feed.high - feed.price, WAD + most))
+    low = value(WAD, feed.price) + value(-WAD, product(feed.price - feed.low, WAD + most))
+    span = Interval(low if feed.is_fresh else -max(0, *changes), high)
+    return Unit(
+        name=feed.asset,
+        initial=span,
+        maintenance=span,
+        changes=changes,
+        factor=parameters.assets[feed.asset].root,
+        delta=value(WAD, feed.price),
+        open_ended=feed.status is FeedStatus.MISSING,
+        market=Interval(value(WAD, feed.low) if feed.is_fresh else 0, value(WAD, feed.high)),
+        reasons=reasons_of(feed),
+    )
+
+
+def reasons_of(feed: Feed) -> tuple[Reason, ...]:
+    """Why the feed is not fresh, if it is not."""
+    return () if feed.reason is None else (feed.reason,)
+
+
+def steps_of(amounts: Iterable[Wad], feed: Feed, parameters: Parameters) -> list[list[Wad]]:
+    """What of each holding of one asset lies in each step of its depth: the last entry is beyond all steps.
+
+    The holdings fill the depth one after the other, together as one: the depth is the account's, not each holding's.
+    """
+    steps = parameters.haircuts.size_steps
+    ends = [feed.depth * step * 10**6 // feed.price if feed.price else 0 for step in steps]
+    found, filled = [], 0
+    for amount in amounts:
+        parts, left = [], int(amount)
+        for end in ends:
+            part = min(left, max(0, end - filled))
+            parts.append(Wad(part))
+            filled, left = filled + part, left - part
+        parts.append(Wad(left))
+        found.append(parts)
+    return found

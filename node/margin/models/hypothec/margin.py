@@ -1,0 +1,162 @@
+"""What an account has left in every row at both thresholds, at both ends of what its inputs leave possible.
+
+In a row each venue's claim is what the account would then owe it, within the owner's limit: a venue's profit counts
+against its own claim alone, and the clamp is at every mark. So with κ one at initial margin, and the profile's part of
+it at maintenance,
+
+    left(row) = own worth + ⌊κ·own change⌋ − own costs − Σ_venues clamp(costs − worth − ⌊κ·change⌋, 0, limit),
+
+and the excess is the least of it over the rows, the market as it is, and the market as it is less the shortfall. Must
+not know instruments or where anything comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from node.margin.account import status_of
+from node.margin.models.fixed import ONE, Money, Wad, down, up
+from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.parts import Part
+from node.margin.models.hypothec.portfolio import Portfolio
+from node.margin.models.hypothec.shortfall import shortfall
+from node.model.health import HealthStatus, Interval, Reason
+
+UNMOVED = "unmoved"
+SHORTFALL = "expected shortfall"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One threshold at one end: what is left by row (the first as the market is), the shortfall, and which decided."""
+
+    ratio: Wad
+    left: tuple[Money, ...]
+    shortfall: Money
+
+    @property
+    def worst(self) -> int | None:
+        """The row that decides (0: as the market is); None if the shortfall does."""
+        least = min(self.left)
+        return None if self.left[0] - self.shortfall < least else self.left.index(least)
+
+    @property
+    def excess(self) -> Money:
+        """The least of all."""
+        return Money(min(*self.left, self.left[0] - self.shortfall))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One account: both ends at both thresholds, and what follows. `parts` explain it."""
+
+    parts: tuple[Part, ...]
+    initial: tuple[End, End]
+    maintenance: tuple[End, End]
+    status: HealthStatus
+    reasons: tuple[Reason, ...]
+
+    @property
+    def initial_excess(self) -> Interval:
+        """Low to high."""
+        return Interval(*(end.excess for end in self.initial))
+
+    @property
+    def maintenance_excess(self) -> Interval:
+        """Low to high."""
+        return Interval(*(end.excess for end in self.maintenance))
+
+    @property
+    def decided_by(self) -> str:
+        """Which end made the status: the high one says that it is lost, the low one that it is safe."""
+        if self.status in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
+            return "high"
+        return "both" if self.status is HealthStatus.UNKNOWN else "low"
+
+
+def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Parameters) -> Result:
+    """Both ends at both thresholds, and the status."""
+    shortfalls = net_shortfalls(portfolio, parts, parameters)
+
+    def ends(spans: Sequence[Interval], ratio: Wad) -> tuple[End, End]:
+        low, high = ([getattr(span, end) for span in spans] for end in ("low", "high"))
+        return _end(parts, low, ratio, shortfalls), _end(parts, high, ratio, shortfalls)
+
+    initial = ends([part.initial for part in parts], ONE)
+    maintenance = ends([part.maintenance for part in parts], parameters.maintenance)
+    status = status_of(
+        Interval(initial[0].excess, initial[1].excess),
+        Interval(maintenance[0].excess, maintenance[1].excess),
+        covered=left(parts, [part.market.high for part in parts], [0] * len(parts)) >= 0,
+    )
+    reasons = tuple(dict.fromkeys(reason for part in parts for reason in part.reasons))
+    if status is HealthStatus.UNKNOWN and not reasons:
+        reasons = (Reason.PRICE_SPREAD,)
+    return Result(parts, initial, maintenance, status, reasons)
+
+
+def claim(worth: int, limit: Money) -> Money:
+    """What of a worth below zero a venue may claim: −worth within [0, limit]."""
+    return Money(min(max(-worth, 0), limit))
+
+
+def left(parts: Sequence[Part], worths: Sequence[int], costs: Sequence[int]) -> Money:
+    """Σ (worth − cost) of what is one's own, less each venue's claim on it."""
+    total = 0
+    for part, worth, cost in zip(parts, worths, costs, strict=True):
+        total += worth - cost if part.limit is None else -claim(worth - cost, part.limit)
+    return Money(total)
+
+
+def costs_of(part: Part, ratio: Wad) -> Money:
+    """Contingency and concentration at a threshold, rounded up."""
+    return up(Money(part.contingency + part.concentration), ratio)
+
+
+def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: Sequence[NetShortfall]) -> End:
+    costs = [costs_of(part, ratio) for part in parts]
+    by_row = [left(parts, worths, costs)]
+    for row in range(len(parts[0].changes)):
+        moved = [worth + down(part.changes[row], ratio) for part, worth in zip(parts, worths, strict=True)]
+        by_row.append(left(parts, moved, costs))
+    room = {
+        part.venue: part.limit - claim(worth - cost, part.limit)
+        for part, worth, cost in zip(parts, worths, costs, strict=True)
+        if part.limit is not None
+    }
+    return End(ratio, tuple(by_row), max(each.at(ratio, room, shortfalls[0].amount) for each in shortfalls))
+
+
+@dataclass(frozen=True, slots=True)
+class NetShortfall:
+    """The shortfall of one's own deltas with those of some venues, less what haircuts have held back for it."""
+
+    venues: tuple[str, ...]
+    amount: Money
+
+    def at(self, ratio: Wad, room: Mapping[str, int], own: Money) -> Money:
+        """What a threshold takes of it: no venue adds more to one's own than its limit has room for."""
+        most = up(own, ratio) + sum(room[venue] for venue in self.venues)
+        return Money(min(up(self.amount, ratio), most))
+
+
+def net_shortfalls(portfolio: Portfolio, parts: Sequence[Part], parameters: Parameters) -> tuple[NetShortfall, ...]:
+    """One's own deltas alone (the first), with each venue's alone, and with all venues'.
+
+    A venue that is ahead takes no part in what the others lose, so offsets between venues may be worth nothing: the
+    greatest of these is required.
+    """
+    own = [part for part in parts if part.limit is None]
+    venues = [part for part in parts if part.limit is not None]
+    choices = [[], *([each] for each in venues), *([venues] if len(venues) > 1 else [])]
+    relief = sum(part.relief for part in parts)
+    roots = sorted({root for part in parts for root in part.deltas})
+    vols = {root: portfolio.risks[root].vol for root in roots}
+    groups = {root: parameters.assets[root].group for root in roots}
+
+    def net(chosen: Sequence[Part]) -> Money:
+        deltas = {root: Money(sum(part.deltas.get(root, 0) for part in (*own, *chosen))) for root in roots}
+        return Money(max(0, shortfall(deltas, vols, groups, parameters.shortfall) - relief))
+
+    return tuple(NetShortfall(tuple(part.venue for part in chosen), net(chosen)) for chosen in choices)

@@ -1,0 +1,237 @@
+"""What an account's parts come to: exact sums over units, rounded once.
+
+The account's own part has cash, collateral and debts; a part for each venue has its positions and cash. Must not know
+what parts add up to: that is margin.py's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from node.margin.models.book import Future, Option, Perpetual
+from node.margin.models.fields import LARGEST
+from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, up, value
+from node.margin.models.hypothec import positions
+from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, steps_of
+from node.margin.models.hypothec.feeds import FeedStatus
+from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.portfolio import OWN, Held, Holding, Portfolio, Risk, Venue
+from node.model.health import Interval, Reason
+
+UNBOUNDED = Money(LARGEST * PICO)
+"""What an obligation without a bound or a limit comes to: more than any account has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An amount of units, below zero when it is owed, and what was paid for it (a constant that no price moves).
+
+    `apart`: a linear position on a feed that is not fresh; it counts by itself, so that no profit of it counts.
+    """
+
+    component: str
+    amount: Wad
+    unit: Unit
+    fixed: Money = NOTHING
+    apart: bool = False
+    detail: str = ""
+
+    def worth(self, units: Interval) -> Interval:
+        """amount·unit of one's own range, in 1e-30 USD."""
+        ends = (units.low, units.high) if self.amount > 0 else (units.high, units.low)
+        return Interval(self.amount * ends[0], self.amount * ends[1])
+
+    def counted(self, units: Interval) -> Interval:
+        """By itself, rounded down: what counts of it at either end.
+
+        Apart: no profit at the low end; on a missing feed a long may have lost all that was paid for it, and nothing
+        counts at the high end.
+        """
+        exact = self.worth(units)
+        low, high = exact.low // WAD + self.fixed, exact.high // WAD + self.fixed
+        if self.apart and self.unit.open_ended:
+            return Interval(min(low, 0), 0)
+        return Interval(min(low, 0) if self.apart else low, high)
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it may cost anything."""
+        return self.amount < 0 and self.unit.open_ended
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an account, in 1e-12 USD: worth at both thresholds, changes by row, costs, deltas by underlying.
+
+    `limit` is the most of it that may be claimed, None where its worth counts whatever its sign. `market` is its worth
+    without haircuts. `relief` is what of the deltas' shortfall haircuts have held back.
+    """
+
+    venue: str
+    limit: Money | None
+    cash: Money
+    initial: Interval
+    maintenance: Interval
+    changes: tuple[Money, ...]
+    contingency: Money
+    concentration: Money
+    deltas: Mapping[str, Money]
+    relief: Money
+    market: Interval
+    entries: tuple[Entry, ...]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why inputs of it are uncertain, each once."""
+        return tuple(dict.fromkeys(reason for entry in self.entries for reason in entry.unit.reasons))
+
+
+def parts(portfolio: Portfolio, parameters: Parameters) -> tuple[Part, ...]:
+    """The account's own part first, then its own positions and its venues' that can owe or be owed anything."""
+    entries = [*_holdings(portfolio, parameters), *_debts(portfolio, parameters)]
+    own = _summed(OWN, None, portfolio.cash, entries, parameters)
+    return (
+        own,
+        *(_at_venue(portfolio, venue, parameters) for venue in portfolio.venues if venue.positions or venue.cash),
+    )
+
+
+# === Entries ===
+
+
+def linked(portfolio: Portfolio, asset: str, parameters: Parameters) -> Wad:
+    """The factor at which an asset counts: the least of the issuers' that the account depends on twice, else one.
+
+    It does where it holds what an issuer issued and also has obligations to a venue of that issuer, or positions on
+    anything that it issued: whatever their signs, one failure decides about both.
+    """
+    least = ONE
+    for issuer in parameters.issuers.values():
+        if asset in issuer.assets and any(
+            (venue.is_obligation and venue.name in issuer.venues)
+            or any(each.feed.asset in issuer.assets for each in venue.positions)
+            for venue in portfolio.venues
+        ):
+            least = min(least, issuer.factor)
+    return least
+
+
+def _holdings(portfolio: Portfolio, parameters: Parameters) -> Iterator[Entry]:
+    by_asset: defaultdict[str, list[Holding]] = defaultdict(list)
+    for each in portfolio.holdings:
+        by_asset[each.feed.asset].append(each)
+    rules = parameters.haircuts
+    for asset in sorted(by_asset):
+        ordered = sorted(
+            by_asset[asset],
+            key=lambda each: (
+                rules.by_finality[each.quality.finality] + rules.by_assurance[each.quality.assurance],
+                each.quality.chain,
+                each.quality.finality,
+                each.quality.assurance,
+            ),
+        )
+        factor = linked(portfolio, asset, parameters)
+        filled = steps_of((each.amount for each in ordered), ordered[0].feed, parameters)
+        for each, amounts in zip(ordered, filled, strict=True):
+            for step, amount in enumerate(amounts):
+                if amount:
+                    unit = holding(each.feed, each.quality, step, factor, parameters)
+                    known = f"{each.quality.assurance} {each.quality.finality}, step {step}"
+                    yield Entry("collateral", amount, unit, detail=known)
+
+
+def _debts(portfolio: Portfolio, parameters: Parameters) -> Iterator[Entry]:
+    for each in portfolio.debts:
+        yield Entry("debt", Wad(-each.amount), debt(each.feed, parameters))
+
+
+def _positions(account: str, held: Iterable[Held], parameters: Parameters) -> Iterator[Entry]:
+    for each in held:
+        position, feed = each.position, each.feed
+        if isinstance(position, Option):
+            yield Entry("option", position.amount, positions.option(account, position, feed, parameters))
+            continue
+        unit = positions.linear(position, feed, parameters)
+        yield Entry(
+            "perpetual" if isinstance(position, Perpetual) else "future",
+            position.amount,
+            unit,
+            paid(position, is_missing=feed.status is FeedStatus.MISSING),
+            apart=not feed.is_fresh,
+        )
+
+
+def paid(position: Perpetual | Future, *, is_missing: bool) -> Money:
+    """−amount·entry, rounded down, with the funding still to receive; a short that has no price has sold nothing."""
+    funding = 0 if isinstance(position, Future) else position.funding
+    if is_missing:
+        return Money(value(-max(0, position.amount), position.entry) + min(0, funding))
+    return Money(value(-position.amount, position.entry) + funding)
+
+
+# === Sums ===
+
+
+def _at_venue(portfolio: Portfolio, venue: Venue, parameters: Parameters) -> Part:
+    entries = list(_positions(portfolio.account, venue.positions, parameters))
+    part = _summed(venue.name, venue.limit, venue.cash, entries, parameters)
+    charged = sum(concentration(part.deltas[root], portfolio.risks[root], parameters) for root in sorted(part.deltas))
+    return replace(part, concentration=Money(charged))
+
+
+def concentration(delta: Money, risk: Risk, parameters: Parameters) -> Money:
+    """rate·(|delta| − share·min(depth, open interest))⁺, rounded up: what no market can take at once.
+
+    Source: Synthetix' skew scale and dYdX's open-interest caps, as a charge on the excess; MNGO in October 2022.
+    """
+    room = min(risk.depth, risk.interest) if risk.interest else risk.depth
+    charges = parameters.charges
+    return up(Money(max(0, abs(delta) - room * charges.concentration_share // WAD)), charges.concentration_rate)
+
+
+def _summed(venue: str, limit: Money | None, cash: Money, entries: list[Entry], parameters: Parameters) -> Part:
+    def total(exact: Callable[[Entry], int]) -> int:
+        return sum(exact(entry) for entry in entries)
+
+    def span(of: Callable[[Unit], Interval], most: Money | None) -> Interval:
+        together = [entry for entry in entries if not entry.apart]
+        apart = [entry.counted(of(entry.unit)) for entry in entries if entry.apart]
+        fixed = cash + sum(entry.fixed for entry in together)
+        low, high = (
+            fixed + sum(getattr(entry.worth(of(entry.unit)), end) for entry in together) // WAD
+            for end in ("low", "high")
+        )
+        low, high = low + sum(each.low for each in apart), high + sum(each.high for each in apart)
+        if any(entry.open_ended for entry in entries):
+            low = min(low, -(UNBOUNDED if most is None else most))
+        return Interval(low, high)
+
+    roots = sorted({entry.unit.factor for entry in entries})
+    return Part(
+        venue=venue,
+        limit=limit,
+        cash=cash,
+        initial=span(lambda unit: unit.initial, limit),
+        maintenance=span(lambda unit: unit.maintenance, limit),
+        changes=tuple(
+            Money(total(lambda entry, row=row: entry.amount * entry.unit.changes[row]) // WAD)  # type: ignore[misc]
+            for row in range(len(parameters.rows))
+        ),
+        contingency=Money(-(-total(_contingency) // WAD)),
+        concentration=NOTHING,
+        deltas={
+            root: Money(sum(each.amount * each.unit.delta for each in entries if each.unit.factor == root) // WAD)
+            for root in roots
+        },
+        relief=Money(total(lambda entry: entry.amount * entry.unit.relief) // WAD),
+        market=span(lambda unit: unit.market, limit),
+        entries=tuple(entries),
+    )
+
+
+def _contingency(entry: Entry) -> int:
+    """|amount|·cost + short·short cost."""
+    return abs(entry.amount) * entry.unit.cost + max(0, -entry.amount) * entry.unit.short_cost

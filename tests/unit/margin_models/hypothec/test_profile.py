@@ -1,0 +1,137 @@
+"""The documented example, what is shown of an account, and what a file may not say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from node.margin.models import hypothec
+from node.margin.models.errors import (
+    DuplicateInstrument,
+    MissingField,
+    OutOfRange,
+    PortfolioError,
+    UnknownAsset,
+)
+from node.margin.models.hypothec.defaults import ROWS
+from node.margin.models.profile import Evaluation
+from node.margin.models.profiles import PROFILES, evaluate_file
+from tests.unit.margin_models.hypothec.accounts import MARKET, collateral, evaluation, market, option, perpetual
+
+
+def example() -> dict[str, Any]:
+    text = hypothec.__doc__ or ""
+    found: dict[str, Any] = json.loads(text[text.index('    {"market"') : text.index("Must not do I/O")])
+    return found
+
+
+def test_the_documented_example_is_evaluated() -> None:
+    (outcome,) = evaluate_file(PROFILES["hypothec"], example(), "file")
+    assert isinstance(outcome, Evaluation)
+    assert outcome.status == "healthy"
+    assert outcome.components["reasons"] == ["STALE_PRICE"]
+    assert set(outcome.components["claims"]) == {"dex", "ftx"}  # type: ignore[arg-type]
+    isolated = outcome.components["isolated"]
+    assert isinstance(isolated, dict)
+    assert set(isolated) == {"punt"}
+
+
+def test_there_are_31_rows_of_distinct_names() -> None:
+    assert len(ROWS) == len({row["name"] for row in ROWS}) == 31
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"cash": -10},
+        {"cash": 1_000, "collateral": [collateral("WSTETH", 3)], "debts": [collateral("USDC", 500)]},
+        {"cash": 100, "perpetuals": [perpetual(amount=-2, entry_price=3_100)], "options": [option(amount=3)]},
+        {
+            "cash": 9_000,
+            "venues": {"a": {"limit": 3_000, "cash": -5}, "b": {"limit": 50}},
+            "perpetuals": [perpetual(venue="a"), perpetual("BTC", -1, venue="b"), perpetual("SOL", 3)],
+            "options": [option(venue="b")],
+        },
+    ],
+)
+def test_lines_add_up_to_the_low_end(account: dict[str, Any]) -> None:
+    found = evaluation(account, market(ETH={"low": 2_990, "high": 3_005}))
+    for level in found.levels:
+        shown = found.components[level.threshold.name]
+        assert isinstance(shown, dict)
+        excess = shown["excess_usd"]
+        assert isinstance(excess, dict)
+        assert float(str(excess["low"])) == pytest.approx(level.excess / 1e12, abs=1e-9)
+        assert all(abs(line.amount) < 100 for line in level.lines if line.component == "rounding")
+
+
+def test_notes_say_both_ends_and_which_decided() -> None:
+    found = evaluation({"cash": 500, "perpetuals": [perpetual()]}, market(ETH={"low": 2_990, "high": 3_005}))
+    initial, maintenance, decided = found.notes
+    assert "excess from" in initial
+    assert "market -18% vol up" in maintenance
+    assert decided.startswith("decided by   the ")
+
+
+FIELD_ERRORS: list[tuple[dict[str, Any], dict[str, Any], type[PortfolioError], str, str]] = [
+    ({"collateral": [collateral("ETH", -1)]}, {}, OutOfRange, "ETH", "amount"),
+    ({"collateral": [collateral("NONE")]}, {}, UnknownAsset, "NONE", "market"),
+    ({"collateral": [collateral(assurance="SWORN")]}, {}, PortfolioError, "ETH", "assurance"),
+    ({"collateral": [collateral(finality="SOON")]}, {}, PortfolioError, "ETH", "finality"),
+    ({"collateral": [collateral(chain="GONE")]}, {}, PortfolioError, "ETH", "chain"),
+    ({"collateral": [collateral(), collateral()]}, {}, DuplicateInstrument, "ETH", "collateral"),
+    ({"perpetuals": [perpetual(venue="dex")]}, {}, MissingField, "ETH", "venues"),
+    ({"venues": {"dex": {}}}, {}, MissingField, "venues.dex", "limit"),
+    ({"venues": {"dex": {"limit": -1}}}, {}, OutOfRange, "venues.dex", "limit"),
+    ({"isolated": [{"cash": 1}]}, {}, MissingField, "isolated", "name"),
+    ({"isolated": [{"name": "a", "isolated": [{"name": "b"}]}]}, {}, PortfolioError, "", "isolated"),
+    ({"isolated": [{"name": "a"}, {"name": "a"}]}, {}, DuplicateInstrument, "", "isolated"),
+    ({"unheard": 1}, {}, PortfolioError, "", "unheard"),
+    ({"cash": float("nan")}, {}, OutOfRange, "", "cash"),
+    ({"perpetuals": [perpetual()]}, {"ETH": {"low": 3_100}}, OutOfRange, "ETH", "low"),
+    ({"perpetuals": [perpetual()]}, {"ETH": {"high": 2_900}}, OutOfRange, "ETH", "high"),
+    ({"perpetuals": [perpetual()]}, {"ETH": {"status": "FINE"}}, PortfolioError, "ETH", "status"),
+    ({"perpetuals": [perpetual()]}, {"ETH": {"vol": -1}}, OutOfRange, "ETH", "vol"),
+    ({"perpetuals": [perpetual()]}, {"ETH": {"age": -1}}, OutOfRange, "ETH", "age"),
+    ({"perpetuals": [perpetual("GHOST")]}, {"GHOST": {"status": "MISSING"}}, MissingField, "GHOST", "entry_price"),
+]
+
+
+@pytest.mark.parametrize(("account", "changes", "kind", "instrument", "field"), FIELD_ERRORS)
+def test_what_is_wrong_is_named(
+    account: dict[str, Any], changes: dict[str, Any], kind: type[PortfolioError], instrument: str, field: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        evaluation(account, market(**changes))
+    assert type(caught.value) is kind
+    assert (caught.value.instrument, caught.value.field) == (instrument, field)
+    assert caught.value.account.startswith("alice")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"rows": []}, "rows"),
+        ({"rows": [{"weight": 2}]}, "weight"),
+        ({"rows": [{"market": -1.5}]}, "market"),
+        ({"maintenance": 1.1}, "maintenance"),
+        ({"groups": {"majors": {"assets": ["BTC"], "correlation": 0.1}}}, "correlation"),
+        ({"haircuts": {"size_steps": [0.2, 0.1]}}, "size_steps"),
+        ({"haircuts": {"size_steps": [0]}}, "size_steps"),
+        ({"assets": {"A": {"follows": "B"}, "B": {"follows": "C"}}}, "follows"),
+        ({"issuers": {"x": {"assets": [1], "factor": 0}}}, "assets"),
+    ],
+)
+def test_what_is_wrong_with_parameters_is_named(given: dict[str, Any], field: str) -> None:
+    with pytest.raises(PortfolioError) as caught:
+        evaluation({"cash": 1}, MARKET, **given)
+    assert caught.value.field == field
+
+
+def test_one_bad_account_stops_no_other() -> None:
+    accounts = [{"account": "bad", "perpetuals": [perpetual("NONE")]}, {"account": "good", "cash": 1}]
+    bad, good = evaluate_file(PROFILES["hypothec"], {"market": MARKET, "accounts": accounts}, "file")
+    assert isinstance(bad, UnknownAsset)
+    assert isinstance(good, Evaluation)
