@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from chains.errors import ConfigError, HypothecError
-from node.cli import bench, keys, margin, node, policy, proof, query, testnet, verify
+from node.cli import bench, keys, margin, margin_plan, node, policy, proof, query, testnet, verify
 
 app = typer.Typer(
     name="hypothec",
@@ -31,6 +31,8 @@ app.add_typer(policy.app, name="policy")
 app.command("verify")(verify.verify)
 app.add_typer(proof.app, name="proof")
 app.add_typer(margin.app, name="margin")
+margin.app.command("plan")(margin_plan.plan)
+margin.app.command("what-if")(margin_plan.what_if)
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,0 +1,94 @@
+"""All that could be done for an account: positions closed one by one or together, collateral exchanged for debts.
+
+What makes the account worse by itself is no candidate: a hedge is then closed only together with what it protects. The
+bonus of an exchange comes out of what the profile's haircut holds back, and takes at most half of it. Must not know how
+candidates are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+
+from node.margin.models.fixed import PICO, WAD, Money, Wad
+from node.margin.planning.account import CASH, Holding, Kind, cash_holding
+from node.margin.planning.amounts import Scope, owed
+from node.margin.planning.legs import Candidate, Close, Exchange, holdings_of, largest, most
+from node.margin.planning.target import Goal
+from node.margin.planning.terms import Order
+
+_BPS = WAD // 10_000
+
+
+def candidates(goal: Goal) -> Iterator[Candidate]:
+    """Every candidate, by name."""
+    found: list[Candidate] = [*_closes(goal.account.holdings.values()), *_exchanges(goal)]
+    yield from sorted(found, key=lambda each: each.name)
+
+
+def _closes(held: Iterable[Holding]) -> Iterator[Close]:
+    positions = sorted((each for each in held if each.kind.is_position), key=lambda each: (each.venue, each.asset))
+    yield from (Close(f"close {each.name}", (each,)) for each in positions)
+    for venue, of_venue in groupby(positions, key=lambda each: each.venue):
+        together = tuple(of_venue)
+        at = f" at {venue}" if venue else ""
+        parts = [(asset, tuple(each)) for asset, each in groupby(together, key=lambda each: each.asset)]
+        for asset, part in parts:
+            if len(part) > 1:
+                yield Close(f"close a part of all {asset}{at}", part)
+        if len(parts) > 1:
+            yield Close(f"close a part of everything{at}", together)
+
+
+def _exchanges(goal: Goal) -> Iterator[Exchange]:
+    account = goal.account
+    held = [each for each in account.holdings.values() if each.kind is Kind.COLLATERAL and each.price > 0]
+    debts = [each for each in account.holdings.values() if each.kind is Kind.DEBT]
+    for source in held:
+        given = goal.terms.of(source.asset).bonus
+        for target in (*debts, *owed(goal)):
+            exchange = Exchange(f"{source.name} for {target.name}", source, target, Wad(0))
+            yield replace(exchange, bonus=_bonus(goal, exchange, given))
+    if account.cash > 0:
+        for target in debts:
+            yield Exchange(f"{CASH} for {target.name}", cash_holding(account.cash), target, Wad(0))
+
+
+def _bonus(goal: Goal, exchange: Exchange, given: Wad) -> Wad:
+    """The bonus that is given, but at most half of what would make the exchange worthless to the account."""
+    scope = Scope.of(goal, bounded=False)
+
+    def harmless(bonus: int) -> bool:
+        tried = replace(exchange, bonus=Wad(bonus * _BPS))
+        amount = scope.reach(tried, [], Wad(-(-most(tried) // 4)))
+        legs = scope.legs([(tried, amount)])
+        return legs is not None and not goal.is_worse(goal.after(legs[0].change(goal.account)))
+
+    twice = 2 * given // _BPS
+    return given if harmless(twice) else Wad(largest(harmless, twice) * _BPS // 2)
+
+
+def rank(goal: Goal, candidate: Candidate) -> Money | Wad:
+    """What goes before what, by the order of the terms: the lower first."""
+    if goal.terms.order is Order.CHEAPEST:
+        return Wad(0)
+    reduced = candidate.holdings if isinstance(candidate, Close) else (candidate.source,)
+    rules = [goal.terms.of(each.asset) for each in reduced if each.name != CASH]
+    if goal.terms.order is Order.VOLATILE:
+        return Wad(-max((each.volatility for each in rules), default=0))
+    return Money(min((each.depth for each in rules if each.depth), default=10**15 * PICO))
+
+
+def is_whole(goal: Goal, candidate: Candidate) -> bool:
+    """Whether it leaves no position of its venue out."""
+    if isinstance(candidate, Exchange):
+        return True
+    held = [each for each in goal.account.holdings.values() if each.kind.is_position]
+    return len(candidate.holdings) == sum(each.venue == candidate.holdings[0].venue for each in held)
+
+
+def overlap(first: Candidate, second: Candidate) -> bool:
+    """Whether both close a position: they would not know of each other's part."""
+    names = {each.name for each in holdings_of(first) if each.kind.is_position}
+    return any(each.name in names for each in holdings_of(second))

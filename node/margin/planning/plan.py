@@ -1,0 +1,152 @@
+"""The plan for one account: its legs, what they come to, and the proof that any part of them may be carried out.
+
+A plan brings a liquidatable account back to the target, as far as the close factor lets one plan go; where the target
+is out of reach it closes all that can be closed; and where that leaves a debt it says who bears it. The proof is the
+account's standing after every subset of the legs. Must not know how legs are found.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+
+from node.margin.models.fixed import Money, Wad
+from node.margin.models.profile import Evaluation
+from node.margin.planning.account import Account, Change, Kind
+from node.margin.planning.legs import Leg
+from node.margin.planning.losses import Settlement, settle
+from node.margin.planning.schedule import Schedule, schedule
+from node.margin.planning.search import Found, evaluated, search, subsets
+from node.margin.planning.target import Goal
+from node.margin.planning.terms import Terms
+
+
+class Outcome(StrEnum):
+    """What a plan comes to."""
+
+    NOT_NEEDED = "not_needed"
+    """The account is not liquidatable."""
+    RESTORED = "restored"
+    """The target is reached."""
+    BOUNDED = "bounded"
+    """It is not yet: the close factor or the number of legs leaves it to the next plan."""
+    CLOSED = "closed"
+    """It is out of reach, and nothing is left open or owed."""
+    INSOLVENT = "insolvent"
+    """All that could be closed is, and it does not pay what is owed: others bear the rest."""
+    STUCK = "stuck"
+    """Nothing more that can be done leaves the account no worse, whole or in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account's status and its excess at each level, the strictest first, after `legs` (by their names)."""
+
+    legs: tuple[str, ...]
+    status: str
+    excess: tuple[Money, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do for an account, and its proof.
+
+    `level` is the target's. `proof` has the standing after every subset of the legs, the smaller first, so all of them
+    last; `before` is the standing without any. `settlement` is there when the account is insolvent, and `auction` when
+    it may be offered as a whole instead.
+    """
+
+    account: str
+    profile: str
+    level: str
+    outcome: Outcome
+    legs: tuple[Leg, ...]
+    before: Standing
+    proof: tuple[Standing, ...]
+    net_value: Money
+    settlement: Settlement | None
+    auction: Schedule | None
+
+    @property
+    def after(self) -> Standing:
+        """The standing after the whole plan."""
+        return self.proof[-1] if self.proof else self.before
+
+    @property
+    def cost(self) -> Money:
+        """Fees, bonuses and slippage of all legs."""
+        return Money(sum(leg.cost for leg in self.legs))
+
+
+def plan_liquidation(account: Account, terms: Terms) -> Plan:
+    """The plan for an account. Raises PortfolioError where the profile cannot judge it."""
+    goal = Goal.of(account, terms)
+    if not goal.is_liquidatable:
+        return assembled(goal, Outcome.NOT_NEEDED, ())
+    first = search(goal, bounded=True)
+    if first.is_reached:
+        return assembled(goal, Outcome.RESTORED, first.legs)
+    whole = _unbounded(goal)
+    if whole.is_reached and not first.legs:
+        return assembled(goal, Outcome.RESTORED, whole.legs)
+    if whole.is_reached:
+        return assembled(goal, Outcome.BOUNDED, first.legs)
+    if whole.is_cut:
+        return assembled(goal, Outcome.BOUNDED, whole.legs)
+    return assembled(goal, ended(after(account, whole.legs)), whole.legs)
+
+
+def _unbounded(goal: Goal) -> Found:
+    """Whatever the close factor: whole venues if that comes closer to the target than single positions."""
+    whole, single = (search(goal, bounded=False, whole=each) for each in (True, False))
+    missing = [goal.missing(evaluated(goal, found.legs)) for found in (whole, single)]
+    return single if single.is_reached or (missing[1] < missing[0] and not whole.is_reached) else whole
+
+
+def ended(left: Account) -> Outcome:
+    """What an account is of which all that could be closed is, short of the target."""
+    if left.net_value < 0:
+        return Outcome.INSOLVENT
+    is_open = left.cash < 0 or left.unread or any(held.kind is not Kind.COLLATERAL for held in left.holdings.values())
+    return Outcome.STUCK if is_open else Outcome.CLOSED
+
+
+def after(account: Account, legs: tuple[Leg, ...]) -> Account:
+    """The account after legs."""
+    return account.changed(Change.total(leg.change(account) for leg in legs))
+
+
+def assembled(goal: Goal, outcome: Outcome, legs: tuple[Leg, ...]) -> Plan:
+    """The plan of given legs with its proof: everything but the legs follows from the account and the terms."""
+    account, terms = goal.account, goal.terms
+    left = after(account, legs) if legs else account
+    proof = tuple(standing(tuple(leg.name for leg in part), evaluated(goal, part)) for part in subsets(legs))
+    return Plan(
+        account=account.name,
+        profile=account.profile.name,
+        level=goal.before.levels[goal.place].threshold.name,
+        outcome=outcome,
+        legs=legs,
+        before=standing((), goal.before),
+        proof=proof,
+        net_value=left.net_value,
+        settlement=_settlement(account, left, terms) if outcome is Outcome.INSOLVENT else None,
+        auction=None if outcome is Outcome.NOT_NEEDED else schedule(account, goal.before, terms.auction),
+    )
+
+
+def standing(legs: tuple[str, ...], evaluation: Evaluation) -> Standing:
+    """What an evaluation says, in short."""
+    return Standing(legs, evaluation.status, tuple(level.excess for level in evaluation.levels))
+
+
+def _settlement(account: Account, left: Account, terms: Terms) -> Settlement:
+    """Whoever bears the loss takes over what is left, at market prices."""
+    exposure: defaultdict[str, int] = defaultdict(int)
+    prices: dict[str, Wad] = {}
+    for held in account.holdings.values():
+        if held.kind in {Kind.PERPETUAL, Kind.FUTURE}:
+            exposure[held.asset] += held.amount
+            prices[held.asset] = held.spot
+    return settle(Money(-left.net_value), terms.fund, exposure, prices, terms.counterparties)

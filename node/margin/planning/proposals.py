@@ -1,0 +1,155 @@
+"""What an owner proposes, and the account after it.
+
+    {"trade": "perpetual", "asset": "ETH", "amount": -1, "price": 2000, "fee": 1, "venue": "derive"}
+    {"trade": "future", "asset": "ETH", "seconds": 2592000, "amount": 1}
+    {"trade": "option", "asset": "ETH", "seconds": 2592000, "strike": 2200, "call": true, "amount": 2}
+    {"withdraw": "ETH", "amount": 0.5}     {"deposit": "USD", "amount": 100}
+    {"borrow": "USDC", "amount": 10}       {"repay": "USDC", "amount": 5}
+
+A trade's amount is signed and its price by default the market's; money is in USD. What is borrowed leaves the account,
+and what repays comes from outside. Must not know what is admissible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import PICO, WAD, Money, Wad, value
+from node.margin.planning.account import USD, Account, Change, Holding, Kind, text
+
+
+class Act(StrEnum):
+    """What is proposed."""
+
+    TRADE = "trade"
+    WITHDRAW = "withdraw"
+    DEPOSIT = "deposit"
+    BORROW = "borrow"
+    REPAY = "repay"
+
+
+_TRADED = {"perpetual": Kind.PERPETUAL, "future": Kind.FUTURE, "option": Kind.OPTION}
+_TERMS = {
+    Kind.PERPETUAL: ("asset",),
+    Kind.FUTURE: ("asset", "seconds"),
+    Kind.OPTION: ("asset", "seconds", "strike", "call"),
+}
+_PLACE = ("chain", "venue")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One proposal. `kind` and `item` say what is traded or moved; `price` None is the market's."""
+
+    act: Act
+    kind: Kind
+    asset: str
+    amount: Wad
+    item: Mapping[str, object]
+    price: Wad | None
+    fee: Money
+
+
+def read_proposal(fields: Fields) -> Proposal:
+    """Raises PortfolioError, which names the field."""
+    acts = [act for act in Act if fields.has(act)]
+    if len(acts) != 1:
+        raise fields.wrong(f"give one of {', '.join(Act)}", "what_if")
+    act, said = acts[0], fields.text(acts[0])
+    if act is not Act.TRADE:
+        kind = Kind.DEBT if act in {Act.BORROW, Act.REPAY} else Kind.COLLATERAL
+        return Proposal(act, kind, said, fields.positive("amount"), {"asset": said}, None, Money(0))
+    if said not in _TRADED:
+        raise fields.wrong(f"give one of {', '.join(_TRADED)}", "trade")
+    amount = fields.number("amount")
+    if amount == 0:
+        raise fields.wrong("give an amount to buy, or a negative one to sell", "amount")
+    kind = _TRADED[said]
+    return Proposal(
+        act=act,
+        kind=kind,
+        asset=fields.text("asset"),
+        amount=amount,
+        item={name: fields.content[name] for name in (*_TERMS[kind], *_PLACE) if fields.has(name)},
+        price=fields.number("price", low=0) if fields.has("price") else None,
+        fee=fields.money("fee", low=0, default=0),
+    )
+
+
+def carried_out(account: Account, proposal: Proposal) -> Account | None:
+    """The account after it; None where it has not so much, or the market has no price for what is traded."""
+    return _traded(account, proposal) if proposal.act is Act.TRADE else _moved(account, proposal)
+
+
+def _moved(account: Account, proposal: Proposal) -> Account | None:
+    """After a deposit, a withdrawal, a borrowing that leaves the account or a repayment from outside."""
+    act, asset, amount = proposal.act, proposal.asset, proposal.amount
+    gives = act in {Act.DEPOSIT, Act.REPAY}
+    if asset == USD:
+        cash = Money(amount * PICO // WAD if gives else -(-amount * PICO // WAD))
+        if (act is Act.REPAY and cash > -account.cash) or (act is Act.WITHDRAW and cash > account.cash):
+            return None
+        return account.changed(Change(Money(cash if gives else -cash), {}, {}))
+    kind = Kind.DEBT if act in {Act.BORROW, Act.REPAY} else Kind.COLLATERAL
+    signed = amount if act in {Act.DEPOSIT, Act.BORROW} else -amount
+    held = next((each for each in account.holdings.values() if (each.kind, each.asset) == (kind, asset)), None)
+    if held is None:
+        return None if signed < 0 else _added(account, kind, {"asset": asset, "amount": text(amount)})
+    return None if held.amount + signed < 0 else account.changed(Change(Money(0), {held.name: signed}, {}))
+
+
+def _added(account: Account, kind: Kind, item: Mapping[str, object], cash: int = 0) -> Account:
+    content = account.after(Change(Money(cash), {}, {}))
+    section = content[kind]
+    listed = [*section, item] if isinstance(section, list) else [item]
+    return Account.read(
+        account.profile, {**content, kind.value: listed}, account.name, account.market, account.parameters
+    )
+
+
+def _traded(account: Account, proposal: Proposal) -> Account | None:
+    """What it closes of an opposite position is settled in cash; what it adds to one is at an average price.
+
+    Both are rounded against the account.
+    """
+    kind, amount, fee = proposal.kind, proposal.amount, proposal.fee
+    alone = replace(account, holdings={}, unread=())
+    new = next(iter(_added(alone, kind, {**proposal.item, "amount": text(amount)}).holdings.values()), None)
+    if new is None:
+        return None
+    same = next((each for each in account.holdings.values() if each.kind is kind and _is_same(each, new)), None)
+    price = new.price if proposal.price is None else proposal.price
+    if kind is Kind.OPTION:
+        paid = Money(value(-amount, price) - fee)
+        if same is None:
+            return _added(account, kind, new.item, paid)
+        return account.changed(Change(paid, {same.name: amount}, {}))
+    if same is None:
+        return _added(account, kind, {**new.item, "entry_price": text(price)}, -fee)
+    if same.amount * amount > 0:
+        both = same.amount + amount
+        total = same.amount * same.entry + amount * price
+        entry = -(-total // both) if both > 0 else total // both
+        rest = replace(account, holdings={name: each for name, each in account.holdings.items() if each != same})
+        return _added(rest, kind, {**same.item, "amount": text(both), "entry_price": text(entry)}, -fee)
+    closed = min(same.size, abs(amount))
+    signed = closed if same.amount > 0 else -closed
+    funding = same.funding * closed // same.size
+    cash = Money(value(signed, Wad(price - same.entry)) + funding - fee)
+    after = account.changed(Change(cash, {same.name: -signed}, {same.name: -funding}))
+    beyond = amount + signed
+    return _added(after, kind, {**new.item, "amount": text(beyond), "entry_price": text(price)}) if beyond else after
+
+
+def _is_same(held: Holding, new: Holding) -> bool:
+    """Whether they are one instrument, wherever they are: an account holds it once."""
+    return _identity(held) == _identity(new)
+
+
+def _identity(held: Holding) -> tuple[object, ...]:
+    item = Fields(held.item, "")
+    numbers = (item.number(name) if item.has(name) else None for name in ("seconds", "strike"))
+    return held.asset, *numbers, item.flag("call") if item.has("call") else None

@@ -1,0 +1,208 @@
+"""Which candidates, and how much of each: greedy by the order of the terms, in small steps, then nothing too much.
+
+Each round extends the candidate that goes first by the order and, among equals, brings the account closest to the
+target for its cost, by a quarter of what there is of it: so costs that grow with size spread over several. When the
+target is reached every leg is cut to what is needed. A leg that leaves dust, or a subset of legs that leaves the
+account worse, is mended by holding that candidate back and starting over. Must not know outcomes or plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import combinations
+
+from node.margin.models.fixed import Money, Wad
+from node.margin.models.profile import Evaluation
+from node.margin.planning.account import Change
+from node.margin.planning.amounts import Scope, Selection, with_amount
+from node.margin.planning.candidates import candidates, is_whole, overlap, rank
+from node.margin.planning.legs import Candidate, Leg, is_untidy, largest, most
+from node.margin.planning.target import Goal
+
+MOST_CANDIDATES = 24
+"""More positions than that are not tried one by one, but the best of them."""
+_PARTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to; `is_cut` where more could have been done with more legs."""
+
+    legs: tuple[Leg, ...]
+    is_reached: bool
+    is_cut: bool
+
+
+def evaluated(goal: Goal, legs: tuple[Leg, ...]) -> Evaluation:
+    """The account after legs."""
+    return goal.after(Change.total(leg.change(goal.account) for leg in legs))
+
+
+def subsets(legs: tuple[Leg, ...]) -> Iterator[tuple[Leg, ...]]:
+    """Every subset that is not empty, the smaller first."""
+    for count in range(1, len(legs) + 1):
+        yield from combinations(legs, count)
+
+
+def search(goal: Goal, *, bounded: bool, whole: bool = False) -> Found:
+    """The legs that reach the target, or all that bring the account closer to it.
+
+    `bounded` by the close factor; `whole` closes no position but together with all others of its venue.
+    """
+    tried = [each for each in candidates(goal) if not whole or is_whole(goal, each)]
+    return _Search(goal, Scope.of(goal, bounded=bounded), tried).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A selection, what it comes to, and what is missing after it."""
+
+    selection: Selection
+    legs: tuple[Leg, ...]
+    missing: Money
+    is_worse: bool
+
+    @property
+    def cost(self) -> int:
+        return sum(leg.cost for leg in self.legs)
+
+
+@dataclass(slots=True)
+class _Search:
+    goal: Goal
+    scope: Scope
+    tried: list[Candidate]
+    pinned: dict[Candidate, Wad] = field(default_factory=dict)
+    is_cut: bool = False
+
+    def run(self) -> Found:
+        usable = self._usable()
+        while True:
+            self.is_cut = False
+            trial = self._filled(usable)
+            fault = self._fault(trial)
+            if fault is None:
+                return Found(trial.legs, trial.missing <= 0, self.is_cut)
+            self.pinned.update([fault])
+
+    def _try(self, selection: Selection) -> _Trial | None:
+        legs = self.scope.legs(selection)
+        if legs is None:
+            return None
+        after = evaluated(self.goal, legs)
+        return _Trial(selection, legs, self.goal.missing(after), self.goal.is_worse(after))
+
+    def _key(self, candidate: Candidate, now: _Trial, then: _Trial) -> tuple[int, Fraction, str]:
+        return (
+            rank(self.goal, candidate),
+            Fraction(then.cost - now.cost, now.missing - then.missing),
+            candidate.name,
+        )
+
+    def _usable(self) -> list[Candidate]:
+        """The candidates that help by themselves, the best of them where there are many."""
+        nothing = self._nothing()
+        found = []
+        for candidate in self.tried:
+            for part in (_PARTS, 1):
+                trial = self._extended(candidate, nothing, part)
+                if trial is not None and not trial.is_worse and trial.missing < nothing.missing:
+                    found.append((self._key(candidate, nothing, trial), candidate))
+                    break
+        found.sort(key=lambda each: each[0])
+        return [candidate for _, candidate in found[:MOST_CANDIDATES]]
+
+    def _nothing(self) -> _Trial:
+        return _Trial([], (), self.goal.missing(self.goal.before), is_worse=False)
+
+    def _extended(self, candidate: Candidate, now: _Trial, parts: int = _PARTS) -> _Trial | None:
+        """With a part more of a candidate; None where there is no more, or no room."""
+        had, pinned = dict(now.selection).get(candidate, Wad(0)), self.pinned.get(candidate)
+        if pinned is None:
+            whole = self.scope.reach(candidate, now.selection, most(candidate))
+            step = self.scope.step(candidate)
+            amount = Wad(min(whole, had + -(-whole // (parts * step)) * step))
+        else:
+            amount = pinned
+        return self._try(with_amount(now.selection, candidate, amount)) if amount > had else None
+
+    def _filled(self, usable: list[Candidate]) -> _Trial:
+        """Extended until the target is reached or nothing helps, and then cut."""
+        now = self._nothing()
+        while now.missing > 0:
+            best: tuple[tuple[int, Fraction, str], _Trial] | None = None
+            for candidate in usable:
+                chosen = [each for each, _ in now.selection]
+                if self.pinned.get(candidate) == 0 or any(
+                    each != candidate and overlap(each, candidate) for each in chosen
+                ):
+                    continue
+                if candidate not in chosen and len(chosen) >= self.goal.terms.most_legs:
+                    self.is_cut = True
+                    continue
+                trial = self._extended(candidate, now)
+                if trial is None or trial.is_worse or trial.missing >= now.missing:
+                    continue
+                key = self._key(candidate, now, trial)
+                if best is None or key < best[0]:
+                    best = key, trial
+            if best is None:
+                return now
+            now = best[1]
+        return self._cut(now)
+
+    def _cut(self, trial: _Trial) -> _Trial:
+        """Every leg, the last chosen first, no larger than the target needs."""
+        for candidate, amount in reversed(trial.selection):
+            trial = self._smallest(trial, candidate, amount)
+        return trial
+
+    def _smallest(self, trial: _Trial, candidate: Candidate, amount: Wad) -> _Trial:
+        without = self._try([(each, had) for each, had in trial.selection if each != candidate])
+        if without is not None and without.missing <= 0 and not without.is_worse:
+            return without
+        if candidate in self.pinned:
+            return trial
+        step = self.scope.step(candidate)
+        found = [trial]
+
+        def suffices(fewer: int) -> bool:
+            left = Wad(max(1, -(-amount // step) - fewer) * step if fewer else amount)
+            tried = self._try(with_amount(trial.selection, candidate, left))
+            if tried is None or tried.missing > 0 or tried.is_worse:
+                return False
+            found.append(tried)
+            return True
+
+        largest(suffices, -(-amount // step) - 1)
+        return found[-1]
+
+    def _fault(self, trial: _Trial) -> tuple[Candidate, Wad] | None:
+        """The candidate to pin, and at which amount, 0 for not at all; None where all is well."""
+        for place, (candidate, _) in enumerate(trial.selection):
+            if self._is_untidy(trial, place):
+                return candidate, Wad(0) if candidate in self.pinned else self._tidied(trial, place)
+        chosen = {leg.name: candidate for leg, (candidate, _) in zip(trial.legs, trial.selection, strict=True)}
+        for part in subsets(trial.legs):
+            if self.goal.is_worse(evaluated(self.goal, part)):
+                return chosen[part[-1].name], Wad(0)
+        return None
+
+    def _is_untidy(self, trial: _Trial, place: int) -> bool:
+        return is_untidy(self.goal.account, trial.legs, trial.legs[place], self.goal.terms.least_left)
+
+    def _tidied(self, trial: _Trial, place: int) -> Wad:
+        """All that there is of a leg, if that clears a side; or as much as leaves no dust; or nothing."""
+        candidate, amount = trial.selection[place]
+        step = self.scope.step(candidate)
+
+        def is_tidy(amount: int) -> bool:
+            tried = self._try(with_amount(trial.selection, candidate, Wad(amount)))
+            return tried is not None and not tried.is_worse and not self._is_untidy(tried, place)
+
+        whole = self.scope.reach(candidate, trial.selection, most(candidate))
+        if is_tidy(whole):
+            return whole
+        return Wad(step * largest(lambda steps: is_tidy(steps * step), amount // step))

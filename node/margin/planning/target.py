@@ -1,0 +1,62 @@
+"""What a plan is to reach and may not do, judged by the account's own profile.
+
+The target is a level of the profile: equity of at least ratio·requirement, and an excess of at least so much. No part
+of a plan may leave any level's excess lower than it was: then no status is graver either. Must not know legs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from node.margin.models.errors import UnknownAsset
+from node.margin.models.fixed import Money, up
+from node.margin.models.profile import Evaluation
+from node.margin.planning.account import Account, Change
+from node.margin.planning.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An account as it stands, and the place of the level that a plan brings it back to."""
+
+    account: Account
+    terms: Terms
+    before: Evaluation
+    place: int
+    _known: dict[Change, Evaluation] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, account: Account, terms: Terms) -> Goal:
+        """Raises PortfolioError where the account cannot be evaluated, or its profile has no such level."""
+        before = account.evaluate()
+        names = [level.threshold.name for level in before.levels]
+        wanted = terms.target.level or names[max(0, len(names) - 2)]
+        if wanted not in names:
+            raise UnknownAsset(
+                f"the profile has no such level; give one of {', '.join(names)}",
+                account=account.name,
+                instrument=wanted,
+                field="plan.target.level",
+            )
+        return cls(account, terms, before, names.index(wanted))
+
+    @property
+    def is_liquidatable(self) -> bool:
+        """Whether the profile says so: the gravest threshold is not met."""
+        return self.before.status == self.before.levels[-1].threshold.unmet
+
+    def after(self, change: Change) -> Evaluation:
+        """The account after a change; the same one is evaluated once."""
+        if change not in self._known:
+            self._known[change] = self.account.evaluate(change)
+        return self._known[change]
+
+    def missing(self, evaluation: Evaluation) -> Money:
+        """What equity lacks to the target; at most zero when it is reached."""
+        level, target = evaluation.levels[self.place], self.terms.target
+        return Money(max(up(level.requirement, target.ratio) - level.equity, target.excess - level.excess))
+
+    def is_worse(self, evaluation: Evaluation) -> bool:
+        """Whether any level's excess is lower than before."""
+        pairs = zip(self.before.levels, evaluation.levels, strict=True)
+        return any(after.excess < before.excess for before, after in pairs)

@@ -1,0 +1,160 @@
+"""Margin before and after what an owner proposes: trades, withdrawals, deposits, borrowing and repaying.
+
+One after the other, each upon those that were admitted. Admissible is what leaves initial margin (the strictest level);
+what adds collateral or takes a debt away; and a trade that strictly reduces risk: that leaves no level's excess lower,
+at its own price and at the market's, and the strictest one's higher. It is judged without what has no usable price, so
+that a bad feed never blocks a reduction elsewhere. A withdrawal is judged without any venue's profit. Must not know how
+a proposal is carried out, or who asks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from node.margin.models.errors import OutOfRange, PortfolioError
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import Money
+from node.margin.models.profile import Evaluation
+from node.margin.planning.account import Account, Kind
+from node.margin.planning.proposals import Act, Proposal, carried_out, read_proposal
+
+MOST_STEPS = 100
+
+
+class Verdict(StrEnum):
+    """Whether it may be done, and why."""
+
+    ADMITTED = "admitted"
+    REDUCES_RISK = "reduces_risk"
+    """Below initial margin, and yet admitted: it strictly reduces risk."""
+    BELOW_INITIAL_MARGIN = "below_initial_margin"
+    SUPPORTED_BY_PROFIT_ONLY = "supported_by_profit_only"
+    """A venue's profit would have to stand for what leaves."""
+    NOT_HELD = "not_held"
+    """More than there is."""
+    UNKNOWN = "unknown"
+    """The account cannot be judged, and this does not certainly reduce its risk."""
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it may be done."""
+        return self in {Verdict.ADMITTED, Verdict.REDUCES_RISK}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One proposal: the standing before and after it, None where the account cannot be judged, and the verdict.
+
+    `blind` are the assets that it was judged without.
+    """
+
+    proposal: Proposal
+    before: Evaluation | None
+    after: Evaluation | None
+    verdict: Verdict
+    blind: tuple[str, ...]
+
+    @property
+    def change(self) -> dict[str, Money]:
+        """By how much each level's excess would change, by its name; nothing where one side is not known."""
+        if self.before is None or self.after is None:
+            return {}
+        pairs = zip(self.before.levels, self.after.levels, strict=True)
+        return {old.threshold.name: Money(new.excess - old.excess) for old, new in pairs}
+
+
+def what_if(account: Account, proposals: Sequence[object]) -> tuple[Step, ...]:
+    """Each proposal's step. Raises PortfolioError for one that cannot be read, and for too many."""
+    if len(proposals) > MOST_STEPS:
+        raise OutOfRange("ask less", account=account.name, field="what_if", length=len(proposals), bound=MOST_STEPS)
+    steps = []
+    for place, content in enumerate(proposals):
+        step, account = _step(account, Fields.of(content, account.name, f"what_if {place}"))
+        steps.append(step)
+    return tuple(steps)
+
+
+def _step(account: Account, asked: Fields) -> tuple[Step, Account]:
+    proposal = read_proposal(asked)
+    act, before, changed = proposal.act, _judged(account), carried_out(account, proposal)
+    if changed is None:
+        verdict = Verdict.UNKNOWN if act is Act.TRADE else Verdict.NOT_HELD
+        return Step(proposal, before, None, verdict, ()), account
+    after = _judged(changed)
+    blind: tuple[str, ...] = ()
+    if after is not None and after.levels[0].excess >= 0:
+        verdict = Verdict.ADMITTED
+        if act in {Act.WITHDRAW, Act.BORROW} and after.levels[0].excess < _profits(changed):
+            verdict = Verdict.SUPPORTED_BY_PROFIT_ONLY
+    elif act in {Act.DEPOSIT, Act.REPAY} or (act is Act.WITHDRAW and _owes_nothing(changed)):
+        verdict = Verdict.ADMITTED
+    else:
+        blind = () if before is not None and after is not None else _unjudgeable(account, changed)
+        fair = carried_out(account, replace(proposal, price=None, fee=Money(0))) if act is Act.TRADE else None
+        if fair is not None and proposal.asset not in blind and _reduces(account, changed, fair, blind):
+            verdict = Verdict.REDUCES_RISK
+        else:
+            verdict = Verdict.UNKNOWN if after is None else Verdict.BELOW_INITIAL_MARGIN
+    return Step(proposal, before, after, verdict, blind), changed if verdict.is_admitted else account
+
+
+def _judged(account: Account) -> Evaluation | None:
+    try:
+        return account.evaluate()
+    except PortfolioError:
+        return None
+
+
+def _profits(account: Account) -> int:
+    """Σ over venues of what each owes the account, where it does: losses there set off its own profits alone."""
+    by_venue: defaultdict[str, int] = defaultdict(int)
+    for held in account.holdings.values():
+        if held.kind.is_position:
+            by_venue[held.venue] += held.worth
+    return sum(max(0, worth) for worth in by_venue.values())
+
+
+def _owes_nothing(account: Account) -> bool:
+    unread = {kind for kind, _ in account.unread}
+    kinds = {held.kind for held in account.holdings.values()} | unread
+    return account.cash >= 0 and kinds <= {Kind.COLLATERAL}
+
+
+# === Reducing risk ===
+
+
+def _reduces(account: Account, changed: Account, fair: Account, blind: tuple[str, ...]) -> bool:
+    before, after, at_market = (_judged(_without(each, blind)) for each in (account, changed, fair))
+    if before is None or after is None or at_market is None:
+        return False
+    for then in (after, at_market):
+        if any(new.excess < old.excess for old, new in zip(before.levels, then.levels, strict=True)):
+            return False
+    return at_market.levels[0].excess > before.levels[0].excess
+
+
+def _unjudgeable(*accounts: Account) -> tuple[str, ...]:
+    """The assets without which an account must be judged: those that it cannot be judged with, alone."""
+    blind = set()
+    for account in accounts:
+        for asset in _assets(account):
+            others = tuple(each for each in _assets(account) if each != asset)
+            if _judged(_without(account, others)) is None:
+                blind.add(asset)
+    return tuple(sorted(blind))
+
+
+def _assets(account: Account) -> set[str]:
+    named = {str(item.get("asset")) for _, item in account.unread}
+    return named | {held.asset for held in account.holdings.values()}
+
+
+def _without(account: Account, assets: tuple[str, ...]) -> Account:
+    return replace(
+        account,
+        holdings={name: held for name, held in account.holdings.items() if held.asset not in assets},
+        unread=tuple((kind, item) for kind, item in account.unread if item.get("asset") not in assets),
+    )
