@@ -1,16 +1,18 @@
 """Exact products of sparse integer rows with a table of integers, at the speed of a floating-point matrix product.
 
-An account is a sparse row of amounts over instruments; the table has each instrument's change under each scenario. Both
-are split into limbs so small that no sum of products reaches 2^53: then every partial sum is an integer that a float
-holds exactly, and the result does not depend on order, lanes, threads or fused operations.
+An account is a sparse row of amounts over instruments; the table has each instrument's change under each scenario. The
+table's entries, and where needed the amounts, are split into limbs so small that no sum of products passes
+2^53: then every partial sum is an integer that a float holds exactly, and the result does not depend on order, lanes,
+threads or fused operations.
 
 Must not know what is counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +21,19 @@ from chains.errors import InputError, LimitError
 
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
+Number = TypeVar("Number", np.int64, np.float64)
 
 EXACT_BITS = 53
-"""Sums of integers below 2^53 in absolute value are exact in float64."""
+"""Sums of integers whose absolute values add up to at most 2^53 are exact in float64."""
 LARGEST_BITS = 62
 """Amounts and entries are below 2^62 in absolute value."""
-BLOCK_CELLS = 1 << 18
-"""Cells of a dense block of rows: 2 MiB, so that it stays in cache."""
+ROW_BITS = 43
+"""A row's absolute amounts add up to less than 2^43, or are split into limbs of 26 bits that do."""
+AMOUNT_BITS = 26
+LANES = 16
+"""Rows of a block are a multiple of it."""
+BLOCK_CELLS = 3 << 16
+"""Cells of a dense block of rows: 1.5 MiB, so that it stays in cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +47,157 @@ class Rows:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    @property
-    def longest(self) -> int:
-        """Entries of the longest row."""
-        return int(np.diff(self.starts).max(initial=0))
+    def sums(self, numbers: NDArray[Number]) -> NDArray[Number]:
+        """The sum over each row of one number an entry."""
+        if not len(self):
+            return np.zeros(0, dtype=numbers.dtype)
+        padded = np.append(numbers, numbers.dtype.type(0))  # so that the start of an empty last row is a place
+        found = np.add.reduceat(padded, self.starts[:-1])
+        found[np.diff(self.starts) == 0] = 0
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class ExactSums:
-    """Exact integers as limbs: Σ limbs[k]·2^(bits·k); each limb is an integer below 2^62 in absolute value."""
+    """Exact integers as limbs: Σ limbs[k]·2^shifts[k]; each limb is [scenarios, rows] integers of at most 2^53."""
 
-    limbs: IntArray
-    bits: int
+    limbs: tuple[FloatArray, ...]
+    shifts: tuple[int, ...]
 
     def integers(self) -> list[list[int]]:
         """As Python integers, row by row."""
-        return [
-            [sum(int(limb) << (self.bits * k) for k, limb in enumerate(cell)) for cell in row]
-            for row in np.moveaxis(self.limbs, 0, -1)
-        ]
+        total = sum(
+            limb.astype(np.int64).astype(object) << shift for limb, shift in zip(self.limbs, self.shifts, strict=True)
+        )
+        return [[int(cell) for cell in row] for row in np.asarray(total).T]
 
 
-def limb_bits(longest: int) -> int:
-    """The widest limbs with longest·2^bits·2^bits ≤ 2^53. Raises LimitError when a row is too long for any."""
-    bits = (EXACT_BITS - max(longest - 1, 0).bit_length()) // 2
-    if bits < 8:
-        raise LimitError("split the row: its sums would not be exact", entries=longest, bound=1 << (EXACT_BITS - 16))
+@dataclass(frozen=True, slots=True)
+class Limb:
+    """One limb of a table: it counts 2^shift, and its sums are those from `first` to `last`.
+
+    Each of them has `packed` scenarios, the k-th times 2^(apart·k): so far apart that their sums do not touch.
+    """
+
+    shift: int
+    first: int
+    last: int
+    packed: int
+    apart: int
+
+    def sums(self, found: FloatArray, scenarios: int) -> FloatArray:
+        """The products with this limb, scenario by scenario."""
+        left = found[self.first : self.last]
+        if self.packed == 1:
+            return left
+        sums = np.empty((len(left), self.packed, found.shape[1]))
+        for place in range(self.packed - 1):
+            above = np.rint(left * 2.0**-self.apart)
+            sums[:, place] = left - above * 2.0**self.apart
+            left = above
+        sums[:, -1] = left
+        return sums.reshape(len(sums) * self.packed, -1)[:scenarios]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Entries [columns, scenarios] as limbs one below the other, for rows whose amounts add up to less than 2^row_bits.
+
+    Its first row is the rows' column `first`.
+    """
+
+    cells: FloatArray
+    limbs: tuple[Limb, ...]
+    scenarios: int
+    first: int
+    row_bits: int
+
+    @classmethod
+    def of(cls, entries: IntArray, row_bits: int, first: int = 0) -> Table:
+        """Raises LimitError where the entries or the rows are too large.
+
+        The highest limb is as wide as is exact. What is left below it is often so narrow that the sums of several
+        scenarios fit into one float.
+        """
+        if row_bits > ROW_BITS:
+            raise LimitError("split the row: its sums would not be exact", bits=row_bits, bound=ROW_BITS)
+        room = EXACT_BITS - row_bits + 1
+        bits = largest_bits(entries) + 1
+        below = max(0, bits - room)
+        widths = [min(room, below - cut) for cut in range(0, below, room)]
+        lines, limbs, shift, place = list[FloatArray](), list[Limb](), 0, 0
+        for width, numbers in zip([*widths, bits - below], cut(entries.T, widths), strict=True):
+            apart = width + row_bits
+            packed = max(1, EXACT_BITS // apart)
+            lines.append(_packed(numbers, packed, apart))
+            limbs.append(Limb(shift, place, place + len(lines[-1]), packed, apart))
+            shift, place = shift + width, limbs[-1].last
+        return cls(np.concatenate(lines), tuple(limbs), entries.shape[1], first, row_bits)
+
+    @property
+    def columns(self) -> int:
+        """Of the rows that it is multiplied with."""
+        return int(self.cells.shape[1])
+
+
+def largest_bits(numbers: IntArray) -> int:
+    """Bits of the largest absolute value. Raises LimitError for more than 62."""
+    bits = max(int(numbers.max(initial=0)), -int(numbers.min(initial=0))).bit_length()
+    if bits > LARGEST_BITS:
+        raise LimitError("scale the numbers down", bits=bits, bound=LARGEST_BITS)
     return bits
 
 
-def split(numbers: IntArray, bits: int) -> list[FloatArray]:
-    """Σ limbs[k]·2^(bits·k) = numbers, with −2^bits < limb < 2^bits, as few limbs as the largest number needs."""
-    largest = max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
-    if largest.bit_length() > LARGEST_BITS:
-        raise LimitError("scale the numbers down", bits=LARGEST_BITS + 1, bound=LARGEST_BITS)
-    count = max(1, -(-largest.bit_length() // bits))
-    magnitude, sign = np.abs(numbers), np.sign(numbers)
-    mask = np.int64((1 << bits) - 1)
-    return [(sign * ((magnitude >> np.int64(bits * k)) & mask)).astype(np.float64) for k in range(count)]
+def cut(numbers: IntArray, widths: Sequence[int]) -> list[FloatArray]:
+    """Limbs from the lowest, each of its width with |limb| ≤ 2^(width−1), and what is left above them."""
+    limbs = list[FloatArray]()
+    for width in widths:
+        above = (numbers + np.int64(1 << (width - 1))) >> np.int64(width)
+        limbs.append((numbers - (above << np.int64(width))).astype(np.float64))
+        numbers = above
+    return [*limbs, numbers.astype(np.float64)]
+
+
+def _packed(numbers: FloatArray, packed: int, apart: int) -> FloatArray:
+    scenarios, columns = numbers.shape
+    padded = np.zeros((-(-scenarios // packed), packed, columns))
+    padded.reshape(-1, columns)[:scenarios] = numbers
+    return np.asarray(sum(padded[:, place] * 2.0 ** (apart * place) for place in range(packed)))
+
+
+@dataclass(frozen=True, slots=True)
+class DenseRows:
+    """Rows ready to be multiplied, as often as wanted: amounts as floats, and each one's place in its dense block.
+
+    The absolute amounts of a row, of one limb of them where there are several, add up to less than 2^row_bits.
+    """
+
+    starts: IntArray
+    places: IntArray
+    limbs: tuple[FloatArray, ...]
+    columns: int
+    height: int
+    row_bits: int
+
+    @classmethod
+    def of(cls, rows: Rows, columns: int) -> DenseRows:
+        """Raises LimitError for amounts of 2^62 and more, InputError for columns that do not ascend or exist."""
+        _check(rows, columns)
+        height = max(1, BLOCK_CELLS // max(columns, LANES) // LANES * LANES)
+        row = np.repeat(np.arange(len(rows)) % height, np.diff(rows.starts))
+        limbs = [rows.amounts.astype(np.float64)]
+        if _row_bits(rows, limbs) > ROW_BITS:
+            bits = largest_bits(rows.amounts) + 1
+            limbs = cut(rows.amounts, [AMOUNT_BITS] * ((bits - 1) // AMOUNT_BITS))
+        return cls(rows.starts, row * columns + rows.columns, tuple(limbs), columns, height, _row_bits(rows, limbs))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
+def _row_bits(rows: Rows, limbs: Sequence[FloatArray]) -> int:
+    """Sums up to 2^53 are exact; those beyond are beyond."""
+    return max(int(rows.sums(np.abs(limb)).max(initial=0.0)) for limb in limbs).bit_length()
 
 
 def _check(rows: Rows, columns: int) -> None:
@@ -87,29 +208,45 @@ def _check(rows: Rows, columns: int) -> None:
         raise InputError("each row's columns are to ascend, and to be in the table", columns=columns)
 
 
-def exact_products(rows: Rows, table: IntArray) -> ExactSums:
-    """Rows @ table, exactly. `table` is [columns, scenarios]; the limbs are [limb, rows, scenarios].
+def products(rows: DenseRows, tables: Sequence[Table]) -> Iterator[tuple[int, int, list[ExactSums]]]:
+    """Rows @ each table, exactly, block by block: the first row, the last (exclusive), and their sums table by table.
 
-    Raises LimitError for numbers over 2^62 and rows over the bound of limb_bits, InputError for columns that do not
-    ascend within a row or are not in the table. Nothing is ever rounded.
+    Nothing is ever rounded. Raises LimitError where a table was split for smaller rows.
     """
-    _check(rows, len(table))
-    bits = limb_bits(rows.longest)
-    of_rows, of_table = split(rows.amounts, bits), split(table, bits)
-    wide = np.concatenate(of_table, axis=1)
-    columns, scenarios = table.shape
-    limbs = np.zeros((len(of_rows) + len(of_table) - 1, len(rows), scenarios), dtype=np.int64)
-    step = max(1, BLOCK_CELLS // max(columns, 1))
-    block = np.zeros((min(step, len(rows)), columns))
-    for first in range(0, len(rows), step):
-        last = min(first + step, len(rows))
+    for table in tables:
+        if rows.row_bits > table.row_bits:
+            raise LimitError("split the table for these rows", bits=rows.row_bits, bound=table.row_bits)
+    height = min(rows.height, len(rows))
+    block = np.zeros((height, rows.columns))
+    flat = block.reshape(-1)
+    for first in range(0, len(rows), rows.height):
+        last = min(first + height, len(rows))
         start, end = rows.starts[first], rows.starts[last]
-        place = np.repeat(np.arange(last - first), np.diff(rows.starts[first : last + 1]))
-        where = place, rows.columns[start:end]
-        for i, amounts in enumerate(of_rows):
-            block[where] = amounts[start:end]
-            found = (block[: last - first] @ wide).astype(np.int64)
-            for j in range(len(of_table)):
-                limbs[i + j, first:last] += found[:, j * scenarios : (j + 1) * scenarios]
-        block[where] = 0.0
-    return ExactSums(limbs, bits)
+        found: list[list[FloatArray]] = [[] for _ in tables]
+        for amounts in rows.limbs:
+            flat.fill(0.0)
+            flat[rows.places[start:end]] = amounts[start:end]
+            for table, sums in zip(tables, found, strict=True):
+                held = block[: last - first, table.first : table.first + table.columns]
+                sums.append(table.cells @ held.T)
+        yield first, last, [_sums(table, sums) for table, sums in zip(tables, found, strict=True)]
+
+
+def _sums(table: Table, found: Sequence[FloatArray]) -> ExactSums:
+    limbs = tuple(limb.sums(part, table.scenarios) for part in found for limb in table.limbs)
+    shifts = tuple(AMOUNT_BITS * i + limb.shift for i in range(len(found)) for limb in table.limbs)
+    return ExactSums(limbs, shifts)
+
+
+def exact_products(rows: Rows, entries: IntArray) -> ExactSums:
+    """Rows @ entries, exactly, all at once; entries are [columns, scenarios].
+
+    Raises LimitError for numbers of 2^62 and more and for rows of more than 2^17 such, InputError for columns that do
+    not ascend within a row or are not in the table.
+    """
+    dense = DenseRows.of(rows, len(entries))
+    table = Table.of(entries, dense.row_bits)
+    blocks = [sums for _, _, [sums] in products(dense, [table])]
+    blocks.append(_sums(table, [np.zeros((len(table.cells), 0)) for _ in dense.limbs]))
+    limbs = zip(*(sums.limbs for sums in blocks), strict=True)
+    return ExactSums(tuple(np.concatenate(limb, axis=1) for limb in limbs), blocks[-1].shifts)
