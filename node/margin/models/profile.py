@@ -138,11 +138,15 @@ Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named model. `evaluate` takes one account of a parsed file, its name, and the file's market and parameters."""
+    """A named model. `evaluate` takes one account of a parsed file, its name, and the file's market and parameters.
+
+    `stress` takes the same and gives the components of its stress tests, where it has any.
+    """
 
     name: str
     summary: str
     evaluate: Callable[[object, str, Fields, Fields], Evaluation]
+    stress: Callable[[object, str, Fields, Fields], Mapping[str, Shown]] | None = None
 
 
 def composed(

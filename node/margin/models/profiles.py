@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from node.margin.models import derive_sm, drift, dydx, grids, lending, mango, span
 from node.margin.models.book import accounts
@@ -125,10 +126,12 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-def evaluate_file(profile: Profile, content: object, name: str) -> Iterator[Evaluation | PortfolioError]:
+def evaluate_file(
+    profile: Profile, content: object, name: str, *, stress: bool = False
+) -> Iterator[Evaluation | PortfolioError]:
     """Each account of a parsed file under a profile: one that cannot be evaluated stops no other.
 
-    `name` is for one account that has none.
+    `name` is for one account that has none; `stress` asks for the profile's stress tests, if it has any.
 
     Raises PortfolioError where the file as a whole cannot be read.
     """
@@ -136,6 +139,10 @@ def evaluate_file(profile: Profile, content: object, name: str) -> Iterator[Eval
     market, parameters = file.section("market"), file.section("parameters")
     for account_name, account in accounts(content, name):
         try:
-            yield profile.evaluate(account, account_name, market, parameters)
+            found = profile.evaluate(account, account_name, market, parameters)
+            if stress and profile.stress is not None:
+                stressed = profile.stress(account, account_name, market, parameters)
+                found = replace(found, components={**found.components, **stressed})
+            yield found
         except PortfolioError as error:
             yield error

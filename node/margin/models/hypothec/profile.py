@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, Money, Wad, as_float, decimal, down
+from node.margin.models.hypothec import replays, reverse
 from node.margin.models.hypothec.counted import haircut_pair
 from node.margin.models.hypothec.defaults import DEFAULTS
 from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, Result, claim, costs_of, evaluate
 from node.margin.models.hypothec.parameters import Parameters, read_parameters
 from node.margin.models.hypothec.parts import Part, parts
 from node.margin.models.hypothec.portfolio import Portfolio, read_portfolio
+from node.margin.models.hypothec.reverse import Breaking
 from node.margin.models.profile import Evaluation, Level, Line, Profile, Shown, Threshold, equity, merged, requirement
 from node.margin.spec import entitlements
 from node.model.health import Interval
@@ -52,6 +54,36 @@ def _evaluate(content: object, account: str, market: Fields, given: Fields) -> E
         verdict=result.status.name.lower(),
         notes=tuple(_notes(result, names)),
     )
+
+
+def stress(content: object, account: str, market: Fields, given: Fields) -> Mapping[str, Shown]:
+    """Reverse stress and replays, as components: hundreds of evaluations of the account."""
+    parameters = read_parameters(Fields(merged(DEFAULTS, given.content), account))
+    portfolio = read_portfolio(content, account, market, parameters)
+    return {
+        "reverse_stress": {
+            "nearest": _breaking(reverse.nearest(portfolio, parameters)),
+            "by_deltas": _breaking(reverse.by_deltas(portfolio, parameters)),
+        },
+        "replays": {
+            name: {
+                "status": result.status.name.lower(),
+                "maintenance_excess_usd": _ends(result.maintenance_excess),
+            }
+            for name, result in replays.replay(portfolio, parameters)
+        },
+    }
+
+
+def _breaking(found: Breaking | None) -> Shown:
+    if found is None:
+        return None
+    return {
+        "direction": found.direction,
+        "multiple": as_float(found.multiple),
+        "deviations": found.deviations,
+        "moves": {asset: as_float(move) for asset, move in found.moves.items()},
+    }
 
 
 # === Components ===
@@ -199,4 +231,5 @@ PROFILE = Profile(
     "hypothec",
     "Joint scenarios with an expected-shortfall check, itemised haircuts, health from low to high (the default)",
     _evaluate,
+    stress,
 )

@@ -8,7 +8,8 @@ The move of an asset in a row, where r is the root that it follows and g the roo
 `market` is the common factor with the asset's beta as its loading, `together` the same move for all (correlation one),
 `groups` the factor of each group (`others` of those that are not named), `relative` what splits a group: the side of
 an asset is + or − by bit `split` of its place in its group, so that of three rows at least one moves any two of eight
-assets against each other. Must not know positions or prices.
+assets against each other. `assets` says outright what becomes of those that it names, and of the root of what follows
+it. Must not know positions or prices.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Row:
     relative: Wad
     kinds: Mapping[str, Wad]
     issuers: Mapping[str, Wad]
+    assets: Mapping[str, Wad]
     vol: Wad
     weight: Wad
 
@@ -62,13 +64,18 @@ def read_row(fields: Fields, place: int) -> Row:
         relative=move("relative"),
         kinds=moves("kinds"),
         issuers=moves("issuers"),
+        assets=moves("assets"),
         vol=named.number("vol", low=-1, high=10, default=0),
         weight=named.number("weight", low=0, high=1, default=1),
     )
 
 
 def root_move(row: Row, asset: Asset) -> Wad:
-    """β·(market + side·relative) + together + group: what the row does to a coin."""
+    """β·(market + side·relative) + together + group: what the row does to a root, nothing if it is no coin."""
+    if asset.root in row.assets:
+        return row.assets[asset.root]
+    if not asset.is_coin:
+        return Wad(0)
     side = -1 if asset.place >> row.split & 1 else 1
     group = row.groups.get(asset.group, row.others)
     return Wad(product(asset.beta, row.market + side * row.relative) + row.together + group)
@@ -76,6 +83,8 @@ def root_move(row: Row, asset: Asset) -> Wad:
 
 def move(row: Row, asset: Asset) -> Wad:
     """What the row does to the price of an asset, as a fraction of it; −1 at least."""
-    moved = WAD + (root_move(row, asset) if asset.is_coin else 0)
+    if asset.name in row.assets:
+        return row.assets[asset.name]
+    moved = WAD + root_move(row, asset)
     by_kind, by_issuer = row.kinds.get(asset.kind, 0), row.issuers.get(asset.issuer, 0)
     return Wad(max(-WAD, product(product(moved, WAD + by_kind), WAD + by_issuer) - WAD))
