@@ -17,6 +17,7 @@ app = typer.Typer(help="Evaluate portfolios in files under a margin model.", no_
 
 File = Annotated[Path, typer.Argument(help="Portfolio, market and parameters as JSON.", dir_okay=False)]
 ProfileName = Annotated[str, typer.Option("--profile", help="A model; `hypothec margin profiles` lists them.")]
+Stress = Annotated[bool, typer.Option("--stress", help="What would liquidate it, and what past events would do.")]
 DEFAULT_PROFILE = "hypothec"
 _MAX_BYTES = 64 << 20
 
@@ -45,6 +46,7 @@ def evaluate(
     file: File,
     profile: ProfileName = DEFAULT_PROFILE,
     *,
+    stress: Stress = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every component, as JSON.")] = False,
 ) -> None:
     """Say how each account of a file stands under a model.
@@ -54,7 +56,7 @@ def evaluate(
     """
     from node.cli.shown import print_json
 
-    outcomes = _outcomes(profile, file)
+    outcomes = _outcomes(profile, file, stress=stress)
     if as_json:
         shown = [_shown(each) for each in outcomes]
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
@@ -66,21 +68,21 @@ def evaluate(
 
 
 @app.command()
-def explain(file: File, profile: ProfileName = DEFAULT_PROFILE) -> None:
+def explain(file: File, profile: ProfileName = DEFAULT_PROFILE, *, stress: Stress = False) -> None:
     """Say what each account's margin is made of, line by line."""
-    outcomes = _outcomes(profile, file)
+    outcomes = _outcomes(profile, file, stress=stress)
     for each in outcomes:
         typer.echo("\n".join(_explained(each)))
     if any(_is_wrong(each) for each in outcomes):
         raise typer.Exit(1)
 
 
-def _outcomes(name: str, path: Path) -> list[Evaluation | PortfolioError]:
+def _outcomes(name: str, path: Path, *, stress: bool) -> list[Evaluation | PortfolioError]:
     """What became of each account; for a file with one, its error is raised."""
     from node.margin.models.errors import PortfolioError
     from node.margin.models.profiles import evaluate_file
 
-    outcomes = list(evaluate_file(profile_named(name), parsed(path), path.stem))
+    outcomes = list(evaluate_file(profile_named(name), parsed(path), path.stem, stress=stress))
     if len(outcomes) == 1 and isinstance(outcomes[0], PortfolioError):
         raise outcomes[0]
     return outcomes
