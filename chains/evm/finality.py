@@ -112,7 +112,10 @@ class FinalHeads:
 
     async def _proven_top(self) -> Header | None:
         """The header of the light client's final block; the last one that was there while endpoints lack the newest."""
-        final = self._light.final if self._light is not None else None
+        if self._light is None:
+            return None
+        await self._light.looked()  # or a node that has just started would follow whatever a quorum says
+        final = self._light.final
         if final is not None and final != self._final:
             try:
                 top = await self._pool.ask(partial(header_of, block_hash=final.hash))

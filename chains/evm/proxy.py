@@ -143,7 +143,10 @@ class LyingProxy:
                 _refuse(item, "internal error")
             case Lie.PROOF_WINDOW, "eth_getProof":
                 _refuse(item, "distance to target block exceeds maximum proof window")
-            case Lie.UNKNOWN_BLOCK, "eth_getBlockByNumber" | "eth_getProof" | "eth_getBlockReceipts":
+            case (
+                Lie.UNKNOWN_BLOCK,
+                "eth_getBlockByNumber" | "eth_getBlockByHash" | "eth_getProof" | "eth_getBlockReceipts",
+            ):
                 item["result"] = None
             case (Lie.STALE_HEAD | Lie.OTHER_BLOCK) as lie, _:
                 if (other := await self._instead(lie, method, params, item["result"])) is not None:
@@ -245,7 +248,9 @@ def _flipped(data: str) -> str:
 _DISTORTIONS: dict[tuple[Lie | None, str], Callable[[Json], Json | None]] = {
     (Lie.WRONG_CHAIN, "eth_chainId"): _other_id,
     (Lie.ALTERED_HEADER, "eth_getBlockByNumber"): _alter_header,
+    (Lie.ALTERED_HEADER, "eth_getBlockByHash"): _alter_header,
     (Lie.FORGED_HEADER, "eth_getBlockByNumber"): _forge_header,
+    (Lie.FORGED_HEADER, "eth_getBlockByHash"): _forge_header,
     (Lie.ALTERED_VALUE, "eth_getProof"): _alter_value,
     (Lie.ALTERED_PROOF, "eth_getProof"): _alter_proof,
     (Lie.MISSING_LOG, "eth_getBlockReceipts"): _drop_log,

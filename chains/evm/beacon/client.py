@@ -63,6 +63,7 @@ class LightClient:
         self._final: FinalBlock | None = None
         self._too_old: CheckpointTooOld | None = None
         self._told = ""
+        self._looked = asyncio.Event()
 
     @property
     def final(self) -> FinalBlock | None:
@@ -73,6 +74,10 @@ class LightClient:
     def store(self) -> Store | None:
         """All that is believed; None before anything is."""
         return self._store
+
+    async def looked(self) -> None:
+        """Wait until it has looked once, successfully or not."""
+        await self._looked.wait()
 
     async def run(self) -> None:
         """Look once a slot, for ever. Errors end nothing, whatever they are: without a light client there is a quorum.
@@ -94,13 +99,16 @@ class LightClient:
 
         Raises CheckpointTooOld, StateNotKept, or the RetryError or ProofError of the last endpoint asked.
         """
-        if self._store is None or self._age(self._store) > MAX_CHECKPOINT_AGE:
-            self._hold(await self._begin())
         try:
-            await self._learn_committees()
-            await self._learn_newest()
+            if self._store is None or self._age(self._store) > MAX_CHECKPOINT_AGE:
+                self._hold(await self._begin())
+            try:
+                await self._learn_committees()
+                await self._learn_newest()
+            finally:
+                await self._keep()
         finally:
-            await self._keep()
+            self._looked.set()
 
     # === Beginning ===
 
