@@ -1,6 +1,7 @@
 """The portfolio file: accounts, their market and parameters in one JSON document, and what it becomes.
 
     {"market":     {"ETH": {"price": 2000, "stable_price": 1990, "twap": 1995, "confidence": 0.99,
+                            "perpetual_price": 2001, "perpetual_confidence": 0.98,
                             "open_interest": 5e7, "deposits": 12000, "borrows": 3000, "decimals": 9,
                             "expiries": [{"seconds": 2592000, "forward": 2010, "rate": 0.05, "vol": 0.6}]},
                     "WSTETH": {"price": 2290, "redemption": {"asset": "ETH", "rate": 1.17}},
@@ -22,7 +23,8 @@ An account holds an instrument once. A file with one account may have its fields
 
 An expiry's volatility is its `vol`; or `svi`: [a, b, rho, m, sigma, forward, years]; or the asset has a grid,
 `surface`: {"strikes": [1500, 2000, 2500], "rows": [{"seconds": 604800, "forward": 2002, "vols": [0.8, 0.7, 0.75]}, …]}.
-Futures need the forward alone.
+Futures need the forward alone. An expiry may have a `confidence` of its own. `perpetual_price` is the mark of venues
+that mark perpetuals by themselves; models of venues that mark them by the asset's price do not ask for it.
 
 A vault share or staking token has two values: its market `price`, and what it redeems for, `rate` units of another
 asset. Both must be there. Collateral counts at the lower one, a debt at the higher one, and lines say which it was.
@@ -51,11 +53,13 @@ from node.margin.models.fixed import Money, Wad, as_float, value
 from node.margin.models.market import (
     Basis,
     Expiry,
+    Mark,
     Quote,
     read_debt,
     read_expiry,
     read_forward,
     read_held,
+    read_mark,
     read_owed,
     read_quote,
 )
@@ -84,12 +88,23 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Perpetual:
-    """A linear perpetual; `amount` is signed, `funding` is what it still receives."""
+    """A linear perpetual; `amount` is signed, `funding` is what it still receives, `mark` its own quote, if any."""
 
     amount: Wad
     entry: Wad
     funding: Money
     quote: Quote
+    mark: Mark | None = None
+
+    @property
+    def price(self) -> Wad:
+        """The mark of its venue, the asset's price where there is none."""
+        return self.quote.price if self.mark is None else self.mark.price
+
+    @property
+    def confidence(self) -> Wad:
+        """The lower one of its mark's and the asset's."""
+        return self.quote.confidence if self.mark is None else min(self.mark.confidence, self.quote.confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +170,15 @@ def unit_value(balance: Balance, price: Wad | None = None) -> Money:
     return value(balance.amount, balance.quote.price if price is None else price)
 
 
-def gain(position: Perpetual | Future) -> Money:
-    """amount·(price − entry), rounded down, and what funding a perpetual still receives."""
+def gain(position: Perpetual | Future, price: Wad | None = None) -> Money:
+    """amount·(price − entry), rounded down, and what funding a perpetual still receives.
+
+    The price is a future's forward and a perpetual's underlying's, unless another is given.
+    """
     if isinstance(position, Future):
-        return value(position.amount, Wad(position.forward - position.entry))
-    return Money(value(position.amount, Wad(position.quote.price - position.entry)) + position.funding)
+        return value(position.amount, Wad((position.forward if price is None else price) - position.entry))
+    change = Wad((position.quote.price if price is None else price) - position.entry)
+    return Money(value(position.amount, change) + position.funding)
 
 
 # === Reading ===
@@ -243,7 +262,8 @@ def _perpetuals(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Perpetu
             once.add(held, "perpetuals", asset)
             quote = read_quote(quotes, asset)
             entry = held.number("entry_price", low=0) if held.has("entry_price") else quote.price
-            yield Perpetual(amount, entry, held.money("funding", default=0), quote)
+            mark = read_mark(quotes, asset)
+            yield Perpetual(amount, entry, held.money("funding", default=0), quote, mark)
 
 
 def _futures(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Future]:

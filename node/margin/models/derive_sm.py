@@ -16,7 +16,6 @@ from node.margin.models.book import Book, Option, gain, unit_value
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, value
-from node.margin.models.market import Quote
 from node.margin.models.pricing import black76
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -127,6 +126,15 @@ def _of_spot(size: Wad, spot: Wad, fraction: Wad) -> Money:
 
 
 @dataclass(frozen=True, slots=True)
+class Depeg:
+    """The price of the coin that cash is in, below which `threshold` its shortfall costs `factor` of each size."""
+
+    stable: Wad
+    threshold: Wad
+    factor: Wad
+
+
+@dataclass(frozen=True, slots=True)
 class SmAsset:
     """A market: options, the perpetual's margins, what of the base asset counts, and the penalty for confidence."""
 
@@ -139,9 +147,10 @@ class SmAsset:
 
 @dataclass(frozen=True, slots=True)
 class SmParameters:
-    """Markets by asset."""
+    """Markets by asset, and what a depeg costs."""
 
     assets: Mapping[str, SmAsset]
+    depeg: Depeg
 
 
 OPTION_RULES = {
@@ -159,11 +168,19 @@ OPTION_RULES = {
 def read_sm(fields: Fields) -> SmParameters:
     """`assets`: by name `perpetual_initial`, `perpetual_maintenance`, `base_initial`, `base_maintenance`.
 
-    An asset may have `confidence_threshold` and `confidence_factor`; `options` has the fractions of OptionRules.
+    An asset may have `confidence_threshold` and `confidence_factor`; `options` has the fractions of OptionRules,
+    `depeg` may have `stable_price`, `threshold` and `factor`.
     """
     options = _option_rules(fields.section("options"))
-    assets = fields.section("assets")
-    return SmParameters({name: _asset(assets.section(name), options) for name in assets.content})
+    assets, coin = fields.section("assets"), fields.section("depeg")
+    return SmParameters(
+        {name: _asset(assets.section(name), options) for name in assets.content},
+        Depeg(
+            coin.positive("stable_price") if coin.has("stable_price") else ONE,
+            coin.number("threshold", low=0, high=10, default=0),
+            coin.number("factor", low=0, high=100, default=0),
+        ),
+    )
 
 
 def _option_rules(fields: Fields) -> OptionRules:
@@ -192,46 +209,71 @@ def values(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterab
     for debt in book.debts:
         yield requirement(debt.named("debt"), debt.quote.asset, -value(-debt.amount, debt.quote.price))
     for each in book.perpetuals:
-        yield equity("perpetual pnl", each.quote.asset, gain(each))
+        yield equity("perpetual pnl", each.quote.asset, gain(each, each.price))
 
 
 def perpetuals(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
     """A fraction of each perpetual's notional."""
     for each in book.perpetuals:
         rate = _of(parameters, each.quote.asset, book).perpetual[threshold.name]
-        yield requirement("perpetual", each.quote.asset, perpetual_margin(each.amount, each.quote.price, rate))
+        yield requirement("perpetual", each.quote.asset, perpetual_margin(each.amount, each.price, rate))
 
 
 def options(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
     """The margin of each expiry."""
-    expiries: defaultdict[tuple[str, int], list[Option]] = defaultdict(list)
-    for each in book.options:
-        expiries[each.quote.asset, each.expiry.seconds].append(each)
-    for (asset, seconds), held in expiries.items():
+    for (asset, seconds), held in _expiries(book).items():
         rules = _of(parameters, asset, book).options
         margin = expiry_margin(held, held[0].expiry.forward, rules, initial=threshold.name == "initial")
         yield requirement("options", f"{asset} expiry {seconds}", margin)
 
 
 def confidence(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
-    """Initially, a penalty for what is held of an asset whose price is not certain."""
+    """Initially, a penalty for base assets, perpetuals and short options whose prices are not certain."""
     if threshold.name != "initial":
         return
-    sizes: defaultdict[str, int] = defaultdict(int)
-    quotes: dict[str, Quote] = {}
-    held: list[tuple[Quote, Wad]] = [(each.quote, each.amount) for each in book.collateral]
-    held += [(each.quote, each.amount) for each in book.perpetuals]
-    held += [(each.quote, each.amount) for each in book.options]
-    for quote, amount in held:
-        sizes[quote.asset] += abs(amount)
-        quotes[quote.asset] = quote
-    for asset, size in sizes.items():
-        rules, quote = _of(parameters, asset, book), quotes[asset]
-        penalty = oracle_penalty(
-            quote.confidence, rules.confidence_threshold, rules.confidence_factor, size, quote.price
-        )
+    sizes = [(each.quote.asset, each.amount, each.quote, each.quote.confidence) for each in book.collateral]
+    sizes += [(each.quote.asset, Wad(abs(each.amount)), each.quote, each.confidence) for each in book.perpetuals]
+    for (asset, seconds), held in _expiries(book).items():
+        quote = held[0].quote
+        least = min(quote.confidence, held[0].expiry.confidence)
+        sizes.append((f"{asset} expiry {seconds}", _short(held), quote, least))
+    for instrument, size, quote, least in sizes:
+        rules = _of(parameters, quote.asset, book)
+        penalty = oracle_penalty(least, rules.confidence_threshold, rules.confidence_factor, size, quote.price)
         if penalty:
-            yield requirement("confidence", asset, penalty)
+            yield requirement("confidence", instrument, penalty)
+
+
+def depegged(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:
+    """Initially, what the coin's shortfall costs each perpetual and short option."""
+    if threshold.name != "initial":
+        return
+    coin = parameters.depeg
+    sizes = [(each.quote.asset, Wad(abs(each.amount)), each.quote.price) for each in book.perpetuals]
+    for (asset, seconds), held in _expiries(book).items():
+        sizes.append((f"{asset} expiry {seconds}", _short(held), held[0].quote.price))
+    for instrument, size, price in sizes:
+        if cost := depeg(size, price, coin.stable, coin.threshold, coin.factor):
+            yield requirement("depeg", instrument, cost)
+
+
+def _expiries(book: Book) -> dict[tuple[str, int], list[Option]]:
+    found: defaultdict[tuple[str, int], list[Option]] = defaultdict(list)
+    for each in book.options:
+        found[each.quote.asset, each.expiry.seconds].append(each)
+    return found
+
+
+def _short(options: Iterable[Option]) -> Wad:
+    return Wad(sum(max(0, -each.amount) for each in options))
+
+
+def mark_to_market(book: Book, stable: Wad = ONE) -> Money:
+    """Cash, base assets over the coin's price, what perpetuals have gained, and what options are worth."""
+    base = sum(unit_value(each) * WAD // stable for each in book.collateral)
+    owed = sum(-value(-each.amount, each.quote.price) for each in book.debts)
+    held = sum(gain(each, each.price) for each in book.perpetuals)
+    return Money(book.cash + base - owed + held + sum(down(undiscounted_mark(o), o.amount) for o in book.options))
 
 
 def _of(parameters: SmParameters, asset: str, book: Book) -> SmAsset:

@@ -15,7 +15,7 @@ import numpy as np
 from node.margin.math import FloatArray
 from node.margin.models.errors import MissingField, OutOfRange, PortfolioError, UnknownAsset
 from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields
-from node.margin.models.fixed import WAD, Money, Wad, as_float
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float
 from node.margin.models.interest import (
     LARGEST_EXPONENT,
     SECONDS_A_YEAR,
@@ -62,6 +62,14 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """The price of a perpetual at a venue that does not mark it by the asset's price."""
+
+    price: Wad
+    confidence: Wad
+
+
+@dataclass(frozen=True, slots=True)
 class Expiry:
     """The market of an asset's options of one expiry."""
 
@@ -69,6 +77,7 @@ class Expiry:
     forward: Wad
     rate: Wad
     surface: Svi | Slice | float
+    confidence: Wad = ONE
 
     @property
     def years(self) -> float:
@@ -100,6 +109,15 @@ def read_quote(market: Fields, asset: str) -> Quote:
         borrows=fields.number("borrows", low=0, default=0),
         decimals=fields.whole("decimals", high=18, default=9),
     )
+
+
+def read_mark(market: Fields, asset: str) -> Mark | None:
+    """The mark of the asset's perpetual, where its venue has one of its own."""
+    fields = _asset(market, asset)
+    if not fields.has("perpetual_price"):
+        return None
+    confidence = fields.number("perpetual_confidence", low=0, high=1, default=1)
+    return Mark(fields.positive("perpetual_price"), confidence)
 
 
 def read_held(market: Fields, asset: str) -> Quote:
@@ -179,7 +197,8 @@ def read_expiry(market: Fields, asset: str, seconds: int) -> Expiry:
         surface = read_slice(fields.section("surface").named(f"{asset} surface"), seconds, as_float(forward))
     else:
         surface = as_float(expiry.number("vol", low=0, high=100))
-    return Expiry(seconds, forward, expiry.number("rate", low=-10, high=10, default=0), surface)
+    rate = expiry.number("rate", low=-10, high=10, default=0)
+    return Expiry(seconds, forward, rate, surface, expiry.number("confidence", low=0, high=1, default=1))
 
 
 def _expiry(asset: Fields, seconds: int) -> Fields:
