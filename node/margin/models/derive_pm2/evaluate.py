@@ -146,7 +146,7 @@ def _priced(account: str, expiry: Expiry, parameters: Parameters) -> _Priced:
         rules.discounted(current, long, short),
         long,
         short,
-        rules.basis_contingency(current, at_up, at_down, expiry.seconds, basis),
+        rules.basis_contingency(current, at_up, at_down, rules.basis_factor(expiry.seconds, basis)),
     )
     return _Priced(expiry, line, market.lines(marks[0], parameters.vol), tuple(shocked))
 
@@ -199,7 +199,7 @@ def _on_confidence(portfolio: Portfolio, held: Held, parameters: Parameters) -> 
     ]
     if perpetual:
         based.append((market, rules.notional(abs(perpetual.amount), spot)))
-    return _total(rules.confidence_contingency(confidence, base, rule) for confidence, base in based)
+    return _total(rules.contingency(base, rules.confidence_charge(confidence, rule)) for confidence, base in based)
 
 
 # === Lines ===

@@ -144,9 +144,13 @@ def scenario_pnl(moves: Iterable[Money], scenario: Scenario) -> Money:
     return down(sum(moves), scenario.dampening)
 
 
-def basis_contingency(current: Money, at_up: Money, at_down: Money, seconds: int, basis: BasisShock) -> Money:
-    """min(V(up) − V, V(down) − V, 0)·(add + mult·T), for one expiry: the forward moves against the spot."""
-    factor = basis.add + product(basis.mult, Wad(seconds * WAD // SECONDS_A_YEAR))
+def basis_factor(seconds: int, basis: BasisShock) -> Wad:
+    """What of an expiry's loss counts: add + mult·T."""
+    return Wad(basis.add + product(basis.mult, Wad(seconds * WAD // SECONDS_A_YEAR)))
+
+
+def basis_contingency(current: Money, at_up: Money, at_down: Money, factor: Wad) -> Money:
+    """min(V(up) − V, V(down) − V, 0)·factor, for one expiry: the forward moves against the spot."""
     return down(min(at_up - current, at_down - current, 0), factor)
 
 
@@ -181,11 +185,11 @@ def contingency(base: Money, percent: Wad) -> Money:
     return up(base, percent)
 
 
-def confidence_contingency(confidence: Wad, base: Money, rule: Contingencies) -> Money:
-    """(1 − c)·factor·base where the confidence c is below the threshold, else nothing."""
+def confidence_charge(confidence: Wad, rule: Contingencies) -> Wad:
+    """(1 − c)·factor where the confidence c is below the threshold, else nothing: what it costs, of the notional."""
     if confidence >= rule.confidence_threshold:
-        return Money(0)
-    return up(base, product(ONE - confidence, rule.confidence_factor))
+        return Wad(0)
+    return product(ONE - confidence, rule.confidence_factor)
 
 
 def expiry_confidence(expiry: Expiry, market: Wad) -> Wad:
