@@ -95,18 +95,16 @@ class LightClient:
             await asyncio.sleep(self._config.seconds_per_slot)
 
     async def look(self) -> None:
-        """Begin if nothing is held yet, and catch up with the beacon chain. What is verified stays held on errors.
+        """Begin if nothing is held yet, and catch up with the beacon chain as far as endpoints let it.
 
-        Raises CheckpointTooOld, StateNotKept, or the RetryError or ProofError of the last endpoint asked.
+        Raises CheckpointTooOld or StateNotKept; and what no endpoint let begin, as the pool does.
         """
         try:
             if self._store is None or self._age(self._store) > MAX_CHECKPOINT_AGE:
                 self._hold(await self._begin())
-            try:
-                await self._learn_committees()
-                await self._learn_newest()
-            finally:
-                await self._keep()
+            await self._learn_committees()
+            await self._learn_newest()
+            await self._keep()
         finally:
             self._looked.set()
 
@@ -146,7 +144,10 @@ class LightClient:
         """Every committee up to the one that signs now."""
         while self._unknown_periods():
             before = self._store
-            await self._pool.ask(self._take_updates)
+            try:
+                await self._pool.ask(self._take_updates)
+            except (RetryError, ProofError):
+                return  # the pool has told why; for the newest updates, what is known may do
             if self._store is before:
                 return  # the update of a period that is not over may be yet to come
 
