@@ -5,7 +5,8 @@
     book                                       the portfolio file, and what it becomes
     derive_pm2                                 Derive's portfolio margin, which reads files of its own format
     hypothec                                   ours, the default: every part of a margin, jointly
-    derive_sm, dydx, drift, mango, lending     rules of other venues, one a function, next to their formulas
+    derive_sm, dydx, drift, mango, synthetix   rules of other venues, one a function, next to their formulas
+    lending                                    Aave's and Compound's
     span, grids, shocks                        scan-based models, and the moves that they share
     auction                                    what the bidder of a Dutch auction pays, and what is left
     market, interest                           what a file says of an asset; what a debt has become

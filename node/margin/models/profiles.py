@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from node.margin.models import derive_sm, drift, dydx, grids, lending, mango, span
+from node.margin.models import derive_sm, drift, dydx, grids, lending, mango, span, synthetix
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -70,6 +70,16 @@ MANGO = composed(
     ("collateral", "debts", "perpetuals"),
 )
 
+SYNTHETIX = composed(
+    "synthetix",
+    "Synthetix v3: ratios by size against the skew scale, collateral discounted by its size",
+    INITIAL_AND_MAINTENANCE,
+    (synthetix.available_margin, synthetix.margins),
+    synthetix.read_synthetix,
+    {},
+    ("collateral", "debts", "perpetuals"),
+)
+
 SPAN = composed(
     "span",
     "Classic SPAN: 16 scenarios, spread charge and credit, short-option minimum",
@@ -119,6 +129,7 @@ PROFILES: dict[str, Profile] = {
         DYDX,
         DRIFT,
         MANGO,
+        SYNTHETIX,
         SPAN,
         DERIBIT,
         PARADEX,

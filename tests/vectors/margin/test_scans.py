@@ -17,7 +17,6 @@ from tests.shared import shared
 
 SPAN: dict[str, Any] = json.loads(shared("vectors/margin/transcribed/span_worked_example.json").read_text())
 GRIDS: dict[str, Any] = json.loads(shared("vectors/margin/transcribed/scenario_grids.json").read_text())
-LENDING: dict[str, Any] = json.loads(shared("vectors/margin/transcribed/lending_and_synthetix.json").read_text())
 FUTURE, CALL = SPAN["long_1_future"], SPAN["long_1_dec410_call"]
 
 
@@ -86,26 +85,3 @@ def test_linear_rows_and_a_future_contingency() -> None:
     assert [round(row / PICO) for row in profit_and_loss(book, "ETH", moves)] == case["expected_pnl"]
     needed = grids.contingency(case["contracts"] * WAD, wad(case["index"]), wad(case["futures_contingency_factor"]))
     assert round(needed / PICO, 1) == case["expected_contingency"]
-
-
-@pytest.mark.parametrize("case", LENDING["comet"]["quote_collateral"], ids=str)
-def test_comet_storefront(case: dict[str, Any]) -> None:
-    from node.margin.models.lending import storefront_collateral
-
-    bought = storefront_collateral(
-        Money(case["base_usdc"] * PICO), wad(case["price"]), wad(case["liq_factor"]), wad(case["store_front"])
-    )
-    assert bought == wad(case["expected"])
-
-
-@pytest.mark.parametrize("case", LENDING["comet"]["is_liquidatable"], ids=str)
-def test_comet_liquidatable(case: dict[str, Any]) -> None:
-    from node.margin.models.profiles import COMPOUND
-
-    market = Fields({"COLL": {"price": case["price"]}, "BASE": {"price": 1}}, "")
-    parameters = Fields({"assets": {"COLL": {"borrow": case["lcf"], "liquidation": case["lcf"]}}}, "")
-    account = {
-        "collateral": [{"asset": "COLL", "amount": case["collateral"]}],
-        "debts": [{"asset": "BASE", "amount": case["debt"]}],
-    }
-    assert (COMPOUND.evaluate(account, "", market, parameters).status == "liquidatable") is case["expected"]
