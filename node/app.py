@@ -6,6 +6,7 @@ Read `run_node` from top to bottom: each part is opened after those that it need
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -15,15 +16,16 @@ import coincurve
 from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
-from chains.adapter import AdapterFactory, Endpoints
+from chains.adapter import AdapterFactory, Beacon, Endpoints
 from chains.errors import ConfigError, HypothecError
+from chains.evm.beacon.client import node_names
 from chains.evm.endpoint import endpoint_names
 from chains.registry import KINDS, open_adapter
-from chains.types import ChainId
+from chains.types import ChainId, Hash32
 from hypothec.v1 import peer_service_pb2 as pb
 from node.application import MarginApplication, Parts
 from node.attestation.attestor import Attestor
-from node.config import NodeConfig, read_secret
+from node.config import ChainTable, NodeConfig, read_secret
 from node.consensus.outcome.observation import MAX_HEADS, MAX_OBSERVATION_BYTES
 from node.consensus.outcome.transition import genesis
 from node.consensus.protocol.config import MILLISECOND, SECOND, ConsensusConfig, Limits, Timing
@@ -85,7 +87,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
         )
         state, certificate = await _restore_state(store, network, config.policy)
         inbox = await _restore_inbox(store, network, config.policy, _Gossip(peers), meter, state)
-        followers = await _open_followers(opened, config, kinds, inbox, state, watch, meter)
+        followers = await _open_followers(opened, config, secrets.light_client_seal, kinds, inbox, state, watch, meter)
         observer = Observer(followers, inbox, _clock_ms)
         relays = await _open_relays(opened, config, store, meter)
         publish_s = file.relay.state_interval_s if file.relay is not None else _DEFAULT_PUBLISH_S
@@ -132,7 +134,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             application,
             attestor,
             followers,
-            {ChainId(chain.id): tuple(endpoint_names(chain.endpoints)) for chain in file.chains},
+            {ChainId(chain.id): _endpoint_names(chain) for chain in file.chains},
             watch,
             store.bodies,
             peers.status,
@@ -192,6 +194,11 @@ class _Secrets:
     consensus_key: bytes
     chain_key: bytes
     tls: TlsMaterial
+
+    @property
+    def light_client_seal(self) -> bytes:
+        """What binds the light clients' files to this node: nobody else can write one that it believes."""
+        return hmac.digest(self.consensus_key, b"hypothec/light-client-seal/v1", "sha256")
 
     @classmethod
     def read(cls, config: NodeConfig) -> _Secrets:
@@ -290,6 +297,7 @@ async def _prune(store: Store, meter: Meter) -> None:
 async def _open_followers(
     opened: AsyncExitStack,
     config: NodeConfig,
+    seal: bytes,
     kinds: Mapping[str, AdapterFactory],
     inbox: Inbox,
     state: State,
@@ -303,12 +311,26 @@ async def _open_followers(
         recipe = policy.recipe_by_chain.get(chain_id)
         if recipe is None:
             continue
-        adapter = open_adapter(recipe, Endpoints(chain.endpoints, chain.quorum), watch.endpoint_fault, kinds)
+        endpoints = Endpoints(chain.endpoints, chain.quorum, _beacon(config, chain, seal))
+        adapter = open_adapter(recipe, endpoints, watch.endpoint_fault, kinds)
         await opened.enter_async_context(adapter)
         followers[chain_id] = ChainFollower(
             adapter, recipe.vault, state.header.chain(chain_id), state.chains[chain_id], meter
         )
     return followers
+
+
+def _beacon(config: NodeConfig, chain: ChainTable, seal: bytes) -> Beacon | None:
+    table = chain.beacon
+    if table is None:
+        return None
+    state = config.path(config.file.data_dir) / f"light-client-{chain.id}.json"
+    return Beacon(table.endpoints, table.network, Hash32(table.checkpoint), state, seal, table.max_age_s)
+
+
+def _endpoint_names(chain: ChainTable) -> tuple[str, ...]:
+    beacons = node_names(chain.beacon.endpoints) if chain.beacon is not None else ()
+    return (*endpoint_names(chain.endpoints), *beacons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from chains.errors import ConfigError
+from chains.errors import ConfigError, ProofError
+from chains.proofs.lightclient import read
+from chains.proofs.lightclient.config import CHAIN_IDS, BeaconConfig
 from chains.types import Address, Hash32
 from node.model.network import Network, NodeKeys
 from node.model.policy import HexAddress, HexHash, Name, Policy, as_tuples
@@ -106,8 +108,30 @@ class PeerTable(_Table):
     address: HostPort
 
 
+def _beacon_network(value: object) -> BeaconConfig:
+    try:
+        return read.config(value)
+    except ProofError as error:
+        raise ValueError(str(error)) from error
+
+
+class BeaconTable(_Table):
+    """What a light client of one chain follows: beacon nodes, and a block that the operator knows to be true.
+
+    With it, the chain's facts are PROVEN under the signatures of Ethereum's sync committees. Without it, or while the
+    newest final block so proven is older than `max_age_s`, they are ATTESTED by the quorum of the chain's endpoints.
+    """
+
+    endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
+    network: Annotated[BeaconConfig, BeforeValidator(_beacon_network)]
+    """A network that is known by its name, or a table of what it is: see `chains.proofs.lightclient.read.config`."""
+    checkpoint: HexHash
+    """The root of a finalized beacon block that is at most two weeks old, from a source that the operator trusts."""
+    max_age_s: Annotated[int, Field(gt=0)] = 2400
+
+
 class ChainTable(_Table):
-    """The endpoints of one chain and how many of them must agree on a header."""
+    """The endpoints of one chain and how many of them must agree on a header that is not proven."""
 
     id: Annotated[int, Field(gt=0)]
     endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -115,6 +139,15 @@ class ChainTable(_Table):
     poll_ms: Annotated[int, Field(gt=0)] = 1000
     submit: str = ""
     """Where transactions are sent; the first endpoint when empty."""
+    beacon: BeaconTable | None = None
+
+    @model_validator(mode="after")
+    def _same_chain(self) -> ChainTable:
+        if self.beacon is not None and (chain := CHAIN_IDS.get(self.beacon.network.name, self.id)) != self.id:
+            raise ValueError(
+                f"the beacon network {self.beacon.network.name} is that of chain {chain}, not of {self.id}"
+            )
+        return self
 
 
 class RelayTable(_Table):

@@ -22,7 +22,7 @@ import aiohttp
 from chains.adapter import DisputedError, Endpoints, FaultSink
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
 from chains.evm.beacon import questions as beacon
-from chains.evm.beacon.client import LightClient
+from chains.evm.beacon.client import LightClient, node_names
 from chains.evm.endpoint import Endpoint, Limits, endpoint_names, open_session
 from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
@@ -147,8 +147,8 @@ class EvmAdapter:
         source, light = self._endpoints.beacon, None
         if source is not None:
             nodes = [
-                Endpoint(session, url, f"beacon {name}", beacon.LIMITS)
-                for url, name in zip(source.urls, endpoint_names(source.urls), strict=True)
+                Endpoint(session, url, name, beacon.LIMITS)
+                for url, name in zip(source.urls, node_names(source.urls), strict=True)
             ]
             asked = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
             light = LightClient(self.chain_id, source, asked, self._faults, self._now)

@@ -9,7 +9,7 @@ block is good for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chains.adapter import Beacon, FaultSink
@@ -17,7 +17,7 @@ from chains.errors import HypothecError, ProofError, ProofIncomplete, RetryError
 from chains.evm.beacon import questions
 from chains.evm.beacon.errors import CheckpointTooOld, LowParticipation
 from chains.evm.beacon.kept import StateFile
-from chains.evm.endpoint import Endpoint
+from chains.evm.endpoint import Endpoint, endpoint_names
 from chains.evm.errors import StaleHead, fault_reason
 from chains.evm.pool import EndpointPool
 from chains.proofs.lightclient import store as rules
@@ -31,6 +31,11 @@ NAME = "light client"
 
 _LAG_EPOCHS = 2
 _DAY = 24 * 3600
+
+
+def node_names(urls: Sequence[str]) -> list[str]:
+    """What faults call the beacon nodes at `urls`. Raises ConfigError as `endpoint_names`."""
+    return [f"beacon {name}" for name in endpoint_names(urls)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import NewType
 
 from chains.errors import ConfigError
-from chains.types import Hash32, UnixSeconds
+from chains.types import ChainId, Hash32, UnixSeconds
 
 Slot = NewType("Slot", int)
 """Beacon slot, genesis = 0."""
@@ -175,3 +175,6 @@ SEPOLIA = _network(
 
 NETWORKS: Mapping[str, BeaconConfig] = {network.name: network for network in (MAINNET, SEPOLIA)}
 """The networks that need no configuration, by name."""
+
+CHAIN_IDS: Mapping[str, ChainId] = {MAINNET.name: ChainId(1), SEPOLIA.name: ChainId(11155111)}
+"""The execution chain (EIP-155) of each of them."""
