@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from node.margin.models import derive_sm, drift, dydx, grids, lending, mango, span, synthetix
+from node.margin.models import derive_pm1, derive_sm, drift, dydx, grids, lending, mango, span, synthetix
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -123,6 +123,7 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         hypothec.PROFILE,
         derive_pm2.PROFILE,
+        derive_pm1.PROFILE,
         DERIVE_SM,
         LTV,
         COMPOUND,
