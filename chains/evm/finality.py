@@ -94,6 +94,8 @@ class FinalHeads:
         found = {height: self._below[height] for height in proven if height in self._below}
         if missing := sorted(proven - found.keys(), reverse=True):
             found |= await self._descend(missing)
+        for height in sorted(found):
+            self._keep(found[height])
         if beyond := [height for height in heights if height not in found]:
             headers = await self._quorum.at(beyond)
             await self._check_quorum(max(headers, key=lambda header: header.number))
@@ -138,8 +140,6 @@ class FinalHeads:
             headers = await self._pool.ask(partial(ancestors, child=child, count=count))
             found |= {header.number: header for header in headers if header.number in wanted}
             child = headers[-1]
-        for header in found.values():
-            self._keep(header)
         return found
 
     def _keep(self, header: Header) -> None:
