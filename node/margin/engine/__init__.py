@@ -1,5 +1,10 @@
-"""Vectorised evaluation of many accounts, equal to the rules in `node.margin.models` bit for bit.
+"""Vectorised evaluation of very many accounts, equal to the rules of `node.margin.models` bit for bit.
 
-Each module does for its models what their rules do, and leaves to the rules what its arithmetic does not hold. Must not
-do I/O, and must not know where accounts come from.
+    linear.evaluate(accounts, prices)   linear accounts at every threshold of their profile
+    incremental.Watch                   the same, again and again, where few accounts can have crossed a threshold
+    accounts, columns, composition      what these take: legs as arrays, prices and factors as integers, the profiles
+
+What the integers of an array cannot hold is evaluated by the rules themselves, account by account; what cannot be
+evaluated at all is a typed error of that account, and stops no other. Pure, like the models. Must not know the
+network's accounts, or where prices come from.
 """

@@ -1,0 +1,320 @@
+"""Linear accounts as structure of arrays, and how books become them.
+
+Owns what a leg costs: 10 bytes, 18 for a perpetual, and nothing for what an account does not hold. Cash is a leg of
+dollars, whose price is one: collateral that counts in full, or a debt; funding is a perpetual of them that was
+entered at nothing. An amount that its instrument's scale does not hold stays beside the arrays, exactly as it was, and
+its account is evaluated by the rules. Must not know prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chains.errors import InputError, LimitError
+from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Ratios
+from node.margin.engine.composition import Linear, mark, positions
+from node.margin.math.products import IntArray
+from node.margin.models.book import SECTIONS, Balance, Book, Future, Perpetual, instruments
+from node.margin.models.errors import OutOfRange, PortfolioError, UnsupportedInstrument
+from node.margin.models.fixed import ONE, WAD, Wad
+from node.margin.models.market import Basis
+from node.margin.models.profile import Parameters, Threshold
+
+StartArray: TypeAlias = NDArray[np.uint32]
+PlaceArray: TypeAlias = NDArray[np.uint16]
+
+LARGEST_AMOUNT = 1 << 62
+MOST_INSTRUMENTS = 1 << 16
+MONEY_DECIMALS = 12
+ENTRY_DECIMALS = 8
+_MONEY = 10 ** (WAD_DIGITS - MONEY_DECIMALS)
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """Legs of one kind: account i has those of `starts[i]` to `starts[i + 1]`. Only perpetuals have entry prices."""
+
+    starts: StartArray
+    instruments: PlaceArray
+    amounts: IntArray
+    entries: IntArray | None = None
+
+    @classmethod
+    def of(
+        cls, counts: Sequence[int], places: Sequence[int], amounts: Sequence[int], entries: Sequence[int] | None = None
+    ) -> Legs:
+        """From how many legs each account has, and the legs one after another."""
+        starts = np.zeros(len(counts) + 1, np.uint32)
+        np.cumsum(counts, out=starts[1:])
+        held = None if entries is None else np.array(entries, np.int64)
+        return cls(starts, np.array(places, np.uint16), np.array(amounts, np.int64), held)
+
+    def __len__(self) -> int:
+        return len(self.amounts)
+
+    def span(self, row: int) -> range:
+        """The places of an account's legs."""
+        return range(int(self.starts[row]), int(self.starts[row + 1]))
+
+    def places(self, rows: IntArray) -> tuple[StartArray, IntArray]:
+        """Of some accounts: where each one's legs start in what follows, and the places of all their legs."""
+        first = self.starts[rows].astype(np.int64)
+        counts = self.starts[rows + 1].astype(np.int64) - first
+        starts = np.zeros(len(rows) + 1, np.uint32)
+        np.cumsum(counts, out=starts[1:])
+        places = np.repeat(first - starts[:-1], counts)
+        places += np.arange(len(places))
+        return starts, places
+
+    def take(self, rows: IntArray) -> Legs:
+        """The legs of some accounts."""
+        starts, places = self.places(rows)
+        entries = None if self.entries is None else self.entries[places]
+        return Legs(starts, self.instruments[places], self.amounts[places], entries)
+
+    def holders(self, wrong: BoolArray) -> IntArray:
+        """The account of each leg that is wrong."""
+        return np.searchsorted(self.starts, np.flatnonzero(wrong), side="right") - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        arrays = (self.starts, self.instruments, self.amounts, self.entries)
+        return sum(each.nbytes for each in arrays if each is not None)
+
+
+Exact: TypeAlias = tuple[tuple[int, Wad, Wad], ...]
+"""(instrument, amount, entry price) of legs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactLegs:
+    """An account's legs as the rules take them; amounts of collateral and debts are not negative."""
+
+    collateral: Exact
+    debts: Exact
+    perpetuals: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class LinearAccounts:
+    """Accounts under one profile. `names` may be empty: an account is then called by its row.
+
+    `beside` has accounts whose amounts the arrays do not hold. `refused` has those that cannot be evaluated: amounts
+    that are negative where they may not be, or beyond 2^62. Raises InputError when the arrays do not belong together.
+    """
+
+    thresholds: tuple[Threshold, ...]
+    instruments: tuple[Instrument, ...]
+    collateral: Legs
+    debts: Legs
+    perpetuals: Legs
+    names: Sequence[str] = ()
+    beside: Mapping[int, ExactLegs] = field(default_factory=dict)
+    weights: tuple[Ratios, ...] = field(init=False)
+    refused: Mapping[int, PortfolioError] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.instruments) > MOST_INSTRUMENTS:
+            raise LimitError("split the book", instruments=len(self.instruments), bound=MOST_INSTRUMENTS)
+        for legs in self.kinds:
+            if len(legs.starts) != len(self.collateral.starts) or legs.starts[-1] != len(legs):
+                raise InputError("each kind of legs is to be of the same accounts", accounts=len(self))
+            if legs is self.perpetuals and legs.entries is None and len(legs):
+                raise InputError("perpetuals have entry prices", accounts=len(self))
+            if len(legs) and int(legs.instruments.max()) >= len(self.instruments):
+                raise InputError("a leg is of no instrument", instruments=len(self.instruments))
+        object.__setattr__(self, "weights", tuple(self._weights(place) for place in range(len(self.thresholds))))
+        object.__setattr__(self, "refused", self._refused())
+
+    def _weights(self, threshold: int) -> Ratios:
+        return Ratios.of([(each.weights[threshold] if each.weights else 0, WAD) for each in self.instruments])
+
+    def _refused(self) -> dict[int, PortfolioError]:
+        found: dict[int, PortfolioError] = {}
+        for kind, legs, low in (("collateral", self.collateral, 0), ("debts", self.debts, 0),
+                                ("perpetuals", self.perpetuals, 1 - LARGEST_AMOUNT)):  # fmt: skip
+            for name, numbers, least in (("amount", legs.amounts, low), ("entry_price", legs.entries, 0)):
+                if numbers is None:
+                    continue
+                wrong = (numbers < least) | (numbers >= LARGEST_AMOUNT)
+                for row, place in zip(legs.holders(wrong).tolist(), np.flatnonzero(wrong).tolist(), strict=True):
+                    instrument = self.instruments[legs.instruments[place]].name
+                    found.setdefault(row, OutOfRange(
+                        f"it is to be at least {least} and below 2^62",
+                        account=self.name(row), instrument=instrument, field=f"{kind}.{name}",
+                        value=int(numbers[place]),
+                    ))  # fmt: skip
+        return found
+
+    def __len__(self) -> int:
+        return len(self.collateral.starts) - 1
+
+    @property
+    def kinds(self) -> tuple[Legs, Legs, Legs]:
+        """Collateral, debts, perpetuals."""
+        return self.collateral, self.debts, self.perpetuals
+
+    def name(self, row: int) -> str:
+        """What an account is called."""
+        return self.names[row] if self.names else f"account {row}"
+
+    def exact(self, row: int) -> ExactLegs:
+        """An account's legs as the rules take them."""
+        if row in self.beside:
+            return self.beside[row]
+        return ExactLegs(*(self._exact(legs, row) for legs in self.kinds))
+
+    def _exact(self, legs: Legs, row: int) -> Exact:
+        found = []
+        for place in legs.span(row):
+            instrument = self.instruments[legs.instruments[place]]
+            entry = 0 if legs.entries is None else int(legs.entries[place]) * instrument.entry_unit
+            amount = int(legs.amounts[place]) * instrument.unit
+            found.append((int(legs.instruments[place]), Wad(amount), Wad(entry)))
+        return tuple(found)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(legs.nbytes for legs in self.kinds)
+
+
+# === From books ===
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Legs of one kind, as they come."""
+
+    counts: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
+
+    def add(self, legs: Exact, instruments: Sequence[Instrument]) -> bool:
+        """Take an account's legs; whether the instruments' scales hold them."""
+        held = True
+        self.counts.append(len(legs))
+        for place, amount, entry in legs:
+            units, odd = divmod(amount, instruments[place].unit)
+            price, odd_price = divmod(entry, instruments[place].entry_unit)
+            fits = not odd and not odd_price and abs(units) < LARGEST_AMOUNT and price < LARGEST_AMOUNT
+            self.places.append(place)
+            self.amounts.append(units if fits else 0)
+            self.entries.append(price if fits else 0)
+            held &= fits
+        return held
+
+    def legs(self, *, entered: bool = False) -> Legs:
+        """All of them."""
+        return Legs.of(self.counts, self.places, self.amounts, self.entries if entered else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Books as arrays, the prices that they were read with, and the errors of those that are not there."""
+
+    accounts: LinearAccounts
+    prices: Mapping[str, Wad]
+    refused: tuple[PortfolioError, ...]
+
+
+def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Book]) -> Packed:
+    """Books of one market as arrays, in their order, without those that the parameters do not cover.
+
+    An asset's amounts are held in its quote's `decimals`, entry prices in 1e-8 USD, money exactly. An asset that has
+    two values has two prices, `{asset} held` and `{asset} owed`.
+    """
+    table = _Table(profile.thresholds)
+    kinds = _Kind(), _Kind(), _Kind()
+    beside: dict[int, ExactLegs] = {}
+    names: list[str] = []
+    refused: list[PortfolioError] = []
+    for book in books:
+        try:
+            legs = _legs(profile, parameters, book, table)
+        except PortfolioError as error:
+            refused.append(error)
+            continue
+        each = (legs.collateral, legs.debts, legs.perpetuals)
+        held = [kind.add(own, table.instruments) for kind, own in zip(kinds, each, strict=True)]
+        if not all(held):
+            beside[len(names)] = legs
+        names.append(book.account)
+    collateral, debts, perpetuals = kinds[0].legs(), kinds[1].legs(), kinds[2].legs(entered=True)
+    accounts = LinearAccounts(
+        profile.thresholds, tuple(table.instruments), collateral, debts, perpetuals, names, beside
+    )
+    return Packed(accounts, table.prices, tuple(refused))
+
+
+@dataclass(slots=True)
+class _Table:
+    """Instruments and prices, as they come."""
+
+    thresholds: tuple[Threshold, ...]
+    instruments: list[Instrument] = field(default_factory=list)
+    places: dict[Instrument, int] = field(default_factory=dict)
+    prices: dict[str, Wad] = field(default_factory=dict)
+
+    def place(self, instrument: Instrument, price: Wad = ONE) -> int:
+        if instrument not in self.places:
+            self.places[instrument] = len(self.instruments)
+            self.instruments.append(instrument)
+        if instrument.price is not None:
+            self.prices[instrument.price] = price
+        return self.places[instrument]
+
+    def cash(self, weight: Wad | None = None, *, entered: bool = False) -> int:
+        weights = () if weight is None else (weight,) * len(self.thresholds)
+        return self.place(Instrument(None, MONEY_DECIMALS, weights, 0 if entered else None))
+
+
+def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table: _Table) -> ExactLegs:
+    def weights(asset: str, of: Callable[[str, Book, Parameters, Threshold], Wad]) -> tuple[Wad, ...]:
+        return tuple(of(asset, book, parameters, threshold) for threshold in profile.thresholds)
+
+    for section in SECTIONS:
+        if section not in profile.holds:
+            for name in instruments(book, section):
+                raise UnsupportedInstrument(
+                    "the profile has no rule for it", account=book.account, instrument=name, field=section
+                )
+    collateral, debts, perpetuals = [], [], []
+    for each in book.collateral:
+        instrument = Instrument(_price(each, "held"), each.quote.decimals, weights(each.quote.asset, profile.factor))
+        collateral.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
+    for each in book.debts:
+        instrument = Instrument(_price(each, "owed"), each.quote.decimals)
+        debts.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
+    if book.cash > 0:
+        collateral.append((table.cash(ONE), Wad(book.cash * _MONEY), Wad(0)))
+    if book.cash < 0:
+        debts.append((table.cash(), Wad(-book.cash * _MONEY), Wad(0)))
+    if profile.rate is None:
+        return ExactLegs(tuple(collateral), tuple(debts), ())
+    for held in positions(book):
+        instrument = Instrument(
+            _marked(held), held.quote.decimals, weights(held.quote.asset, profile.rate), ENTRY_DECIMALS
+        )
+        perpetuals.append((table.place(instrument, mark(held)), held.amount, held.entry))
+        if isinstance(held, Perpetual) and held.funding:
+            perpetuals.append((table.cash(Wad(0), entered=True), Wad(held.funding * _MONEY), Wad(0)))
+    return ExactLegs(tuple(collateral), tuple(debts), tuple(perpetuals))
+
+
+def _price(balance: Balance, side: str) -> str:
+    quote = balance.quote
+    return quote.asset if quote.basis is Basis.PRICE else f"{quote.asset} {side}"
+
+
+def _marked(position: Perpetual | Future) -> str:
+    if isinstance(position, Future):
+        return position.name
+    return position.quote.asset if position.mark is None else f"{position.quote.asset} perpetual"

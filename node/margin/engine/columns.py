@@ -1,0 +1,168 @@
+"""Prices, factors and rates as columns of integers: what the arithmetic of an instrument becomes for arrays.
+
+A value is ⌊amount·price⌋ in money. With an amount that is an integer at its instrument's scale this is
+⌊amount·multiplier/divisor⌋, where one divisor serves all instruments, and a factor of a threshold is the same thing
+again. `floored` computes it: a float gives the quotient to within 2^13, so the remainder is small, so it is exact in
+integers that wrap at 2^64, however large the product is.
+
+An instrument whose digits need a larger divisor than that allows is marked `exact_only`: who holds it is evaluated by
+the rules in Python's integers. Must not know accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd, lcm
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.margin.math.products import FloatArray, IntArray
+from node.margin.models.fixed import ONE, PICO, WAD, Wad
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+StatusArray: TypeAlias = NDArray[np.int8]
+
+LARGEST_DIVISOR = 1 << 49
+LARGEST = 1 << 62
+"""Results, and sums of results of one account, are to stay below it in absolute value."""
+WAD_DIGITS = 18
+_MONEY = WAD * WAD // PICO
+_WRAP = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a leg is of. `price` names its price; dollars have none, they are worth one.
+
+    Amounts are in 10^-decimals units, entry prices in 10^-entry_decimals USD.
+    `weights` has by threshold what of a value counts (collateral) or is needed (perpetuals); it is empty for debts.
+    Perpetuals alone have entry prices.
+    """
+
+    price: str | None
+    decimals: int
+    weights: tuple[Wad, ...] = ()
+    entry_decimals: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return "USD" if self.price is None else self.price
+
+    @property
+    def unit(self) -> int:
+        """An amount's unit, as a Wad."""
+        return int(10 ** (WAD_DIGITS - self.decimals))
+
+    @property
+    def entry_unit(self) -> int:
+        """An entry price's unit, as a Wad."""
+        return int(10 ** (WAD_DIGITS - (self.entry_decimals or 0)))
+
+
+@dataclass(slots=True)
+class Ratios:
+    """Numbers ≥ 0 by instrument: multiplier/divisor, with its float beside it.
+
+    The multiplier is modulo 2^64. Where `exact_only`, it says nothing.
+    """
+
+    divisor: int
+    multiplier: IntArray
+    nearest: FloatArray
+    exact_only: BoolArray
+
+    @classmethod
+    def of(cls, ratios: Sequence[tuple[int, int]]) -> Ratios:
+        """Of (numerator, denominator): one divisor for all whose lowest terms it can hold, small ones first."""
+        lowest = [_lowest(*ratio) for ratio in ratios]
+        divisor = 1
+        for denominator in sorted({denominator for _, denominator in lowest}):
+            if (common := lcm(divisor, denominator)) <= LARGEST_DIVISOR:
+                divisor = common
+        made = cls(divisor, np.zeros(len(ratios), np.int64), np.zeros(len(ratios)), np.ones(len(ratios), np.bool_))
+        for place, (numerator, denominator) in enumerate(lowest):
+            made.put(place, numerator, denominator)
+        return made
+
+    def put(self, place: int, numerator: int, denominator: int) -> bool:
+        """Change one; whether the divisor can hold it."""
+        numerator, denominator = _lowest(numerator, denominator)
+        held = self.divisor % denominator == 0
+        self.exact_only[place] = not held
+        self.multiplier[place] = wrapped(numerator * (self.divisor // denominator)) if held else 0
+        self.nearest[place] = numerator / denominator if held else 0.0
+        return held
+
+
+def _lowest(numerator: int, denominator: int) -> tuple[int, int]:
+    common = gcd(numerator, denominator)
+    return numerator // common, denominator // common
+
+
+def wrapped(number: int) -> int:
+    """The number modulo 2^64, as a signed one."""
+    return (number + _WRAP // 2) % _WRAP - _WRAP // 2
+
+
+def floored(numbers: IntArray, multiplier: IntArray, divisor: int, quotient: FloatArray) -> IntArray:
+    """⌊numbers·multiplier/divisor⌋, exactly. `quotient` is about that, and is not kept.
+
+    Let x be the true quotient, |x| < 2^62, and q that of the floats, cut to an integer. Each float here is made of at
+    most eight operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
+    numbers·multiplier − q·divisor is (x − q)·divisor, below 2^62 for divisors up to 2^49. Products and difference wrap
+    at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
+    """
+    found = quotient.astype(np.int64)
+    rest = numbers * multiplier
+    rest -= found * np.int64(divisor)
+    rest //= np.int64(divisor)
+    found += rest
+    return found
+
+
+class PriceColumns:
+    """What a unit of each instrument is worth in money, and after those what a unit of amount·entry price is."""
+
+    __slots__ = ("_instruments", "_priced", "prices", "ratios")
+
+    def __init__(self, instruments: Sequence[Instrument], prices: Mapping[str, Wad]) -> None:
+        self._instruments = instruments
+        self._priced: dict[str | None, list[int]] = {}
+        for place, instrument in enumerate(instruments):
+            self._priced.setdefault(instrument.price, []).append(place)
+        self.prices: dict[str | None, Wad] = {None: ONE}
+        self.prices.update(prices)
+        self.ratios = self._compiled()
+
+    def _compiled(self) -> Ratios:
+        worth = [self._worth(instrument) for instrument in self._instruments]
+        entries = [
+            (0, 1) if each.entry_decimals is None else (each.unit * each.entry_unit, _MONEY)
+            for each in self._instruments
+        ]
+        ratios = Ratios.of([*worth, *entries])
+        for place, each in enumerate(self._instruments):
+            ratios.exact_only[place] |= each.price not in self.prices or ratios.exact_only[place + len(worth)]
+        return ratios
+
+    def _worth(self, instrument: Instrument) -> tuple[int, int]:
+        return instrument.unit * self.prices.get(instrument.price, 0), _MONEY
+
+    def move(self, name: str, price: Wad) -> None:
+        """Change a price."""
+        self.prices[name] = price
+        for place in self._priced.get(name, ()):
+            if self.ratios.exact_only[place] or not self.ratios.put(place, *self._worth(self._instruments[place])):
+                self.ratios = self._compiled()
+                return
+
+    def exact_only(self, weights: Sequence[Ratios]) -> BoolArray | None:
+        """The instruments that only the rules can evaluate; None if there are none."""
+        found = self.ratios.exact_only[: len(self._instruments)]
+        for each in weights:
+            found = found | each.exact_only
+        return found if found.any() else None
