@@ -18,6 +18,7 @@ from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, value
 from node.margin.models.profile import Evaluation, Profile
 from node.margin.models.shocks import NO_MOVE, marks
+from node.margin.spec import cap, claim, receivable
 
 CASH = "cash"
 """What cash is called where holdings are."""
@@ -46,7 +47,8 @@ class Holding:
     """A balance, a debt or a position. `amount` is signed for positions; `price` is the market's, an option's its mark.
 
     A unit closed gives `price` − `entry`; `funding` is what the position still receives. `spot` is its underlying's
-    price, which sizes are judged by. `chain` and `venue` are where it is, as the file says.
+    price, which sizes are judged by. `chain` and `venue` are where it is, as the file says. Plans leave it alone unless
+    it `is_available`: where the file says that its price is not fresh or its chain not live, it is not.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Holding:
     spot: Wad
     chain: str
     venue: str
+    is_available: bool
     item: Mapping[str, object] = field(compare=False)
 
     @property
@@ -79,30 +82,55 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What becomes of an account's cash, and of the amounts and fundings of holdings; all signed."""
+class Venue:
+    """What the owner authorised a venue to claim at most, its cash there, what was seized for it and what it shows."""
 
+    limit: Money
     cash: Money
-    amounts: Mapping[str, int]
-    funding: Mapping[str, int]
+    seized: Money
+    acknowledged: Money
+
+    @property
+    def most(self) -> Money:
+        """What it may still claim."""
+        return Money(cap(self.limit, self.seized))
+
+    @property
+    def balance(self) -> Money:
+        """Its cash with what was seized for it and is not in its reports yet."""
+        return Money(self.cash + receivable(self.seized, self.acknowledged))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of an account's cash, of the amounts and fundings of holdings by name; all signed.
+
+    And of its cash at venues, and of what was seized for them.
+    """
+
+    cash: int = 0
+    amounts: Mapping[str, int] = field(default_factory=dict)
+    funding: Mapping[str, int] = field(default_factory=dict)
+    venues: Mapping[str, int] = field(default_factory=dict)
+    seized: Mapping[str, int] = field(default_factory=dict)
 
     def __hash__(self) -> int:
-        return hash((self.cash, *sorted(self.amounts.items()), *sorted(self.funding.items())))
+        parts = (self.amounts, self.funding, self.venues, self.seized)
+        return hash((self.cash, *(tuple(sorted(each.items())) for each in parts)))
 
     @classmethod
     def total(cls, changes: Iterable[Change]) -> Change:
         """All of them together."""
-        cash, amounts, funding = 0, Counter[str](), Counter[str]()
+        cash, sums = 0, tuple(Counter[str]() for _ in range(4))
         for each in changes:
             cash += each.cash
-            for name, amount in each.amounts.items():
-                amounts[name] += amount
-            for name, amount in each.funding.items():
-                funding[name] += amount
-        return cls(Money(cash), amounts, funding)
+            for total, part in zip(sums, (each.amounts, each.funding, each.venues, each.seized), strict=True):
+                for name, amount in part.items():
+                    total[name] += amount
+        return cls(cash, *sums)
 
 
-NO_CHANGE = Change(Money(0), {}, {})
+NO_CHANGE = Change()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +145,7 @@ class Account:
     cash: Money
     holdings: Mapping[str, Holding]
     unread: tuple[tuple[Kind, Mapping[str, object]], ...]
+    venues: Mapping[str, Venue]
 
     @classmethod
     def read(cls, profile: Profile, content: object, name: str, market: Fields, parameters: Fields) -> Account:
@@ -137,11 +166,11 @@ class Account:
                     unread.append((kind, item))
                     continue
                 for each in _instruments(book):
-                    holding = _holding(each, kind, Fields.of(item, name), held)
+                    holding = _holding(each, kind, Fields.of(item, name), held, market)
                     held[holding.name] = holding
         if len(held) > MOST_HOLDINGS:
             raise PortfolioError("split the account", account=name, length=len(held), bound=MOST_HOLDINGS)
-        return cls(profile, name, fields.content, market, parameters, cash, held, tuple(unread))
+        return cls(profile, name, fields.content, market, parameters, cash, held, tuple(unread), _venues(fields))
 
     def after(self, change: Change) -> dict[str, object]:
         """The account's part of a file after a change. What nothing is left of is gone."""
@@ -160,7 +189,18 @@ class Account:
                 if each.kind is Kind.PERPETUAL:
                     changed["funding"] = money_text(each.funding + change.funding.get(each.name, 0))
                 sections[each.kind].append(changed)
+        if self.venues:
+            terms = Fields.of(self.content, self.name).section("venues")
+            content["venues"] = {name: self._venue_after(name, terms.section(name), change) for name in self.venues}
         return {**content, **sections}
+
+    def _venue_after(self, name: str, terms: Fields, change: Change) -> Mapping[str, object]:
+        venue = self.venues[name]
+        return {
+            **terms.content,
+            "cash": money_text(venue.cash + change.venues.get(name, 0)),
+            "seized": money_text(venue.seized + change.seized.get(name, 0)),
+        }
 
     def evaluate(self, change: Change = NO_CHANGE) -> Evaluation:
         """What the profile says of the account after a change. Raises PortfolioError."""
@@ -172,8 +212,37 @@ class Account:
 
     @property
     def net_value(self) -> Money:
-        """What is left for the owner at market prices if nothing costs anything; negative: what is owed beyond."""
-        return Money(self.cash + sum(each.worth for each in self.holdings.values()))
+        """What is left for the owner at market prices if nothing costs anything; negative: what is owed beyond.
+
+        A venue with terms claims what it is owed within its limit, and what it owes counts nowhere else.
+        """
+        own = sum(
+            each.worth for each in self.holdings.values() if not (each.kind.is_position and each.venue in self.venues)
+        )
+        return Money(self.cash + own - sum(self.claim(name) for name in self.venues))
+
+    def claim(self, name: str) -> Money:
+        """What a venue with terms is owed at market prices, within its limit."""
+        worth = sum(each.worth for each in self.holdings.values() if each.venue == name and each.kind.is_position)
+        return Money(claim(self.venues[name].balance + worth, self.venues[name].most))
+
+    def settled(self, venue: str, cash: int) -> Change:
+        """Cash that comes or goes where a position is: at its venue, where that has terms, or in the account."""
+        return Change(venues={venue: cash}) if venue in self.venues else Change(cash)
+
+
+def _venues(fields: Fields) -> dict[str, Venue]:
+    terms = fields.section("venues")
+    found = {}
+    for name in sorted(terms.content):
+        each = terms.section(name)
+        found[name] = Venue(
+            each.money("limit", low=0),
+            each.money("cash", default=0),
+            each.money("seized", low=0, default=0),
+            each.money("acknowledged", low=0, default=0),
+        )
+    return found
 
 
 def text(amount: int) -> str:
@@ -186,6 +255,8 @@ def money_text(amount: int) -> str:
     return text(amount * _WADS_OF_MONEY)
 
 
+_FRESH = "FRESH"
+_NOT_LIVE = frozenset({"STALE", "DISPUTED", "HALTED"})
 _Instrument = Balance | Perpetual | Future | Option
 
 
@@ -200,7 +271,7 @@ def _instruments(book: Book) -> tuple[_Instrument, ...]:
     return (*book.collateral, *book.debts, *book.perpetuals, *book.futures, *book.options)
 
 
-def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding]) -> Holding:
+def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding], market: Fields) -> Holding:
     chain, venue = item.text("chain", ""), item.text("venue", "")
     what = each.name if isinstance(each, Option | Future) else each.quote.asset
     name = " ".join(part for part in (_SINGULAR[kind], what, chain and f"on {chain}", venue and f"at {venue}") if part)
@@ -216,6 +287,7 @@ def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, H
         spot=each.quote.price,
         chain=chain,
         venue=venue,
+        is_available=chain not in _NOT_LIVE and market.section(each.quote.asset).text("status", _FRESH) == _FRESH,
         item=item.content,
     )
 
@@ -238,4 +310,17 @@ _SINGULAR = {
 def cash_holding(cash: Money) -> Holding:
     """Cash as a holding: its amount in USD, at one."""
     amount = Wad(cash * _WADS_OF_MONEY)
-    return Holding(CASH, Kind.COLLATERAL, USD, amount, ONE, Wad(0), Money(0), ONE, "", "", {})
+    return Holding(
+        name=CASH,
+        kind=Kind.COLLATERAL,
+        asset=USD,
+        amount=amount,
+        price=ONE,
+        entry=Wad(0),
+        funding=Money(0),
+        spot=ONE,
+        chain="",
+        venue="",
+        is_available=True,
+        item={},
+    )

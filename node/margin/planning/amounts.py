@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from node.margin.models.fixed import WAD, Money, Wad
 from node.margin.planning.account import CASH, USD, Holding, Kind, cash_holding
-from node.margin.planning.legs import OWED, Candidate, Close, Exchange, Leg, Room, carried_out, largest, most
+from node.margin.planning.legs import OWED, Candidate, Close, Exchange, Leg, Room, carried_out, claim_of, largest, most
 from node.margin.planning.target import Goal
 
 GRAINS = 4_096
@@ -85,9 +85,12 @@ def _allowed(goal: Goal, held: Holding) -> int:
 
 
 def owed(goal: Goal) -> Iterator[Holding]:
-    """Cash that sold collateral can pay for: what is owed of it; any for positions, which need it as margin."""
+    """What sold collateral can pay for beside debts: venues' claims; or cash, that is owed or margin of positions."""
     account = goal.account
-    if any(held.kind.is_position for held in account.holdings.values()):
+    claims = {name: claimed for name in account.venues if (claimed := account.claim(name))}
+    for name, claimed in claims.items():
+        yield replace(cash_holding(claimed), name=claim_of(name), kind=Kind.DEBT)
+    if not claims and any(held.kind.is_position for held in account.holdings.values()):
         worth = sum(held.worth for held in account.holdings.values() if held.kind is Kind.COLLATERAL)
         yield cash_holding(Money(worth + max(0, -account.cash)))
     elif account.cash < 0:

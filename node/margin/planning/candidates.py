@@ -11,14 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from node.margin.models.fixed import PICO, WAD, Money, Wad
+from node.margin.models.fixed import PICO, Money, Wad
 from node.margin.planning.account import CASH, Holding, Kind, cash_holding
 from node.margin.planning.amounts import Scope, owed
-from node.margin.planning.legs import Candidate, Close, Exchange, holdings_of, largest, most
+from node.margin.planning.legs import Candidate, Close, Exchange, holdings_of, most
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Order
-
-_BPS = WAD // 10_000
 
 
 def candidates(goal: Goal) -> Iterator[Candidate]:
@@ -28,7 +26,8 @@ def candidates(goal: Goal) -> Iterator[Candidate]:
 
 
 def _closes(held: Iterable[Holding]) -> Iterator[Close]:
-    positions = sorted((each for each in held if each.kind.is_position), key=lambda each: (each.venue, each.asset))
+    usable = (each for each in held if each.kind.is_position and each.is_available)
+    positions = sorted(usable, key=lambda each: (each.venue, each.asset))
     yield from (Close(f"close {each.name}", (each,)) for each in positions)
     for venue, of_venue in groupby(positions, key=lambda each: each.venue):
         together = tuple(of_venue)
@@ -43,8 +42,9 @@ def _closes(held: Iterable[Holding]) -> Iterator[Close]:
 
 def _exchanges(goal: Goal) -> Iterator[Exchange]:
     account = goal.account
-    held = [each for each in account.holdings.values() if each.kind is Kind.COLLATERAL and each.price > 0]
-    debts = [each for each in account.holdings.values() if each.kind is Kind.DEBT]
+    usable = [each for each in account.holdings.values() if each.is_available]
+    held = [each for each in usable if each.kind is Kind.COLLATERAL and each.price > 0]
+    debts = [each for each in usable if each.kind is Kind.DEBT]
     for source in held:
         given = goal.terms.of(source.asset).bonus
         for target in (*debts, *owed(goal)):
@@ -56,17 +56,30 @@ def _exchanges(goal: Goal) -> Iterator[Exchange]:
 
 
 def _bonus(goal: Goal, exchange: Exchange, given: Wad) -> Wad:
-    """The bonus that is given, but at most half of what would make the exchange worthless to the account."""
-    scope = Scope.of(goal, bounded=False)
+    """The bonus that is given, but at most half of what would make the exchange worthless to the account.
 
-    def harmless(bonus: int) -> bool:
-        tried = replace(exchange, bonus=Wad(bonus * _BPS))
-        amount = scope.reach(tried, [], Wad(-(-most(tried) // 4)))
-        legs = scope.legs([(tried, amount)])
-        return legs is not None and not goal.is_worse(goal.after(legs[0].change(goal.account)))
+    From two trials, without a bonus and with twice the given one: between them what an exchange gains falls in a line.
+    """
+    scope, twice = Scope.of(goal, bounded=False), Wad(2 * given)
+    amount = scope.reach(replace(exchange, bonus=twice), [], Wad(-(-most(exchange) // 4)))
 
-    twice = 2 * given // _BPS
-    return given if harmless(twice) else Wad(largest(harmless, twice) * _BPS // 2)
+    def gains(bonus: Wad) -> list[int]:
+        legs = scope.legs([(replace(exchange, bonus=bonus), amount)]) if amount else None
+        if legs is None:
+            return [0]
+        after = goal.after(legs[0].change(goal.account))
+        return [new.excess - old.excess for old, new in zip(goal.before.levels, after.levels, strict=True)]
+
+    dear = gains(twice)
+    if all(gain >= 0 for gain in dear):
+        return given
+    free = gains(Wad(0))
+    if any(gain <= 0 for gain in free):
+        return Wad(0)
+    worthless = min(
+        twice * most_gain // (most_gain - gain) for most_gain, gain in zip(free, dear, strict=True) if gain < 0
+    )
+    return Wad(min(given, worthless // 2))
 
 
 def rank(goal: Goal, candidate: Candidate) -> Money | Wad:

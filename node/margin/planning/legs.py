@@ -93,9 +93,19 @@ def _change(account: Account, action: Action) -> Change:
     held = account.holdings.get(action.holding)
     if held is not None:
         amounts[action.holding] = -action.amount if held.amount > 0 else action.amount
+    if held is not None and held.kind.is_position:
+        funding = {action.holding: -action.funding} if action.funding else {}
+        return Change.total((account.settled(held.venue, action.cash), Change(0, amounts, funding)))
     if action.settles in account.holdings:
         amounts[action.settles] = -action.settled
-    return Change(action.cash, amounts, {action.holding: -action.funding} if action.funding else {})
+    claimed = next((name for name in account.venues if action.settles == claim_of(name)), None)
+    seized = {} if claimed is None else {claimed: action.settled * PICO // WAD}
+    return Change(action.cash, amounts, seized=seized)
+
+
+def claim_of(venue: str) -> str:
+    """What a venue's claim is called where debts are."""
+    return f"claim of {venue}"
 
 
 @dataclass(slots=True)
@@ -190,9 +200,24 @@ def holdings_of(candidate: Candidate) -> tuple[Holding, ...]:
     return candidate.holdings if isinstance(candidate, Close) else (candidate.source, candidate.target)
 
 
-def largest(fits: Callable[[int], bool], high: int) -> int:
-    """The largest n within [0, high] that fits, where all below one that fits do; 0 if none does."""
+def largest(fits: Callable[[int], bool], high: int, guess: int | None = None) -> int:
+    """The largest n within [0, high] that fits, where all below one that fits do; 0 if none does.
+
+    A good guess saves most of the tries.
+    """
     low = 0
+    if guess is not None and 0 < guess <= high:
+        stride = 1
+        if fits(guess):
+            low = guess
+            while low < high and fits(min(high, low + stride)):
+                low, stride = min(high, low + stride), stride * 4
+            high = min(high, low + stride - 1)
+        else:
+            high = guess - 1
+            while low < high and not fits(max(1, high - stride)):
+                high, stride = max(0, high - stride - 1), stride * 4
+            low = max(low, high - stride)
     while low < high:
         middle = (low + high + 1) // 2
         if fits(middle):
@@ -211,6 +236,9 @@ def is_untidy(account: Account, legs: Iterable[Leg], leg: Leg, least: Money) -> 
     total = Change.total(each.change(account) for each in legs)
 
     def left(name: str) -> Money:
+        if name.startswith(claim_of("")):
+            venue = name.removeprefix(claim_of(""))
+            return Money(max(0, account.claim(venue) - total.seized.get(venue, 0)))
         if name == CASH:
             return Money(max(0, -account.cash - total.cash) if account.cash <= 0 else max(0, account.cash + total.cash))
         held = account.holdings[name]

@@ -84,10 +84,10 @@ def plan_liquidation(account: Account, terms: Terms) -> Plan:
     goal = Goal.of(account, terms)
     if not goal.is_liquidatable:
         return assembled(goal, Outcome.NOT_NEEDED, ())
-    first = search(goal, bounded=True)
+    first = best(goal, bounded=True)
     if first.is_reached:
         return assembled(goal, Outcome.RESTORED, first.legs)
-    whole = _unbounded(goal)
+    whole = best(goal, bounded=False)
     if whole.is_reached and not first.legs:
         return assembled(goal, Outcome.RESTORED, whole.legs)
     if whole.is_reached:
@@ -97,11 +97,17 @@ def plan_liquidation(account: Account, terms: Terms) -> Plan:
     return assembled(goal, ended(after(account, whole.legs)), whole.legs)
 
 
-def _unbounded(goal: Goal) -> Found:
-    """Whatever the close factor: whole venues if that comes closer to the target than single positions."""
-    whole, single = (search(goal, bounded=False, whole=each) for each in (True, False))
-    missing = [goal.missing(evaluated(goal, found.legs)) for found in (whole, single)]
-    return single if single.is_reached or (missing[1] < missing[0] and not whole.is_reached) else whole
+def best(goal: Goal, *, bounded: bool) -> Found:
+    """Position by position, or else whole venues where that comes closer to the target.
+
+    Positions that hedge each other may be in each other's way.
+    """
+    single = search(goal, bounded=bounded)
+    if single.is_reached:
+        return single
+    whole = search(goal, bounded=bounded, whole=True)
+    is_closer = goal.missing(evaluated(goal, whole.legs)) <= goal.missing(evaluated(goal, single.legs))
+    return whole if is_closer else single
 
 
 def ended(left: Account) -> Outcome:

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO, WAD, Money, Wad, value
-from node.margin.planning.account import USD, Account, Change, Holding, Kind, text
+from node.margin.planning.account import NO_CHANGE, USD, Account, Change, Holding, Kind, text
 
 
 class Act(StrEnum):
@@ -92,17 +92,17 @@ def _moved(account: Account, proposal: Proposal) -> Account | None:
         cash = Money(amount * PICO // WAD if gives else -(-amount * PICO // WAD))
         if (act is Act.REPAY and cash > -account.cash) or (act is Act.WITHDRAW and cash > account.cash):
             return None
-        return account.changed(Change(Money(cash if gives else -cash), {}, {}))
+        return account.changed(Change(cash if gives else -cash))
     kind = Kind.DEBT if act in {Act.BORROW, Act.REPAY} else Kind.COLLATERAL
     signed = amount if act in {Act.DEPOSIT, Act.BORROW} else -amount
     held = next((each for each in account.holdings.values() if (each.kind, each.asset) == (kind, asset)), None)
     if held is None:
         return None if signed < 0 else _added(account, kind, {"asset": asset, "amount": text(amount)})
-    return None if held.amount + signed < 0 else account.changed(Change(Money(0), {held.name: signed}, {}))
+    return None if held.amount + signed < 0 else account.changed(Change(0, {held.name: signed}))
 
 
-def _added(account: Account, kind: Kind, item: Mapping[str, object], cash: int = 0) -> Account:
-    content = account.after(Change(Money(cash), {}, {}))
+def _added(account: Account, kind: Kind, item: Mapping[str, object], change: Change = NO_CHANGE) -> Account:
+    content = account.after(change)
     section = content[kind]
     listed = [*section, item] if isinstance(section, list) else [item]
     return Account.read(
@@ -123,23 +123,24 @@ def _traded(account: Account, proposal: Proposal) -> Account | None:
     same = next((each for each in account.holdings.values() if each.kind is kind and _is_same(each, new)), None)
     price = new.price if proposal.price is None else proposal.price
     if kind is Kind.OPTION:
-        paid = Money(value(-amount, price) - fee)
+        paid = account.settled(new.venue, value(-amount, price) - fee)
         if same is None:
             return _added(account, kind, new.item, paid)
-        return account.changed(Change(paid, {same.name: amount}, {}))
+        return account.changed(Change.total((paid, Change(0, {same.name: amount}))))
     if same is None:
-        return _added(account, kind, {**new.item, "entry_price": text(price)}, -fee)
+        return _added(account, kind, {**new.item, "entry_price": text(price)}, account.settled(new.venue, -fee))
     if same.amount * amount > 0:
         both = same.amount + amount
         total = same.amount * same.entry + amount * price
         entry = -(-total // both) if both > 0 else total // both
         rest = replace(account, holdings={name: each for name, each in account.holdings.items() if each != same})
-        return _added(rest, kind, {**same.item, "amount": text(both), "entry_price": text(entry)}, -fee)
+        item = {**same.item, "amount": text(both), "entry_price": text(entry)}
+        return _added(rest, kind, item, account.settled(same.venue, -fee))
     closed = min(same.size, abs(amount))
     signed = closed if same.amount > 0 else -closed
     funding = same.funding * closed // same.size
-    cash = Money(value(signed, Wad(price - same.entry)) + funding - fee)
-    after = account.changed(Change(cash, {same.name: -signed}, {same.name: -funding}))
+    cash = account.settled(same.venue, value(signed, Wad(price - same.entry)) + funding - fee)
+    after = account.changed(Change.total((cash, Change(0, {same.name: -signed}, {same.name: -funding}))))
     beyond = amount + signed
     return _added(after, kind, {**new.item, "amount": text(beyond), "entry_price": text(price)}) if beyond else after
 

@@ -21,6 +21,8 @@ from node.margin.planning.candidates import candidates, is_whole, overlap, rank
 from node.margin.planning.legs import Candidate, Leg, is_untidy, largest, most
 from node.margin.planning.target import Goal
 
+_Key = tuple[int, Fraction, str]
+_LAST: _Key = (10**60, Fraction(0), "")
 MOST_CANDIDATES = 24
 """More positions than that are not tried one by one, but the best of them."""
 _PARTS = 4
@@ -94,17 +96,17 @@ class _Search:
         after = evaluated(self.goal, legs)
         return _Trial(selection, legs, self.goal.missing(after), self.goal.is_worse(after))
 
-    def _key(self, candidate: Candidate, now: _Trial, then: _Trial) -> tuple[int, Fraction, str]:
+    def _key(self, candidate: Candidate, now: _Trial, then: _Trial) -> _Key:
         return (
             rank(self.goal, candidate),
             Fraction(then.cost - now.cost, now.missing - then.missing),
             candidate.name,
         )
 
-    def _usable(self) -> list[Candidate]:
-        """The candidates that help by themselves, the best of them where there are many."""
+    def _usable(self) -> dict[Candidate, _Key]:
+        """The candidates that help by themselves, with their keys; the best of them where there are many."""
         nothing = self._nothing()
-        found = []
+        found: list[tuple[_Key, Candidate]] = []
         for candidate in self.tried:
             for part in (_PARTS, 1):
                 trial = self._extended(candidate, nothing, part)
@@ -112,7 +114,7 @@ class _Search:
                     found.append((self._key(candidate, nothing, trial), candidate))
                     break
         found.sort(key=lambda each: each[0])
-        return [candidate for _, candidate in found[:MOST_CANDIDATES]]
+        return {candidate: key for key, candidate in found[:MOST_CANDIDATES]}
 
     def _nothing(self) -> _Trial:
         return _Trial([], (), self.goal.missing(self.goal.before), is_worse=False)
@@ -128,30 +130,36 @@ class _Search:
             amount = pinned
         return self._try(with_amount(now.selection, candidate, amount)) if amount > had else None
 
-    def _filled(self, usable: list[Candidate]) -> _Trial:
-        """Extended until the target is reached or nothing helps, and then cut."""
-        now = self._nothing()
+    def _filled(self, usable: dict[Candidate, _Key]) -> _Trial:
+        """Extended until the target is reached or nothing helps, and then cut.
+
+        A candidate's key of an earlier round stands until it would come first: it seldom improves.
+        """
+        now, keys = self._nothing(), dict(usable)
         while now.missing > 0:
-            best: tuple[tuple[int, Fraction, str], _Trial] | None = None
-            for candidate in usable:
-                chosen = [each for each, _ in now.selection]
-                if self.pinned.get(candidate) == 0 or any(
-                    each != candidate and overlap(each, candidate) for each in chosen
-                ):
-                    continue
-                if candidate not in chosen and len(chosen) >= self.goal.terms.most_legs:
-                    self.is_cut = True
-                    continue
-                trial = self._extended(candidate, now)
-                if trial is None or trial.is_worse or trial.missing >= now.missing:
-                    continue
-                key = self._key(candidate, now, trial)
-                if best is None or key < best[0]:
-                    best = key, trial
+            best: tuple[_Key, _Trial] | None = None
+            for candidate in sorted(keys, key=lambda each: keys[each]):
+                if best is not None and best[0] <= keys[candidate]:
+                    break
+                trial = self._better(candidate, now)
+                keys[candidate] = _LAST if trial is None else self._key(candidate, now, trial)
+                if trial is not None and (best is None or keys[candidate] < best[0]):
+                    best = keys[candidate], trial
             if best is None:
                 return now
             now = best[1]
         return self._cut(now)
+
+    def _better(self, candidate: Candidate, now: _Trial) -> _Trial | None:
+        """With a part more of a candidate, if that may be and helps."""
+        chosen = [each for each, _ in now.selection]
+        if self.pinned.get(candidate) == 0 or any(each != candidate and overlap(each, candidate) for each in chosen):
+            return None
+        if candidate not in chosen and len(chosen) >= self.goal.terms.most_legs:
+            self.is_cut = True
+            return None
+        trial = self._extended(candidate, now)
+        return None if trial is None or trial.is_worse or trial.missing >= now.missing else trial
 
     def _cut(self, trial: _Trial) -> _Trial:
         """Every leg, the last chosen first, no larger than the target needs."""
@@ -176,7 +184,10 @@ class _Search:
             found.append(tried)
             return True
 
-        largest(suffices, -(-amount // step) - 1)
+        steps = -(-amount // step)
+        # What is missing is nearly a line in the amount: where it crosses zero is close to the answer.
+        guess = None if without is None else -steps * trial.missing // (without.missing - trial.missing)
+        largest(suffices, steps - 1, guess)
         return found[-1]
 
     def _fault(self, trial: _Trial) -> tuple[Candidate, Wad] | None:

@@ -13,6 +13,9 @@ from node.margin.models.fixed import Money, up
 from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Account, Change
 from node.margin.planning.terms import Terms
+from node.model.health import HealthStatus
+
+_INSOLVENT = HealthStatus.INSOLVENT.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Goal:
 
     @property
     def is_liquidatable(self) -> bool:
-        """Whether the profile says so: the gravest threshold is not met."""
-        return self.before.status == self.before.levels[-1].threshold.unmet
+        """Whether the profile says so: that the gravest threshold is not met, or worse."""
+        return self.before.status in {self.before.levels[-1].threshold.unmet, _INSOLVENT}
 
     def after(self, change: Change) -> Evaluation:
         """The account after a change; the same one is evaluated once."""

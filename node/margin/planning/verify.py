@@ -14,8 +14,8 @@ from node.margin.planning.amounts import Scope, Selection
 from node.margin.planning.candidates import candidates, overlap
 from node.margin.planning.errors import PlanRefused
 from node.margin.planning.legs import Leg, is_untidy
-from node.margin.planning.plan import Outcome, Plan, assembled, plan_liquidation
-from node.margin.planning.search import evaluated, search, subsets
+from node.margin.planning.plan import Outcome, Plan, assembled, best, plan_liquidation
+from node.margin.planning.search import evaluated, subsets
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Terms
 
@@ -30,11 +30,10 @@ def verify(plan: Plan, account: Account, terms: Terms) -> None:
         raise _refused(account, "legs", "an account that is not liquidatable has no legs", legs=len(plan.legs))
     selection = _selection(goal, plan)
     _check_legs(goal, plan, selection)
-    _check_outcome(goal, plan, selection)
     honest = assembled(goal, plan.outcome, plan.legs)
     for claim in ("level", "before", "proof", "net_value", "settlement", "auction"):
         _expect(account, claim, getattr(plan, claim), getattr(honest, claim))
-    _expect(account, "plan", plan, honest)
+    _check_outcome(goal, plan, selection)
 
 
 def _refused(account: Account, claim: str, message: str, **values: object) -> PlanRefused:
@@ -87,7 +86,7 @@ def _check_outcome(goal: Goal, plan: Plan, selection: Selection) -> None:
     if goal.missing(evaluated(goal, plan.legs)) > 0:
         raise _refused(account, "outcome", "the target is not reached", level=plan.level)
     is_bounded = Scope.of(goal, bounded=True).legs(selection) is not None
-    if not is_bounded and search(goal, bounded=True).legs:
+    if not is_bounded and best(goal, bounded=True).legs:
         raise _refused(account, "legs", "the legs take more than the close factor allows")
     if _is_too_much(goal, selection):
         raise _refused(account, "legs", "half of it reaches the target")

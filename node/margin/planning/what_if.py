@@ -109,7 +109,12 @@ def _judged(account: Account) -> Evaluation | None:
 
 
 def _profits(account: Account) -> int:
-    """Σ over venues of what each owes the account, where it does: losses there set off its own profits alone."""
+    """Σ over venues of what each owes the account, where it does: losses there set off its own profits alone.
+
+    Where the account has terms with its venues, its model knows that already.
+    """
+    if account.venues:
+        return 0
     by_venue: defaultdict[str, int] = defaultdict(int)
     for held in account.holdings.values():
         if held.kind.is_position:
@@ -120,7 +125,7 @@ def _profits(account: Account) -> int:
 def _owes_nothing(account: Account) -> bool:
     unread = {kind for kind, _ in account.unread}
     kinds = {held.kind for held in account.holdings.values()} | unread
-    return account.cash >= 0 and kinds <= {Kind.COLLATERAL}
+    return account.cash >= 0 and kinds <= {Kind.COLLATERAL} and not any(map(account.claim, account.venues))
 
 
 # === Reducing risk ===
