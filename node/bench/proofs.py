@@ -31,7 +31,7 @@ from chains.proofs.eip1186 import Account, prove_account, prove_slots
 from chains.proofs.keccak import hasher, keccak
 from chains.proofs.slots import mapping_slot, uint_word
 from chains.types import Address, Hash32
-from node.bench import following, light_client
+from node.bench import following, light_client, periods
 
 VAULT = Address(b"\x0a" * 20)
 BALANCES = 100_000
@@ -79,16 +79,21 @@ TARGETS = {
     ("following", "cost_growth"): "< 1.5",
     ("following", "ms_per_block"): "< 20",
     ("sync_committee", "ms"): "< 50",
+    ("sync_committee", "periods"): "100",
+    ("sync_committee", "periods_ms"): "< 30000",
+    ("sync_committee", "peak_mb"): "< 100",
 }
 
 
-def measure(balances: int = BALANCES, batch: int = BATCH) -> dict[str, dict[str, float | None]]:
+def measure(
+    balances: int = BALANCES, batch: int = BATCH, committees: int = periods.PERIODS
+) -> dict[str, dict[str, float | None]]:
     """All figures. Ratios say how many times longer the other takes, `batch_vs_hashing` how many times longer we do."""
     made = sample(balances, batch)
     return {
         "eip1186": _eip1186(made),
         "following": following.measure(small=max(50, balances // 100), large=balances),
-        "sync_committee": {"ms": light_client.milliseconds()},
+        "sync_committee": {"ms": light_client.milliseconds(), **periods.measure(committees)},
     }
 
 
