@@ -18,9 +18,11 @@ from tests.shared import REPOSITORY, shared
 from tests.unit.margin_models.test_math import dispatched
 
 FILES = sorted(shared("vectors/margin/derive-pmrm2").glob("*.json"))
-DERIVED = frozenset(
-    {"k", "k_star", "linear_mult_cap", "abs_mult_cap", "linear_multiplier", "abs_multiplier", "MarkVol", "MarkDiscount"}
-)
+DERIVED = frozenset({
+    "k", "k_star", "linear_mult_cap", "abs_mult_cap", "linear_multiplier", "abs_multiplier", "MarkVol", "MarkDiscount",
+    "ExiryTs", "ConfidenceFactor", "FundingIndex", "SystemFundingIndex", "LastEntryPrice", "StableConfidence",
+    "IM_OPTION_PERCENT_NORMAL", "IM_PERP_PERCENT_NORMAL",
+})  # fmt: skip
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -58,11 +60,41 @@ def turned(content: object) -> object:
     return [turned(each) for each in content] if isinstance(content, list) else content
 
 
-def test_neither_derived_fields_nor_expectations_nor_the_order_of_keys_are_read() -> None:
-    for path in FILES[::9]:
+def garbled(content: object) -> object:
+    """The same JSON with something else in each derived field."""
+    if isinstance(content, dict):
+        return {name: "?" if name in DERIVED else garbled(each) for name, each in content.items()}
+    return [garbled(each) for each in content] if isinstance(content, list) else content
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_neither_derived_fields_nor_expectations_nor_the_order_of_keys_are_read(path: Path) -> None:
+    vector = load(path)
+    bare = turned({name: vector[name] for name in ("Scenario", "Parameters")})
+    expected = evaluate(*read_vector(vector, ""))
+    assert evaluate(*read_vector(bare, "")) == expected
+    assert evaluate(*read_vector({**vector, "Scenario": garbled(vector["Scenario"]), "Result": "?"}, "")) == expected
+
+
+def test_the_order_of_scenarios_decides_nothing() -> None:
+    for path in FILES[::20]:
         vector = load(path)
-        bare = turned({name: vector[name] for name in ("Scenario", "Parameters")})
-        assert evaluate(*read_vector(bare, "")) == evaluate(*read_vector(vector, ""))
+        given = evaluate(*read_vector(vector, ""))
+        vector["Parameters"]["Scenarios"].reverse()
+        result = evaluate(*read_vector(vector, ""))
+        assert (result.initial, result.maintenance) == (given.initial, given.maintenance)
+        assert compare(result, vector["Result"]).unmatched == ()
+        assert compare(result, vector["Result"]).matches
+
+
+def test_a_skew_scenario_that_also_moves_the_spot_is_found_by_its_name() -> None:
+    vector = load(FILES[0])
+    vector["Parameters"]["Scenarios"].insert(0, vector["Parameters"]["Scenarios"].pop())
+    vector["Parameters"]["Scenarios"][0]["SpotShock"] = 1.5
+    comparison = compare(evaluate(*read_vector(vector, "")), vector["Result"])
+    assert comparison.unmatched == ()
+    assert comparison.errors["reg_losses"] < 1e-8
+    assert comparison.errors["skew_losses"] > 1e-8  # its perpetual has moved
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,24 @@ class Groups:
 
     @classmethod
     def like(cls, expected: Mapping[str, object], lines: tuple[ScenarioLine, ...]) -> Groups:
-        """As a file calls them: its lists in turn, when they are as long as the scenarios together."""
-        counts = [len(rows) if isinstance(rows := expected.get(name), list) else 0 for name in _ROWS]
-        if sum(counts) != len(lines):
-            return cls.of(lines)
-        regular, tail = counts[0], counts[0] + counts[1]
-        return cls(lines[:regular], lines[regular:tail], lines[tail:])
+        """As a file calls them: each row takes the next scenario with its label, where that makes the two lists one."""
+        left, groups = list(lines), []
+        for name in _ROWS:
+            rows = expected.get(name)
+            found = [_take(left, row) for row in rows] if isinstance(rows, list) else []
+            groups.append(tuple(line for line in found if line is not None))
+            if len(groups[-1]) < len(found):
+                return cls.of(lines)
+        return cls.of(lines) if left else cls(*groups)
+
+
+def _take(lines: list[ScenarioLine], row: object) -> ScenarioLine | None:
+    """The first line that a file's row is of, taken off the list."""
+    for line in lines:
+        if isinstance(row, list) and _is(_row(line)[:-1], row[:-1]):
+            lines.remove(line)
+            return line
+    return None
 
 
 def components(result: Result, groups: Groups | None = None) -> dict[str, Shown]:
