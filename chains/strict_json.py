@@ -22,10 +22,20 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def parse(text: bytes, constant: Callable[[str], object] = _no_constant) -> object:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, content in pairs:
+        if name in found:
+            raise ValueError(f"an object has the name {name[:80]!r} twice")
+        found[name] = content
+    return found
+
+
+def parse(text: bytes, constant: Callable[[str], object] = _no_constant, *, unique: bool = False) -> object:
     """The value that UTF-8 `text` holds. Raises ValueError, also for what nests deeper than MAX_DEPTH. Linear time.
 
-    `constant` makes the value of a NaN or an Infinity, for readers that name the field that has it.
+    `constant` makes the value of a NaN or an Infinity, for readers that name the field that has it. `unique` refuses
+    objects that have a name twice, of which the last would silently count.
 
     SECURITY: the nesting is counted before `json` sees it. Its parser recurses in C up to the interpreter's limit, and
     a library that raises that limit (py_ecc does, and web3 imports it) lets brackets overflow the stack: no
@@ -38,4 +48,4 @@ def parse(text: bytes, constant: Callable[[str], object] = _no_constant) -> obje
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     if brackets:
         raise ValueError("JSON nests too deep, or its brackets do not match")
-    return json.loads(text, parse_constant=constant)
+    return json.loads(text, parse_constant=constant, object_pairs_hook=_unique if unique else None)

@@ -104,7 +104,8 @@ def parsed(path: Path) -> object:
     if (size := path.stat().st_size) > _MAX_BYTES:
         raise LimitError("give a smaller file", path=path, length=size, bound=_MAX_BYTES)
     try:
-        return strict_json.parse(path.read_bytes(), constant=float)  # a NaN is named by its field, where it is read
+        # A NaN is named by its field, where it is read.
+        return strict_json.parse(path.read_bytes(), constant=float, unique=True)
     except ValueError as error:
         raise InputError(f"give a file that holds JSON: {error}", path=path) from error
 

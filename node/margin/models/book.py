@@ -48,7 +48,7 @@ import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import CrossedSurface, DuplicateInstrument
-from node.margin.models.fields import Fields
+from node.margin.models.fields import LONGEST_TEXT, Fields
 from node.margin.models.fixed import Money, Wad, as_float, value
 from node.margin.models.market import (
     Basis,
@@ -199,7 +199,7 @@ def accounts(content: object, name: str) -> Iterator[tuple[str, object]]:
 
 def _name(content: object, default: str) -> str:
     name = content.get("account") if isinstance(content, dict) else None
-    return name if isinstance(name, str) and name else default
+    return name if isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT else default
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +225,7 @@ def read_book(content: object, name: str, market: Fields) -> Book:
     for key in fields.content:
         if key not in _FIELDS:
             raise fields.wrong("an account has no such field; its model may read another format", key)
+    fields.text("account", name)
     quotes, once = Fields(market.content, name, ""), _Once()
     return Book(
         account=name,

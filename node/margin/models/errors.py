@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from chains.errors import InputError
 
+_LONGEST = 120
+_MOST_BITS = 512
+
+
+def _bounded(value: object) -> object:
+    """A value as it was, or what it is if it is long: one is said again for each account that it stops."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{value[:_LONGEST]}… ({len(value)} characters)"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return value
+
 
 class PortfolioError(InputError):
     """One field of one account cannot be used. It names them, so that other accounts go on and this one is mended."""
@@ -12,7 +26,8 @@ class PortfolioError(InputError):
 
     def __init__(self, message: str, *, account: str, instrument: str = "", field: str = "", **values: object) -> None:
         named = {"account": account, "instrument": instrument, "field": field}
-        super().__init__(message, **{name: value for name, value in named.items() if value}, **values)
+        shown = {name: _bounded(value) for name, value in values.items()}
+        super().__init__(message, **{name: value for name, value in named.items() if value}, **shown)
         self.account, self.instrument, self.field = account, instrument, field
 
 

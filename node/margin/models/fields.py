@@ -17,6 +17,7 @@ from node.margin.models.fixed import WAD, Money, Wad, nearest, value
 LARGEST = 10**15
 """What no amount, price or sum in USD of an account exceeds; more is a mistake in units."""
 LONGEST_NUMBER = 100
+LONGEST_TEXT = 200
 LONGEST_SECONDS = 100 * 365 * 86_400
 """A hundred years: no instrument lives longer."""
 MOST_ITEMS = 10_000
@@ -77,6 +78,8 @@ class Fields:
         content = self._get(name, default)
         if not isinstance(content, str):
             raise self.wrong("give text", name)
+        if len(content) > LONGEST_TEXT:
+            raise self._out_of_range(f"give at most {LONGEST_TEXT} characters", name, content)
         return content
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
@@ -146,6 +149,8 @@ class Fields:
     def _parsed(self, content: object, name: str) -> Fraction:
         if isinstance(content, bool) or not isinstance(content, int | float | str):
             raise self.wrong("give a number", name)
+        if isinstance(content, int) and content.bit_length() > 4 * LONGEST_NUMBER:
+            raise self._out_of_range("it is absurdly large: check its unit", name, content)
         text = content if isinstance(content, str) else repr(content)
         if len(text) > LONGEST_NUMBER:
             raise self._out_of_range(f"give a number of at most {LONGEST_NUMBER} characters", name, content)

@@ -56,3 +56,11 @@ def test_long_nonsense_takes_linear_time(text: bytes) -> None:
 def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(text)
+
+
+def test_a_name_may_be_once_where_that_is_asked() -> None:
+    twice = b'{"a": {"b": 1, "b": 2}}'
+    assert parse(twice) == {"a": {"b": 2}}
+    assert parse(b'{"a": {"b": 1}, "b": 2}', unique=True) == {"a": {"b": 1}, "b": 2}
+    with pytest.raises(ValueError, match="'b' twice"):
+        parse(twice, unique=True)
