@@ -15,13 +15,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chains.errors import InputError, LimitError
-from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Ratios
+from chains.errors import InputError
+from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Instruments
 from node.margin.engine.composition import Linear, mark, positions
 from node.margin.math.products import IntArray
 from node.margin.models.book import SECTIONS, Balance, Book, Future, Perpetual, instruments
 from node.margin.models.errors import OutOfRange, PortfolioError, UnsupportedInstrument
-from node.margin.models.fixed import ONE, WAD, Wad
+from node.margin.models.fixed import ONE, Wad
 from node.margin.models.market import Basis
 from node.margin.models.profile import Parameters, Threshold
 
@@ -29,7 +29,6 @@ StartArray: TypeAlias = NDArray[np.uint32]
 PlaceArray: TypeAlias = NDArray[np.uint16]
 
 LARGEST_AMOUNT = 1 << 62
-MOST_INSTRUMENTS = 1 << 16
 MONEY_DECIMALS = 12
 ENTRY_DECIMALS = 8
 _MONEY = 10 ** (WAD_DIGITS - MONEY_DECIMALS)
@@ -109,19 +108,15 @@ class LinearAccounts:
     that are negative where they may not be, or beyond 2^62. Raises InputError when the arrays do not belong together.
     """
 
-    thresholds: tuple[Threshold, ...]
-    instruments: tuple[Instrument, ...]
+    instruments: Instruments
     collateral: Legs
     debts: Legs
     perpetuals: Legs
     names: Sequence[str] = ()
     beside: Mapping[int, ExactLegs] = field(default_factory=dict)
-    weights: tuple[Ratios, ...] = field(init=False)
     refused: Mapping[int, PortfolioError] = field(init=False)
 
     def __post_init__(self) -> None:
-        if len(self.instruments) > MOST_INSTRUMENTS:
-            raise LimitError("split the book", instruments=len(self.instruments), bound=MOST_INSTRUMENTS)
         for legs in self.kinds:
             if len(legs.starts) != len(self.collateral.starts) or legs.starts[-1] != len(legs):
                 raise InputError("each kind of legs is to be of the same accounts", accounts=len(self))
@@ -129,11 +124,7 @@ class LinearAccounts:
                 raise InputError("perpetuals have entry prices", accounts=len(self))
             if len(legs) and int(legs.instruments.max()) >= len(self.instruments):
                 raise InputError("a leg is of no instrument", instruments=len(self.instruments))
-        object.__setattr__(self, "weights", tuple(self._weights(place) for place in range(len(self.thresholds))))
         object.__setattr__(self, "refused", self._refused())
-
-    def _weights(self, threshold: int) -> Ratios:
-        return Ratios.of([(each.weights[threshold] if each.weights else 0, WAD) for each in self.instruments])
 
     def _refused(self) -> dict[int, PortfolioError]:
         found: dict[int, PortfolioError] = {}
@@ -154,6 +145,18 @@ class LinearAccounts:
 
     def __len__(self) -> int:
         return len(self.collateral.starts) - 1
+
+    def take(self, rows: IntArray) -> LinearAccounts:
+        """Some accounts, by row."""
+        chosen = rows.tolist()
+        return LinearAccounts(
+            self.instruments,
+            self.collateral.take(rows),
+            self.debts.take(rows),
+            self.perpetuals.take(rows),
+            [self.name(row) for row in chosen],
+            {place: self.beside[row] for place, row in enumerate(chosen) if row in self.beside},
+        )
 
     @property
     def kinds(self) -> tuple[Legs, Legs, Legs]:
@@ -249,7 +252,7 @@ def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Bo
         names.append(book.account)
     collateral, debts, perpetuals = kinds[0].legs(), kinds[1].legs(), kinds[2].legs(entered=True)
     accounts = LinearAccounts(
-        profile.thresholds, tuple(table.instruments), collateral, debts, perpetuals, names, beside
+        Instruments(table.instruments, profile.thresholds), collateral, debts, perpetuals, names, beside
     )
     return Packed(accounts, table.prices, tuple(refused))
 

@@ -19,8 +19,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from chains.errors import LimitError
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.fixed import ONE, PICO, WAD, Wad
+from node.margin.models.profile import Threshold
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 StatusArray: TypeAlias = NDArray[np.int8]
@@ -31,6 +33,7 @@ LARGEST = 1 << 62
 WAD_DIGITS = 18
 _MONEY = WAD * WAD // PICO
 _WRAP = 1 << 64
+MOST_INSTRUMENTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +127,37 @@ def floored(numbers: IntArray, multiplier: IntArray, divisor: int, quotient: Flo
     return found
 
 
+class Instruments:
+    """The instruments of accounts by place, and by threshold what counts or is needed of a value of each."""
+
+    __slots__ = ("each", "thresholds", "weights")
+
+    def __init__(self, each: Sequence[Instrument], thresholds: Sequence[Threshold]) -> None:
+        if len(each) > MOST_INSTRUMENTS:
+            raise LimitError("split the book", instruments=len(each), bound=MOST_INSTRUMENTS)
+        self.each = tuple(each)
+        self.thresholds = tuple(thresholds)
+        self.weights = tuple(
+            Ratios.of([(held.weights[place] if held.weights else 0, WAD) for held in each])
+            for place in range(len(thresholds))
+        )
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    def __getitem__(self, place: int) -> Instrument:
+        return self.each[place]
+
+
 class PriceColumns:
     """What a unit of each instrument is worth in money, and after those what a unit of amount·entry price is."""
 
     __slots__ = ("_instruments", "_priced", "prices", "ratios")
 
-    def __init__(self, instruments: Sequence[Instrument], prices: Mapping[str, Wad]) -> None:
-        self._instruments = instruments
+    def __init__(self, instruments: Instruments, prices: Mapping[str, Wad]) -> None:
+        self._instruments = instruments.each
         self._priced: dict[str | None, list[int]] = {}
-        for place, instrument in enumerate(instruments):
+        for place, instrument in enumerate(instruments.each):
             self._priced.setdefault(instrument.price, []).append(place)
         self.prices: dict[str | None, Wad] = {None: ONE}
         self.prices.update(prices)

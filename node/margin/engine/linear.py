@@ -48,14 +48,15 @@ class Sums:
 class Levels:
     """Accounts at each threshold; arrays are [threshold, account], money in 1e-12 USD.
 
-    `notional` is what perpetuals add to `moving`, [account]. `beyond` has the accounts that were evaluated by the
+    `positions` is what perpetuals add to `moving`: their notional, and their profit so that |equity| and it
+    bound the collateral; [account]. `beyond` has the accounts that were evaluated by the
     rules: their numbers are there, and in the arrays only as far as 63 bits reach. `refused` have no numbers.
     """
 
     thresholds: tuple[Threshold, ...]
     equity: IntArray
     requirement: IntArray
-    notional: IntArray
+    positions: IntArray
     beyond: dict[int, tuple[Sums, ...]]
     refused: dict[int, PortfolioError]
 
@@ -64,7 +65,7 @@ class Levels:
         if row in self.beyond:
             return self.beyond[row][threshold]
         has, needs = int(self.equity[threshold, row]), int(self.requirement[threshold, row])
-        return Sums(Money(has), Money(needs), Money(abs(has) + needs + int(self.notional[row])))
+        return Sums(Money(has), Money(needs), Money(abs(has) + needs + int(self.positions[row])))
 
     def statuses(self) -> StatusArray:
         """By account: 0 is healthy, i + 1 that thresholds[i] is the gravest that is not met, −1 refused."""
@@ -84,9 +85,9 @@ class Levels:
 
 def evaluate(accounts: LinearAccounts, prices: PriceColumns) -> Levels:
     """Every account. What an account cannot be evaluated for is in `refused`, and stops no other."""
-    count, thresholds = len(accounts), len(accounts.thresholds)
+    count, thresholds = len(accounts), len(accounts.instruments.thresholds)
     levels = Levels(
-        accounts.thresholds,
+        accounts.instruments.thresholds,
         np.zeros((thresholds, count), np.int64),
         np.zeros((thresholds, count), np.int64),
         np.zeros(count, np.int64),
@@ -157,7 +158,7 @@ def _evaluate_block(accounts: LinearAccounts, prices: PriceColumns, levels: Leve
     block = slice(first, last)
     parts = [_Part.of(legs, first, last) for legs in accounts.kinds]
     grown = [
-        (part, evaluate_kind(part, accounts.weights, prices.ratios, levels, block))
+        (part, evaluate_kind(part, accounts.instruments.weights, prices.ratios, levels, block))
         for part, evaluate_kind in zip(parts, (_collateral, _debts, _perpetuals), strict=True)
         if len(part.amounts)
     ]
@@ -165,7 +166,7 @@ def _evaluate_block(accounts: LinearAccounts, prices: PriceColumns, levels: Leve
         beyond = np.zeros(last - first, np.bool_)
     else:
         beyond = sum((part.sums(sizes) for part, sizes in grown), start=np.zeros(last - first)) >= LARGEST
-    exact_only = prices.exact_only(accounts.weights)
+    exact_only = prices.exact_only(accounts.instruments.weights)
     if exact_only is not None:
         for part, _ in grown:
             beyond |= part.sums(exact_only[part.places].astype(np.int64)) > 0
@@ -205,11 +206,12 @@ def _perpetuals(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: 
     entered = part.entries * prices.nearest[part.places + len(prices.nearest) // 2]
     entered *= about
     paid = part.entries * prices.multiplier[part.places + len(prices.multiplier) // 2]
-    gained = (notional - entered) * np.sign(part.amounts)
-    profits = floored(part.amounts, multiplier - paid, prices.divisor, gained)
+    about_profits = (notional - entered) * np.sign(part.amounts)
+    profits = floored(part.amounts, multiplier - paid, prices.divisor, about_profits)
     sizes = floored(-size, multiplier, prices.divisor, -notional)
-    levels.equity[:, block] += part.sums(profits)
-    levels.notional[block] -= part.sums(sizes)
+    gained = part.sums(profits)
+    levels.equity[:, block] += gained
+    levels.positions[block] += np.abs(gained) - part.sums(sizes)
     about = sizes.astype(np.float64)
     for threshold, rates in enumerate(weights):
         margins = floored(sizes, rates.multiplier[part.places], rates.divisor, rates.nearest[part.places] * about)
@@ -219,7 +221,7 @@ def _perpetuals(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: 
 
 def _by_rules(accounts: LinearAccounts, prices: PriceColumns, row: int) -> tuple[Sums, ...]:
     """One account, leg by leg in Python's integers. Raises UnknownAsset for a leg without a price."""
-    legs, every = accounts.exact(row), range(len(accounts.thresholds))
+    legs, every = accounts.exact(row), range(len(accounts.instruments.thresholds))
     has, needs, notional = [0] * len(every), [0] * len(every), 0
 
     def price(place: int) -> Wad:
@@ -234,6 +236,7 @@ def _by_rules(accounts: LinearAccounts, prices: PriceColumns, row: int) -> tuple
         worth = value(amount, price(place))
         for threshold in every:
             has[threshold] += down(worth, accounts.instruments[place].weights[threshold])
+    counted = tuple(has)
     for place, amount, _ in legs.debts:
         owed = -value(-amount, price(place))
         for threshold in every:
@@ -245,7 +248,7 @@ def _by_rules(accounts: LinearAccounts, prices: PriceColumns, row: int) -> tuple
             has[threshold] += profit
             needs[threshold] += up(size, accounts.instruments[place].weights[threshold])
     return tuple(
-        Sums(Money(has[threshold]), Money(needs[threshold]), Money(abs(has[threshold]) + needs[threshold] + notional))
+        Sums(Money(has[threshold]), Money(needs[threshold]), Money(counted[threshold] + needs[threshold] + notional))
         for threshold in every
     )
 
