@@ -61,7 +61,7 @@ class InstrumentTable:
         """The table of some options of one market (repetitions are one), under as many moves of each underlying."""
         distinct = {Instrument.of(option): option for option in options}
         ordered = sorted(distinct)
-        width = 1 + max((len(moves[asset]) for asset in {each.asset for each in ordered}), default=0)
+        width = 1 + max(map(len, moves.values()), default=0)
         marks, deltas = np.zeros((len(ordered), width)), np.zeros((len(ordered), 1))
         underlyings = dict[str, slice]()
         last = 0

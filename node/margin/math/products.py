@@ -96,7 +96,7 @@ class Limb:
             sums[:, place] = left - above * 2.0**self.apart
             left = above
         sums[:, -1] = left
-        return sums.reshape(len(sums) * self.packed, -1)[:scenarios]
+        return sums.reshape(len(sums) * self.packed, found.shape[1])[:scenarios]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,10 @@ def cut(numbers: IntArray, widths: Sequence[int]) -> list[FloatArray]:
 
 def _packed(numbers: FloatArray, packed: int, apart: int) -> FloatArray:
     scenarios, columns = numbers.shape
-    padded = np.zeros((-(-scenarios // packed), packed, columns))
-    padded.reshape(-1, columns)[:scenarios] = numbers
+    groups = -(-scenarios // packed)
+    padded = np.zeros((groups * packed, columns))
+    padded[:scenarios] = numbers
+    padded = padded.reshape(groups, packed, columns)
     return np.asarray(sum(padded[:, place] * 2.0 ** (apart * place) for place in range(packed)))
 
 

@@ -27,9 +27,9 @@ def black76(
         mean = ln(forward / strike) / deviation
         upper, lower = mean + 0.5 * deviation, mean - 0.5 * deviation
         priced = side * (forward * normal_cdf(side * upper) - strike * normal_cdf(side * lower))
-    intrinsic = side * (forward - strike)
-    undiscounted = np.where(deviation == 0.0, intrinsic, priced)
-    return discount * np.where(undiscounted < 0.0, 0.0, undiscounted)
+        intrinsic = side * (forward - strike)
+        undiscounted = np.where(deviation == 0.0, intrinsic, priced)
+        return discount * np.where(undiscounted < 0.0, 0.0, undiscounted)
 
 
 @dataclass(frozen=True, slots=True)
