@@ -99,37 +99,46 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
     """One unit held as collateral, in a step of the depth; `factor` is what being linked to an obligation leaves.
 
     A feed that is not fresh: nothing at the low end, no initial margin at either. A chain that is not live: nothing at
-    the low end. The low end takes the changes at the lowest price, which is exact there; the high end adds what the
-    gains of a higher price would be more.
+    the low end. Haircuts for age and spread are the low end's alone, as the range of the price says the same; the high
+    end adds by how much its changes could be better than the low end's, whose changes both ends take.
     """
     initial, maintenance = haircut_pair(feed, quality, step, parameters)
-    uncertain = not feed.is_fresh or quality.reason is not None
-    low = Wad(0) if uncertain else feed.low
-    volatility = initial.parts["volatility"]
-    rest = WAD - min(WAD, sum(part for name, part in initial.parts.items() if name != "volatility"))
-    by_row = [
-        max(product(rest, max(move, 0) + min(0, min(move, 0) + volatility)), initial.total - WAD)
-        for move in moves(feed.asset, parameters)
+    low = feed.low if feed.is_fresh and quality.reason is None else Wad(0)
+    moved = moves(feed.asset, parameters)
+    changes = [counted(low, each, factor) for each in relieved(moved, initial.parts["volatility"], initial.total)]
+    best = [
+        counted(feed.high, each, factor) for each in relieved(moved, initial.parts["volatility"], initial.total_at_high)
     ]
-    gain = max(0, *by_row)
-    delta = counted(low, Wad(rest), factor)
+    gained = max(0, *(more - less for more, less in zip(best, changes, strict=True)))
 
     def span(haircut: Haircut) -> Interval:
-        kept = WAD - haircut.total
-        widened = counted(feed.high, Wad(kept), factor) + counted(Wad(feed.high - low), Wad(gain), factor)
-        return Interval(counted(low, Wad(kept), factor), widened)
+        most = counted(feed.high, Wad(WAD - haircut.total_at_high), factor) + gained
+        return Interval(counted(low, Wad(WAD - haircut.total), factor), most)
 
+    volatility = initial.parts["volatility"]
+    delta = counted(low, rest(volatility, initial.total), factor)
     return Unit(
         name=feed.asset,
         initial=span(initial) if feed.is_fresh else ZERO,
         maintenance=span(maintenance),
-        changes=tuple(counted(low, Wad(each), factor) for each in by_row),
+        changes=tuple(changes),
         factor=parameters.assets[feed.asset].root,
         delta=delta,
         relief=Money(delta * min(volatility, shortfall_of_one(feed.vol, parameters.shortfall)) // WAD),
         market=Interval(value(WAD, low), value(WAD, feed.high)),
         reasons=tuple(each for each in (feed.reason, quality.reason) if each is not None),
     )
+
+
+def rest(volatility: Wad, total: Wad) -> Wad:
+    """What the haircuts but the one for volatility leave; nothing where together they leave nothing."""
+    return Wad(min(WAD, WAD - total + volatility) if total < WAD else 0)
+
+
+def relieved(moved: Iterable[Wad], volatility: Wad, total: Wad) -> list[Wad]:
+    """By row, what a unit's value changes by: rest·((w·m)⁺ + min(0, w·m + volatility)), not below what it counts."""
+    left = rest(volatility, total)
+    return [Wad(max(product(left, max(move, 0) + min(0, min(move, 0) + volatility)), total - WAD)) for move in moved]
 
 
 def counted(price: Wad, part: Wad, factor: Wad) -> Money:

@@ -15,6 +15,7 @@ from node.margin.models.fixed import ONE, WAD, Wad
 from node.margin.models.hypothec.feeds import Feed
 from node.margin.models.hypothec.parameters import HaircutRules
 
+UNCERTAINTY = frozenset({"age", "spread"})
 _SECONDS_AN_HOUR = 3_600
 
 
@@ -61,6 +62,11 @@ class Haircut:
     """The components at one threshold, by name."""
 
     parts: Mapping[str, Wad]
+
+    @property
+    def total_at_high(self) -> Wad:
+        """Of the high end: a price that is old or that sources dispute is a range, which says so already."""
+        return Wad(min(WAD, sum(part for name, part in self.parts.items() if name not in UNCERTAINTY)))
 
     @property
     def total(self) -> Wad:

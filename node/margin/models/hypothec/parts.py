@@ -7,7 +7,7 @@ what parts add up to: that is margin.py's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from node.margin.models.book import Future, Option, Perpetual
@@ -193,45 +193,61 @@ def concentration(delta: Money, risk: Risk, parameters: Parameters) -> Money:
 
 
 def _summed(venue: str, limit: Money | None, cash: Money, entries: list[Entry], parameters: Parameters) -> Part:
-    def total(exact: Callable[[Entry], int]) -> int:
-        return sum(exact(entry) for entry in entries)
+    together = [entry for entry in entries if not entry.apart]
+    apart = [entry for entry in entries if entry.apart]
+    fixed = cash + sum(entry.fixed for entry in together)
+    open_ended = any(entry.open_ended for entry in entries)
 
-    def span(of: Callable[[Unit], Interval], most: Money | None) -> Interval:
-        together = [entry for entry in entries if not entry.apart]
-        apart = [entry.counted(of(entry.unit)) for entry in entries if entry.apart]
-        fixed = cash + sum(entry.fixed for entry in together)
-        low, high = (
-            fixed + sum(getattr(entry.worth(of(entry.unit)), end) for entry in together) // WAD
-            for end in ("low", "high")
-        )
-        low, high = low + sum(each.low for each in apart), high + sum(each.high for each in apart)
-        if any(entry.open_ended for entry in entries):
-            low = min(low, -(UNBOUNDED if most is None else most))
-        return Interval(low, high)
+    def span(of: Callable[[Unit], Interval]) -> Interval:
+        found = worth(together, of)
+        alone = [entry.counted(of(entry.unit)) for entry in apart]
+        low = fixed + found.low + sum(each.low for each in alone)
+        high = fixed + found.high + sum(each.high for each in alone)
+        return Interval(min(low, -(UNBOUNDED if limit is None else limit)) if open_ended else low, high)
 
-    roots = sorted({entry.unit.factor for entry in entries})
     return Part(
         venue=venue,
         limit=limit,
         cash=cash,
-        initial=span(lambda unit: unit.initial, limit),
-        maintenance=span(lambda unit: unit.maintenance, limit),
+        initial=span(lambda unit: unit.initial),
+        maintenance=span(lambda unit: unit.maintenance),
         changes=tuple(
-            Money(total(lambda entry, row=row: entry.amount * entry.unit.changes[row]) // WAD)  # type: ignore[misc]
+            floor_of(entries, lambda unit, row=row: unit.changes[row])  # type: ignore[misc]
             for row in range(len(parameters.rows))
         ),
-        contingency=Money(-(-total(_contingency) // WAD)),
+        contingency=contingency(entries),
         concentration=NOTHING,
         deltas={
-            root: Money(sum(each.amount * each.unit.delta for each in entries if each.unit.factor == root) // WAD)
-            for root in roots
+            root: floor_of([entry for entry in entries if entry.unit.factor == root], lambda unit: unit.delta)
+            for root in sorted({entry.unit.factor for entry in entries})
         },
-        relief=Money(total(lambda entry: entry.amount * entry.unit.relief) // WAD),
-        market=span(lambda unit: unit.market, limit),
+        relief=floor_of(entries, lambda unit: unit.relief),
+        market=span(lambda unit: unit.market),
         entries=tuple(entries),
     )
 
 
-def _contingency(entry: Entry) -> int:
-    """|amount|·cost + short·short cost."""
-    return abs(entry.amount) * entry.unit.cost + max(0, -entry.amount) * entry.unit.short_cost
+def floor_of(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> Money:
+    """⌊Σ amount·figure⌋."""
+    return Money(sum(entry.amount * figure(entry.unit) for entry in entries) // WAD)
+
+
+def of_short(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> int:
+    """Σ of what is owed, amount·figure, in 1e-30 USD."""
+    return sum(-entry.amount * figure(entry.unit) for entry in entries if entry.amount < 0)
+
+
+def worth(entries: Sequence[Entry], of: Callable[[Unit], Interval]) -> Interval:
+    """What is held at its low and what is owed at its high end, and the other way round; each sum rounded once.
+
+    low = ⌊Σ amount·low⌋ − ⌈Σ owed·(high − low)⌉, high = ⌊Σ amount·high⌋ + ⌊Σ owed·(high − low)⌋.
+    """
+    width = of_short(entries, lambda unit: of(unit).high - of(unit).low)
+    low, high = floor_of(entries, lambda unit: of(unit).low), floor_of(entries, lambda unit: of(unit).high)
+    return Interval(low + -width // WAD, high + width // WAD)
+
+
+def contingency(entries: Sequence[Entry]) -> Money:
+    """Σ |amount|·cost + owed·short cost: ⌈Σ amount·cost⌉ + ⌈Σ owed·(2·cost + short cost)⌉."""
+    owed = of_short(entries, lambda unit: 2 * unit.cost + unit.short_cost)
+    return Money(-floor_of(entries, lambda unit: -unit.cost) - (-owed // WAD))
