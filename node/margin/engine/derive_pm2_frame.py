@@ -29,11 +29,13 @@ MARK_BASE = 10**6
 class ExpiryTable:
     """The options of one expiry: columns `first` to `last` of an account's row.
 
-    `marks` is [options, digits·columns]: the digits of base 10^6 of each mark, the lowest first, each of them for every
-    scenario and then for every further move that is needed. `charges` are what a low confidence costs, without and with
-    a perpetual beside the options. `long_gain` and `short_gain` are the discounts less 1, as digits of base 10^9.
+    `marks` is [digits·moves, options]: the digits of base 10^6 of each mark, the lowest first, each of them for every
+    scenario and then for every further move that is needed. `place` is the expiry's among the frame's. `charges` are
+    what a low confidence costs, without and with a perpetual beside the options. `long_gain` and `short_gain` are the
+    discounts less 1, as digits of base 10^9.
     """
 
+    place: int
     first: int
     last: int
     marks: FloatArray
@@ -79,6 +81,7 @@ class Frame:
     spot_moves: tuple[Wad, ...]
     spot_move_of: IntArray
     dampening: tuple[IntArray, ...]
+    basis_factors: tuple[IntArray, ...]
     collaterals: tuple[CollateralTerms, ...]
     perpetual_charge: Wad
     initial_factor: Wad
@@ -102,9 +105,9 @@ class Frame:
         moves += [move for move in dict.fromkeys(wanted) if move not in moves]
         tables: list[ExpiryTable | None] = []
         ends = accumulate((len(expiry.options) for expiry in market.expiries), initial=0)
-        for expiry, (first, last) in zip(market.expiries, pairwise(ends), strict=True):
+        for place, (first, last) in enumerate(pairwise(ends)):
             try:
-                tables.append(_table(market, expiry, parameters, moves, first, last))
+                tables.append(_table(market, place, parameters, moves, first, last))
             except PortfolioError:  # whoever holds it is told, by the rules
                 tables.append(None)
         spots = [scenario.move for scenario in parameters.scenarios]
@@ -121,6 +124,7 @@ class Frame:
             spot_moves=tuple(dict.fromkeys(spots)),
             spot_move_of=np.array([list(dict.fromkeys(spots)).index(move) for move in spots], dtype=np.int64),
             dampening=_columns([scenario.dampening for scenario in parameters.scenarios]),
+            basis_factors=_columns([table.basis_factor for table in tables if table is not None]),
             collaterals=tuple(_terms(market, parameters)),
             perpetual_charge=rules.confidence_charge(_beside_perpetual(market), parameters.contingencies),
             initial_factor=rules.initial_factor(market.stable, parameters.loss, parameters.contingencies),
@@ -146,8 +150,9 @@ def _strike_keys(expiries: Sequence[Expiry]) -> list[tuple[int, Wad]]:
 
 
 def _table(
-    market: Portfolio, expiry: Expiry, parameters: Parameters, moves: Sequence[Move], first: int, last: int
+    market: Portfolio, place: int, parameters: Parameters, moves: Sequence[Move], first: int, last: int
 ) -> ExpiryTable:
+    expiry = market.expiries[place]
     marks = ExpiryMarks.of(market.account, expiry, parameters).marks(moves)
     basis = given(parameters.basis, market.account, "BasisContingency")
     of_spot, beside = market.spot_confidence, _beside_perpetual(market)
@@ -155,12 +160,13 @@ def _table(
         as_wad(rules.long_discount(expiry.rate, expiry.years, parameters.loss)),
         as_wad(rules.short_discount(expiry.rate, expiry.years, parameters.loss)),
     )
-    long, short = np.array(_columns([Wad(discount - ONE) for discount in discounts])).T
+    long, short = np.concatenate(_columns([Wad(discount - ONE) for discount in discounts]), axis=1)
     digits = _split(marks)
     return ExpiryTable(
+        place,
         first,
         last,
-        np.concatenate(digits, axis=1),
+        np.concatenate(digits),
         len(digits),
         max((mark for row in marks for mark in row), default=Money(0)),
         long,
@@ -175,7 +181,7 @@ def _table(
 
 
 def _split(marks: list[list[Money]]) -> list[FloatArray]:
-    numbers = np.array(marks, dtype=object).T  # [options, moves]
+    numbers = np.array(marks, dtype=object)
     digits: list[FloatArray] = []
     while len(digits) < 3 or numbers.any():
         digits.append((numbers % MARK_BASE).astype(np.float64))
@@ -184,13 +190,13 @@ def _split(marks: list[list[Money]]) -> list[FloatArray]:
 
 
 def _columns(ratios: Sequence[Wad]) -> tuple[IntArray, ...]:
-    """Digits of base 10^9, the lowest first, each for all ratios; the last ones have the signs."""
+    """Digits of base 10^9, the lowest first, each a column for all ratios; the last ones have the signs."""
     split = [digits_of(ratio) for ratio in ratios]
-    length = max(map(len, split))
+    length = max(map(len, split), default=0)
     for digits in split:
         while len(digits) < length:
             digits[-1:] = [digits[-1] % BASE, digits[-1] // BASE]
-    return tuple(np.array(split, dtype=np.int64).T)
+    return tuple(np.array(digits, dtype=np.int64)[:, None] for digits in zip(*split, strict=True))
 
 
 def _terms(market: Portfolio, parameters: Parameters) -> list[CollateralTerms]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from node.margin.math.products import IntArray
 
 BoolArray: TypeAlias = NDArray[np.bool_]
-Index: TypeAlias = "slice | IntArray | BoolArray | tuple[slice, slice | IntArray | int] | int"
+One: TypeAlias = "int | slice | IntArray | BoolArray"
+Index: TypeAlias = "One | tuple[One | EllipsisType, One]"
 Digits: TypeAlias = Sequence["int | IntArray"]
 """Of base 10^9, the lowest first. All are ≥ 0 but the last, which has the sign."""
 
@@ -48,6 +50,11 @@ class Amounts:
         pairs = [divmod(number if -LARGEST < number < LARGEST else 0, BASE) for number in numbers]
         high, low = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         return cls(high, low)
+
+    @classmethod
+    def stack(cls, parts: Sequence[Amounts]) -> Amounts:
+        """Arrays of one shape along a new first axis."""
+        return cls(np.stack([each.high for each in parts]), np.stack([each.low for each in parts]))
 
     @classmethod
     def small(cls, numbers: IntArray) -> Amounts:
@@ -87,10 +94,6 @@ class Amounts:
         carry = self.low // BASE
         return Amounts(self.high + carry, self.low - carry * BASE)
 
-    def column(self) -> Amounts:
-        """A column that broadcasts over rows."""
-        return Amounts(self.high[:, None], self.low[:, None])
-
     def negative(self) -> BoolArray:
         """Where a whole amount is below zero."""
         return self.high < 0
@@ -110,11 +113,15 @@ class Amounts:
         ours = (self.high < other.high) | ((self.high == other.high) & (self.low < other.low))
         return Amounts(np.where(ours, self.high, other.high), np.where(ours, self.low, other.low))
 
-    def least_of_rows(self) -> Amounts:
-        """The smallest of each row of whole amounts."""
-        high = self.high.min(axis=1)
-        low = np.where(self.high == high[:, None], self.low, BASE).min(axis=1)
+    def lowest(self) -> Amounts:
+        """The smallest along the first axis, of whole amounts."""
+        high = self.high.min(axis=0)
+        low = np.where(self.high == high, self.low, BASE).min(axis=0)
         return Amounts(high, low)
+
+    def total(self) -> Amounts:
+        """The sum along the first axis; whole."""
+        return Amounts(self.high.sum(axis=0), self.low.sum(axis=0)).whole()
 
     def down(self, ratio: int) -> Amounts:
         """x·ratio/10^18, rounded down, of whole amounts; whole."""
@@ -162,7 +169,9 @@ def _joined(digits: Sequence[int | IntArray], like: IntArray) -> IntArray:
     total: int | IntArray = 0
     for digit in reversed(digits):
         total = digit if isinstance(total, int) and total == 0 else digit + total * BASE
-    return total if isinstance(total, np.ndarray) and total.shape == like.shape else np.zeros_like(like) + total
+    if isinstance(total, np.ndarray) and total.shape == like.shape:
+        return total
+    return np.broadcast_to(np.asarray(total, dtype=np.int64), like.shape)
 
 
 def _product(first: Sequence[IntArray], second: Digits) -> list[int | IntArray]:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from chains.errors import InputError
 from node.margin.engine import derive_pm2 as engine
-from node.margin.engine.derive_pm2 import OPTION_UNIT, Accounts, Margins, evaluate, portfolio
+from node.margin.engine import derive_pm2_rows
+from node.margin.engine.derive_pm2 import Margins, evaluate
+from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, portfolio
 from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.engine.derive_pm2_money import LARGEST, Amounts
 from node.margin.math.products import Rows
@@ -124,7 +126,7 @@ def assert_as_by_the_rules(frame: Frame, accounts: Accounts, found: Margins) -> 
             assert max(map(abs, everything)) >= LARGEST
             continue
         got = {name: getattr(found, name)[place : place + 1].integers() for name in NAMES if name != "scenarios"}
-        assert found.scenarios[place].integers() == [line.pnl for line in wanted.scenarios]
+        assert found.scenarios[:, place].integers() == [line.pnl for line in wanted.scenarios]
         assert got == {
             "equity": [wanted.equity],
             "option_value": [wanted.option_value],
@@ -151,7 +153,8 @@ def test_the_engine_is_the_rules(data: st.DataObject) -> None:
     largest = data.draw(st.sampled_from([10**7, 10**10, 10**14]))  # one digit; two digits; mostly beyond
     accounts = accounts_of(data.draw(books(frame.columns, largest)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "CHUNK", data.draw(st.sampled_from([1, 2, 256])))
+        patched.setattr(engine, "CHUNK", data.draw(st.sampled_from([1, 3, 4096])))
+        patched.setattr(derive_pm2_rows, "BLOCK", data.draw(st.sampled_from([1, 2, 256])))
         found = evaluate(frame, accounts)
     assert_as_by_the_rules(frame, accounts, found)
 

@@ -58,8 +58,9 @@ def test_sums_comparisons_and_signs(first: list[int], second: list[int]) -> None
     assert one.losses().whole().integers() == [-abs(a) for a in first]
     assert one.at_most_zero().whole().integers() == [min(a, 0) for a in first]
     assert one.negative().tolist() == [a < 0 for a in first]
-    table = Amounts(np.stack([one.high, other.high], axis=1), np.stack([one.low, other.low], axis=1))
-    assert table.least_of_rows().integers() == [min(a, b) for a, b in pairs]
+    table = Amounts.stack([one, other])
+    assert table.lowest().integers() == [min(a, b) for a, b in pairs]
+    assert table.total().integers() == [a + b for a, b in pairs]
 
 
 @given(st.integers(-(10**40), 10**40))
