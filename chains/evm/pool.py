@@ -2,11 +2,14 @@
 
 Owns the standing of each endpoint. Must not know what is asked. An endpoint that fails is set aside for a while, one
 that lies for a long while; when nobody else is left they are asked all the same, since an answer is verified anyway.
+One that takes longer than it used to is not waited for alone: the next is asked as well, and the first answer that
+verifies is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,6 +28,10 @@ _FAULTS = (RetryError, ProofError)
 """What an endpoint is blamed for. Anything else is not its doing and goes up at once."""
 
 _LATENCY_WEIGHT = 0.2
+_LATE = 4
+"""Times the usual latency after which an endpoint is late."""
+_AT_ONCE = 2
+"""Endpoints that one question is put to at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class _Standing:
 
 
 class EndpointPool:
-    """The endpoints of one chain, best first. `clock` gives monotonic seconds."""
+    """The endpoints of one chain, best first. `clock` gives monotonic seconds; nobody is late before `hedge_after`."""
 
     def __init__(
         self,
@@ -55,6 +62,7 @@ class EndpointPool:
         faults: FaultSink,
         clock: Callable[[], float],
         quarantine: Quarantine | None = None,
+        hedge_after: float = 0.25,
     ) -> None:
         if not endpoints:
             raise ConfigError("A chain needs at least one endpoint", chain=chain_id)
@@ -63,6 +71,7 @@ class EndpointPool:
         self._faults = faults
         self._clock = clock
         self._quarantine = quarantine or Quarantine()
+        self._hedge_after = hedge_after
 
     def __len__(self) -> int:
         return len(self._standings)
@@ -81,18 +90,34 @@ class EndpointPool:
 
         Raises the ProofError of the last one if every endpoint lied; if any just failed, its RetryError.
         """
+        good, aside = self.ranked()
+        waiting = deque((*good, *aside))
+        running: dict[asyncio.Task[T], Endpoint] = {}
         failure: RetryError | None = None
         lie: ProofError | None = None
-        good, aside = self.ranked()
-        for endpoint in (*good, *aside):
-            try:
-                return await self._timed(endpoint, question)
-            except _FAULTS as error:
-                self.report(endpoint, error)
-                if isinstance(error, RetryError):
-                    failure = error
-                else:
-                    lie = error
+        try:
+            while waiting or running:
+                patience = None
+                if waiting and len(running) < _AT_ONCE:
+                    endpoint = waiting.popleft()
+                    running[asyncio.create_task(self._timed(endpoint, question))] = endpoint
+                    if waiting and len(running) < _AT_ONCE:
+                        patience = max(self._hedge_after, _LATE * self._standings[endpoint].latency)
+                done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    endpoint = running.pop(task)
+                    try:
+                        return task.result()
+                    except _FAULTS as error:
+                        self.report(endpoint, error)
+                        if isinstance(error, RetryError):
+                            failure = error
+                        else:
+                            lie = error
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
         final = failure or lie
         assert final is not None  # noqa: S101 - a pool is never empty
         raise final
@@ -131,9 +156,17 @@ class EndpointPool:
             self._faults(EndpointFault(self._chain_id, endpoint.name, reason, str(error)))
 
     async def _timed(self, endpoint: Endpoint, question: Question[T]) -> T:
-        started = self._clock()
-        answer = await question(endpoint)
-        standing = self._standings[endpoint]
+        standing, started = self._standings[endpoint], self._clock()
+        try:
+            answer = await question(endpoint)
+        except _FAULTS:
+            raise  # how fast it fails says nothing
+        except BaseException:
+            self._note(standing, started)  # it was overtaken: it takes this long at least
+            raise
         standing.failures = 0
-        standing.latency += _LATENCY_WEIGHT * (self._clock() - started - standing.latency)
+        self._note(standing, started)
         return answer
+
+    def _note(self, standing: _Standing, started: float) -> None:
+        standing.latency += _LATENCY_WEIGHT * (self._clock() - started - standing.latency)

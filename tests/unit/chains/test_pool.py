@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from chains.errors import ConfigError, ProofError, ProofInvalid, RetryError
@@ -23,8 +25,9 @@ class Table:
         self.now = 0.0
         self.faults: list[EndpointFault] = []
         self.a, self.b, self.c = self.all = [Named(name) for name in "abc"]
+        quarantine = Quarantine(failure=1, lie=30, longest=100)
         self.pool = EndpointPool(
-            ChainId(7), self.all, self.faults.append, lambda: self.now, Quarantine(failure=1, lie=30, longest=100)
+            ChainId(7), self.all, self.faults.append, lambda: self.now, quarantine, hedge_after=0.01
         )
 
     def order(self) -> str:
@@ -152,3 +155,67 @@ async def test_the_fastest_comes_first() -> None:
 def test_no_endpoint_is_no_pool() -> None:
     with pytest.raises(ConfigError):
         EndpointPool(ChainId(1), [], lambda fault: None, lambda: 0.0)
+
+
+class Late(Answers):
+    """The same, but some never answer by themselves; who was overtaken is in `overtaken`."""
+
+    def __init__(self, *never: str, **answers: object) -> None:
+        super().__init__(**answers)
+        self.never = never
+        self.overtaken: list[str] = []
+
+    async def __call__(self, endpoint: Endpoint) -> object:
+        if endpoint.name not in self.never:
+            return await super().__call__(endpoint)
+        self.asked.append(endpoint.name)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.overtaken.append(endpoint.name)
+            raise
+
+
+async def test_one_that_is_late_is_not_waited_for_alone() -> None:
+    table = Table()
+    question = Late("a", b=2, c=3)
+    assert await table.pool.ask(question) == 2
+    assert question.asked == ["a", "b"]
+    assert question.overtaken == ["a"]
+    assert not table.faults, "to be slow is no fault"
+
+
+async def test_who_was_overtaken_is_asked_later_the_next_time() -> None:
+    table = Table()
+
+    async def question(endpoint: Endpoint) -> float:
+        if endpoint.name == "a":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                table.now += 1.0
+        return table.now
+
+    await table.pool.ask(question)
+    assert table.order() == "bca|"
+
+
+async def test_two_are_asked_at_once_and_never_more() -> None:
+    table = Table()
+    question = Late("a", b=WrongBlock("x"), c=3)
+    assert await table.pool.ask(question) == 3
+    assert question.asked == ["a", "b", "c"]
+    stuck = Late("a", "b", "c")
+    asked = asyncio.create_task(Table().pool.ask(stuck))
+    await asyncio.sleep(0.1)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert sorted(stuck.asked) == sorted(stuck.overtaken) == ["a", "b"]
+
+
+async def test_nobody_is_asked_in_vain_while_the_first_is_in_time() -> None:
+    table = Table()
+    question = Answers(a=1, b=2, c=3)
+    assert await table.pool.ask(question) == 1
+    assert question.asked == ["a"]
