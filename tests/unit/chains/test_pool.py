@@ -170,7 +170,7 @@ class Late(Answers):
             return await super().__call__(endpoint)
         self.asked.append(endpoint.name)
         try:
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.overtaken.append(endpoint.name)
             raise
