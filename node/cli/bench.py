@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -30,5 +31,15 @@ def e2e(
 def proofs(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False) -> None:
     """Measure chain proofs: against other libraries and bare hashing, following a vault, a sync committee's update."""
     from node.bench.proofs import run
+
+    run(as_json=as_json)
+
+
+@app.command()
+def margin(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False) -> None:
+    """Measure margin on one core: linear accounts, portfolios, a price tick; each beside its yardstick."""
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"  # NumPy reads it once, when it is imported
+    from node.bench.margin import run
 
     run(as_json=as_json)

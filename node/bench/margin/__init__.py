@@ -1,0 +1,75 @@
+"""`hypothec bench margin`: how fast margin is computed, on one core, each figure beside its yardstick.
+
+linear      accounts of eight positions at every threshold; health factors beside npm's @aave/math-utils; bytes that the
+            engine keeps of a million accounts that are watched
+portfolio   portfolio.measure() -> dict: accounts with options over shared tables of scenarios, by profile
+tick        one of 500 assets moves by 10 bp: from the price to every status of a million accounts
+
+Processor time, medians. What is not installed gives None. Must not be imported before the threads of matrix products
+are limited to one (the command does it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+
+from node.bench.margin import linear, tick
+
+Figures: TypeAlias = "Mapping[str, Figures | float | None]"
+
+ACCOUNTS = 1_000_000
+TARGETS = {
+    "linear accounts_per_s": "≥ 5,000,000",
+    "linear vs_aave_math_utils": "> 1",
+    "linear bytes_per_account": "< 300",
+    "tick ms": "< 10",
+}
+
+
+def run(*, as_json: bool) -> None:
+    """Measure and print."""
+    figures = measure()
+    if as_json:
+        print(json.dumps(figures))  # noqa: T201 - one line for a machine
+        return
+    targets = TARGETS | {f"portfolio {name}": target for name, target in _portfolio_targets().items()}
+    table = Table("figure", "measured", "wanted")
+    for name, figure in flat(figures):
+        table.add_row(name, "not installed" if figure is None else f"{figure:,}", targets.get(name, ""))
+    Console().print(table)
+
+
+def measure(accounts: int = ACCOUNTS) -> dict[str, Figures]:
+    """All figures."""
+    return {"linear": linear.measure(accounts), "portfolio": _portfolio(), "tick": tick.measure(accounts)}
+
+
+def flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, float | None]]:
+    """Each figure with the words that lead to it."""
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _portfolio() -> Figures:
+    module = _portfolio_module()
+    return {} if module is None else module.measure()
+
+
+def _portfolio_targets() -> dict[str, str]:
+    return getattr(_portfolio_module(), "TARGETS", {})
+
+
+def _portfolio_module() -> Any:  # noqa: ANN401 - it is where SciPy and its kin are asked for
+    try:
+        return import_module("node.bench.margin.portfolio")
+    except ModuleNotFoundError:
+        return None

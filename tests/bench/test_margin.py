@@ -1,0 +1,43 @@
+"""The benchmark of margin, small: that it measures all it says, and what it says of a peer that is not there."""
+
+import json
+
+import numpy as np
+import pytest
+
+from node.bench import margin
+from node.bench.margin import linear, tick
+from node.margin.engine.columns import PriceColumns
+from node.margin.engine.linear import evaluate
+
+
+def test_all_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(margin, "_portfolio", lambda: {"hypothec": {"vs_csr": None}})
+    figures = json.loads(json.dumps(margin.measure(accounts=500)))
+    flat = dict(margin.flat(figures))
+    assert margin.TARGETS.keys() <= flat.keys()
+    assert "portfolio hypothec vs_csr" in flat
+    assert all(value is None or value > 0 for name, value in flat.items() if name != "tick evaluated")
+
+
+def test_a_peer_that_is_not_installed_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_PEER", "node_modules/@nobody/math-utils")
+    assert linear.measure(accounts=50)["vs_aave_math_utils"] is None
+
+
+def test_the_sample_is_what_it_says() -> None:
+    made, prices = linear.sample(20_000)
+    levels = evaluate(made, PriceColumns(made.instruments, prices))
+    distance = 1 - levels.requirement[linear.LIQUIDATION] / levels.equity[linear.LIQUIDATION]
+    near = np.count_nonzero(np.abs(distance) < linear.NEAR) / 20_000
+    assert 0.0005 < near < 0.002
+    assert not levels.beyond
+    assert not levels.refused
+    assert {len(legs.span(7)) for legs in made.kinds} == {linear.DEPOSITS, linear.DEBTS, 0}
+
+
+def test_ticks_evaluate_few_accounts() -> None:
+    figures = tick.measure(accounts=5_000, ticks=21)
+    evaluated = figures["evaluated"]
+    assert evaluated is not None
+    assert evaluated < 50
