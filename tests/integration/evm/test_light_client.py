@@ -139,6 +139,7 @@ async def test_facts_are_proven_down_to_the_consensus_of_the_chain(site: Site, t
         for older in await adapter.final_cuts(Height(0), 8):
             assert (await adapter.delta(None, older)).assurance is Assurance.PROVEN, "by its descendants' parent hashes"
         assert not over.faults
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing of it goes on"
 
 
 async def test_one_honest_endpoint_is_enough_where_two_liars_would_have_been_believed(over: Tower) -> None:

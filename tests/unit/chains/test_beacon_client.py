@@ -151,6 +151,16 @@ async def test_a_look_that_finds_nothing_new_blames_nobody(rig: Rig) -> None:
     assert not rig.faults
 
 
+async def test_one_that_is_a_few_slots_behind_is_not_blamed(two: Rig) -> None:
+    two.go_to(START + 4)
+    two.nodes[1].newest = START + 1  # attests no later than what is final at the other
+    two.node.newest, two.slot = START + 5, START + 6
+    for _ in range(2):
+        await two.look()
+    assert two.final == START + 3
+    assert not two.faults
+
+
 async def test_many_periods_are_asked_for_in_pages(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "UPDATES_A_REQUEST", 4)
     rig.go_to(START + 18 * PERIOD + 4)  # through Electra, Fulu and Gloas

@@ -190,6 +190,11 @@ async def test_memory_is_bounded_and_forgetting_says_less(rig: Rig, monkeypatch:
     rig.prove(50)
     headers = await rig.heads.at([Height(height) for height in range(50)])
     assert [header.number for header in headers] == list(range(50))
+    before = sum(node.served for node in rig.nodes)
+    assert await rig.at(49, 50) == [Assurance.PROVEN] * 2
+    assert sum(node.served for node in rig.nodes) == before
+    assert await rig.at(5) == [Assurance.PROVEN]
+    assert sum(node.served for node in rig.nodes) == before + 42, "all from 46 down"
     known = [rig.heads.assurance(header) for header in headers]
     assert known.count(Assurance.PROVEN) <= 6
     assert await rig.at(49, 50) == [Assurance.PROVEN] * 2
