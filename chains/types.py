@@ -84,16 +84,33 @@ class VaultEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFact:
+    """An admitted token at a cut: what the vault's books of it add up to, and what is there to cover them.
+
+    `booked` is the books' total, `held` the vault's own balance by the token's, both in base units. `rate` is what the
+    recipe's rate gives, as assets and shares; None where it has none. Of a token that is `disputed`, because it is not
+    what its recipe admits, nothing but `booked` is known, and the rest is zero and None.
+    """
+
+    booked: Amount
+    held: Amount
+    rate: tuple[int, int] | None = None
+    disputed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChainDelta:
     """Every vault entry that changed between two cuts, as absolute, verified values at `checkpoint.cut`.
 
     `accounts` holds, for each touched account, its nonce and the balances of its touched tokens (zero when emptied);
     untouched tokens of a touched account are left out. Complete: what is not here did not change.
+    `tokens` has every token of the recipe, changed or not.
     """
 
     checkpoint: Checkpoint
     assurance: Assurance
     accounts: Mapping[AccountId, VaultEntry]
+    tokens: Mapping[Address, TokenFact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +130,78 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class MappingRecipe:
+    """A mapping in a contract's storage.
+
+    An entry is at keccak(key ‖ slot) as Solidity has it or, where `slot_first`, at keccak(slot ‖ key) as Vyper has it.
+    """
+
+    slot: Hash32
+    slot_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WordRecipe:
+    """An unsigned integer in a contract's storage: `size` bytes, `offset` bytes above the low end of `slot`."""
+
+    slot: Hash32
+    offset: int = 0
+    size: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRecipe:
+    """The implementation that a proxy has to name in its `slot`, and the code hash that this has to have."""
+
+    slot: Hash32
+    implementation: Address
+    code_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRecipe:
+    """What a token's contract has to be, and where it keeps balances by holder.
+
+    `code_hash` pins the contract whose storage layout is assumed; where it is a proxy, the implementation is pinned.
+    """
+
+    code_hash: Hash32
+    balances: MappingRecipe
+    proxy: ProxyRecipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateRecipe:
+    """What a yield-bearing token is redeemed for: (assets + added_assets) / (shares + added_shares).
+
+    Both in base units: `assets` of the asset `underlying`, which has `decimals`, and `shares` of the token itself.
+    `assets` is a word of the token's contract, or where None its balance of `underlying_token`, which the recipe of the
+    chain admits too; `shares` a word as well, or where None zero. More than `max_bps` (whole units of the underlying
+    for one whole token, in basis points) it never counts for.
+    """
+
+    underlying: str
+    decimals: int
+    max_bps: int
+    assets: WordRecipe | None
+    underlying_token: Address | None
+    shares: WordRecipe | None
+    added_assets: int
+    added_shares: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRecipe:
-    """A token that may secure accounts on one chain: which asset it is, and its decimals."""
+    """A token that may secure accounts on one chain: which asset it is, and its decimals.
+
+    `storage` is None for a native coin, and on chains whose adapter needs none; `rate` for what bears no yield.
+    """
 
     token: Address
     asset: str
     decimals: int
+    storage: StorageRecipe | None = None
+    rate: RateRecipe | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,7 +315,7 @@ async def _open_followers(
         adapter = open_adapter(recipe, endpoints, watch.endpoint_fault, kinds)
         await opened.enter_async_context(adapter)
         followers[chain_id] = ChainFollower(
-            adapter, recipe.vault, state.header.chain(chain_id), state.chains[chain_id], meter
+            adapter, recipe, state.header.chain(chain_id), state.chains[chain_id], meter
         )
     return followers
 

@@ -21,7 +21,8 @@ from chains.proofs.lightclient import read
 from chains.proofs.lightclient.config import CHAIN_IDS, BeaconConfig
 from chains.types import Address, Hash32
 from node.model.network import Network, NodeKeys
-from node.model.policy import HexAddress, HexHash, Name, Policy, as_tuples
+from node.model.policy import Policy, as_tuples
+from node.model.tables import HexAddress, HexHash, Name
 
 _T = TypeVar("_T", bound=BaseModel)
 

@@ -10,7 +10,19 @@ import coincurve
 from nacl.signing import SigningKey
 
 from chains.proofs.keccak import keccak
-from chains.types import AccountId, Address, Amount, Assurance, ChainId, Checkpoint, Cut, Hash32, Height, UnixSeconds
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    Assurance,
+    ChainId,
+    Checkpoint,
+    Cut,
+    Hash32,
+    Height,
+    TokenFact,
+    UnixSeconds,
+)
 from node.consensus.outcome.observation import (
     ChainObservation,
     HeadObservation,
@@ -18,7 +30,7 @@ from node.consensus.outcome.observation import (
     QuoteObservation,
 )
 from node.model.digests import account_id
-from node.model.ledger import Holdings
+from node.model.ledger import Holdings, encode_token, token_key
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
 from node.model.policy import Policy
@@ -209,12 +221,20 @@ def cut(chain_id: ChainId, height: int, time_ms: int = NOW_MS) -> Cut:
     )
 
 
-def book(at: Cut, balances: Mapping[AccountId, int], nonces: Mapping[AccountId, int] | None = None) -> ChainBook:
-    """The holdings of one token that a node proved at a cut."""
+def book(
+    at: Cut,
+    balances: Mapping[AccountId, int],
+    nonces: Mapping[AccountId, int] | None = None,
+    *,
+    held: int | None = None,
+) -> ChainBook:
+    """The holdings of one token, all of it in the vault, that a node proved at a cut."""
     leaves: dict[bytes, bytes] = {
         account: Holdings((nonces or {}).get(account, 0), ((TOKEN, Amount(amount)),) if amount else ()).encode()
         for account, amount in balances.items()
     }
+    booked = Amount(sum(balances.values()))
+    leaves[token_key(TOKEN)] = encode_token(TokenFact(booked, booked if held is None else Amount(held)))
     checkpoint = Checkpoint(at, Hash32(keccak(b"storage" + bytes(at.block_hash))))
     return ChainBook(checkpoint, MerkleMap.of(leaves), Assurance.ATTESTED)
 

@@ -3,9 +3,10 @@
 Owns the order of questions that makes a delta complete. Must not know HTTP, proofs' formats, or what facts are worth.
 
 A delta is complete by proof. The vault's account is proven at the cut; if its storage hash is that of the last cut,
-nothing changed. The blocks in between are linked by parent hashes down from the trusted cut to the last one. Of each
-whose bloom does not exclude the vault, all receipts are checked against the receipts root, so that no event can be
-left out; every slot that an event names is then proven at the cut.
+nothing changed in its books. What there is of its tokens is proven with it, since that changes without the vault. The
+blocks in between are linked by parent hashes down from the trusted cut to the last one. Of each whose bloom does not
+exclude the vault, all receipts are checked against the receipts root, so that no event can be left out; every slot that
+an event names is then proven at the cut.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
+from chains.evm.tokens import contracts as token_contracts
+from chains.evm.tokens import facts as token_facts
 from chains.evm.vault import balance_slot, nonce_slot, touched
 from chains.prices import aggregator
 from chains.proofs.eip1186 import Account
@@ -50,6 +53,7 @@ from chains.types import (
     Hash32,
     Height,
     Quote,
+    TokenFact,
     VaultEntry,
 )
 
@@ -62,8 +66,8 @@ RECEIPTS_A_REQUEST = 4
 CALLS_A_REQUEST = 4
 """Proof calls in one request when many slots are wanted."""
 
-FEEDS_A_REQUEST = 32
-"""Feeds that are proven together."""
+CONTRACTS_A_REQUEST = 32
+"""Feeds or tokens that are proven together."""
 
 MAX_TOUCHED = 1_000_000
 """Balances that one delta may touch; over it, take a nearer cut."""
@@ -105,6 +109,7 @@ class EvmAdapter:
         self._store = NodeStore(NODES_KEPT)
         self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
         self._bad_feeds: dict[str, str] = {}  # why each is left out
+        self._disputed_tokens: dict[Address, str] = {}  # and why each of these is disputed
         self._session: aiohttp.ClientSession | None = None
         # Endpoints need a session, and a session a running loop: both come with `async with`.
         self._pool: EndpointPool
@@ -208,7 +213,7 @@ class EvmAdapter:
         return header
 
     async def _changes(self, since: Checkpoint | None, to: Cut, top: Header) -> ChainDelta:
-        storage_hash = await self._storage_hash(top)
+        storage_hash, tokens = await self._vault_and_tokens(top)
         known = EMPTY_ROOT if since is None else since.storage_hash
         bottom = max(self._recipe.from_height - 1, 0) if since is None else since.cut.height
         if bottom >= to.height:
@@ -227,13 +232,23 @@ class EvmAdapter:
                 cut=since.cut.block_hash,
                 parent=lowest.parent_hash,
             )
-        return ChainDelta(Checkpoint(to, storage_hash), self._heads.assurance(top), await self._entries(top, pairs))
+        known_by = self._heads.assurance(top)
+        return ChainDelta(Checkpoint(to, storage_hash), known_by, await self._entries(top, pairs), tokens)
 
-    async def _storage_hash(self, header: Header) -> Hash32:
-        """The vault's storage hash at `header`, if its code is what the recipe says."""
-        vault = Contract(self._recipe.vault)
-        proven = (await self._pool.ask(lambda endpoint: proofs(endpoint, header, [vault], self._store)))[0]
-        return self._check_code(vault.address, self._recipe.vault_code_hash, proven).storage_hash
+    async def _vault_and_tokens(self, header: Header) -> tuple[Hash32, dict[Address, TokenFact]]:
+        """The vault's storage hash at `header`, if its code is what the recipe says, and its tokens."""
+        recipe, proven = self._recipe, dict[Address, Proven]()
+        for batch in _batches(token_contracts(recipe), CONTRACTS_A_REQUEST):
+            found = await self._pool.ask(partial(proofs, header=header, contracts=batch, store=self._store))
+            proven |= zip((contract.address for contract in batch), found, strict=True)
+        vault = self._check_code(recipe.vault, recipe.vault_code_hash, proven[recipe.vault])
+        tokens, disputes = token_facts(recipe, proven)
+        for item in disputes:
+            if self._disputed_tokens.get(item.token) != item.detail:  # the sink hears it once, not with every block
+                name = f"token 0x{item.token.hex()}"
+                self._faults(EndpointFault(self.chain_id, name, DisputedError.reason, item.detail))
+        self._disputed_tokens = {item.token: item.detail for item in disputes}
+        return vault.storage_hash, tokens
 
     async def _down(self, top: Header, bottom: int) -> AsyncIterator[list[Header]]:
         """The blocks from `top` to the one above height `bottom`, newest first, each the parent of the one before."""
@@ -277,7 +292,7 @@ class EvmAdapter:
         feeds = self._recipe.feeds
         contracts = [Contract(feed.feed, (_LATEST,)) for feed in feeds]
         proven: list[Proven] = []
-        for batch in _batches(contracts, FEEDS_A_REQUEST):
+        for batch in _batches(contracts, CONTRACTS_A_REQUEST):
             proven += await self._pool.ask(partial(proofs, header=head, contracts=batch, store=self._store))
         quotes = (self._quote(feed, found, head) for feed, found in zip(feeds, proven, strict=True))
         return tuple(quote for quote in quotes if quote is not None)

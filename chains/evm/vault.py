@@ -20,6 +20,9 @@ BALANCES: Final = uint_word(0)
 NONCES: Final = uint_word(1)
 """mapping(bytes32 account => uint64)"""
 
+TOTALS: Final = uint_word(2)
+"""mapping(address token => uint256)"""
+
 EVENTS: Final = (
     "Deposited(bytes32,address,address,uint256)",
     "Withdrawn(bytes32,address,address,uint256,uint64,bytes32)",
@@ -51,3 +54,8 @@ def balance_slot(account: AccountId, token: Address) -> Hash32:
 def nonce_slot(account: AccountId) -> Hash32:
     """Where the number of releases executed for `account` is."""
     return mapping_slot(NONCES, Hash32(account))
+
+
+def total_slot(token: Address) -> Hash32:
+    """Where the sum of the books of `token` is."""
+    return mapping_slot(TOTALS, address_word(token))

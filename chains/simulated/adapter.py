@@ -93,7 +93,8 @@ class SimulatedAdapter:
             entry = end.books[account]
             balances = {token: entry.balances.get(token, Amount(0)) for token in tokens}
             accounts[account] = VaultEntry(entry.nonce, balances)
-        return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts)
+        facts = {recipe.token: end.token(recipe.token) for recipe in self._recipe.tokens}
+        return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts, facts)
 
     async def quotes(self) -> tuple[Quote, ...]:
         self._may_fail()

@@ -10,7 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from chains.errors import HypothecError, InputError
 from chains.proofs.keccak import keccak
-from chains.types import AccountId, Address, Amount, ChainId, Cut, Hash32, Height, UnixSeconds, VaultEntry
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    ChainId,
+    Cut,
+    Hash32,
+    Height,
+    TokenFact,
+    UnixSeconds,
+    VaultEntry,
+)
 
 _EMPTY_BOOKS = keccak(b"")
 
@@ -25,13 +36,27 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block with all that is true after it. `touched` names the (account, token) pairs that it changed."""
+    """A block with all that is true after it. `touched` names the (account, token) pairs that it changed.
+
+    `burned` is what tokens took from the vault behind its books, `rates` the assets and shares of those that have a
+    rate, `disputed` the tokens that are other contracts by now.
+    """
 
     cut: Cut
     parent_hash: Hash32
     books: Mapping[AccountId, VaultEntry] = field(default_factory=dict)
     feeds: Mapping[str, Posted] = field(default_factory=dict)
     touched: frozenset[tuple[AccountId, Address]] = frozenset()
+    burned: Mapping[Address, int] = field(default_factory=dict)
+    rates: Mapping[Address, tuple[int, int]] = field(default_factory=dict)
+    disputed: frozenset[Address] = frozenset()
+
+    def token(self, token: Address) -> TokenFact:
+        """What the books of a token add up to, and what is there."""
+        booked = sum(entry.balances.get(token, 0) for entry in self.books.values())
+        if token in self.disputed:
+            return TokenFact(Amount(booked), Amount(0), disputed=True)
+        return TokenFact(Amount(booked), Amount(max(0, booked - self.burned.get(token, 0))), self.rates.get(token))
 
     @property
     def storage_hash(self) -> Hash32:
@@ -73,6 +98,20 @@ class SimulatedChain:
         """Post a price in the next block; `published_at` is that block's time unless given."""
         at = UnixSeconds(self.head.time + self.block_seconds) if published_at is None else published_at
         self._next = replace(self._next, feeds={**self._next.feeds, source: Posted(price, at)})
+
+    def burn(self, token: Address, amount: int) -> None:
+        """From the next block on, the vault holds that much less of `token` than without this; negative gives back."""
+        burned = self._next.burned.get(token, 0) + amount
+        self._next = replace(self._next, burned={**self._next.burned, token: burned})
+
+    def redeem_at(self, token: Address, assets: int, shares: int) -> None:
+        """From the next block on, so many shares of `token` are redeemed for so many assets."""
+        self._next = replace(self._next, rates={**self._next.rates, token: (assets, shares)})
+
+    def upgrade(self, token: Address, *, back: bool = False) -> None:
+        """From the next block on, `token` is another contract than its recipe says; or is that one again."""
+        disputed = self._next.disputed - {token} if back else self._next.disputed | {token}
+        self._next = replace(self._next, disputed=disputed)
 
     def mine(self, blocks: int = 1) -> Cut:
         """Add blocks, the first with all waiting changes; nothing happens while the chain is halted."""

@@ -3,7 +3,9 @@
     header and certificate      a quorum of the network certified this header
     one entry a ledger map      the account's leaf, or its absence, under the header's roots
     frame entries               the price leaf of every asset that the account touches, or its absence
-    summary, prices, health     what these say, decoded and evaluated: claims that the verifier recomputes and compares
+    token entries               likewise the leaf of every token that it holds
+    summary, prices, tokens,    what these say, decoded and evaluated: claims that the verifier recomputes and compares
+      health
 
 So nothing in an answer can be changed or left out without being noticed. Must not know connections, clocks or files.
 """
@@ -12,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from chains.errors import ClaimMismatch, ProofIncomplete
-from chains.types import AccountId, ChainId, Hash32
+from chains.types import AccountId, Address, ChainId, Hash32, TokenFact
 from hypothec.v1 import health_pb2, state_pb2
-from node.attestation.describe import describe_health, describe_price, describe_state, exactly
+from node.attestation.describe import describe_health, describe_price, describe_state, describe_token, exactly
 from node.attestation.signed_state import verify_state
 from node.margin.account import evaluate
 from node.margin.context import MarginContext
@@ -25,7 +28,15 @@ from node.model.digests import name_word
 from node.model.frame import FramePrice
 from node.model.header import Header
 from node.model.health import Health
-from node.model.ledger import AccountRecord, AccountView, Holdings, Obligations
+from node.model.ledger import (
+    AccountRecord,
+    AccountView,
+    Obligations,
+    decode_holdings,
+    decode_token,
+    token_facts,
+    token_key,
+)
 from node.model.merkle import MapProof
 from node.model.network import Network
 from node.model.policy import Policy
@@ -33,17 +44,27 @@ from node.model.state import State
 
 FRAME_MAP = "frame"
 _ACCOUNTS, _OBLIGATIONS = "accounts", "obligations"
+Place: TypeAlias = tuple[ChainId, Address]
+"""A token on a chain."""
+
+
+def touched_tokens(view: AccountView, policy: Policy) -> tuple[Place, ...]:
+    """The admitted tokens that an account holds, ascending: its health depends on what the vault holds of them."""
+    places = ((chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances)
+    return tuple(sorted(place for place in places if place in policy.token_by_place))
 
 
 def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
     """The assets whose prices an account's health may depend on, ascending.
 
-    Those of every admitted token that is held or reserved, and the underlying of every known position.
+    Those of every admitted token that is held or reserved, with what it is redeemed for, and the underlying of every
+    known position.
     """
     places = [(chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances]
     for reservation in view.record.reservations if view.record else ():
         places += [(reservation.chain_id, token) for token, _ in reservation.items]
-    assets = {policy.token_by_place[place].asset for place in places if place in policy.token_by_place}
+    admitted = [policy.token_by_place[place] for place in places if place in policy.token_by_place]
+    assets = {token.asset for token in admitted} | {token.rate.underlying for token in admitted if token.rate}
     for venue in view.obligations.venues if view.obligations else ():
         names = (position.instrument for position in venue.positions)
         assets |= {policy.instrument_by_id[name].underlying for name in names if name in policy.instrument_by_id}
@@ -59,6 +80,19 @@ def frame_entry(state: State, asset: str) -> state_pb2.MapEntry:
     return _entry(FRAME_MAP, key, state.frame.map.get(key), state.frame.map.prove(key))
 
 
+def token_entry(state: State, place: Place) -> state_pb2.MapEntry:
+    """The token's leaf in its chain's map, or its absence, with the proof."""
+    chain_id, token = place
+    key, book = token_key(token), state.chains[chain_id]
+    return _entry(_chain_map(chain_id), key, book.get(key), book.prove(key))
+
+
+def token_description(state: State, place: Place) -> health_pb2.VaultToken | None:
+    """The token's leaf, decoded; None where there is none."""
+    fact = token_facts(state.chains, (place,)).get(place)
+    return describe_token(*place, fact) if fact is not None else None
+
+
 def account_entry(state: State, account: AccountId) -> state_pb2.MapEntry:
     """The account's record, or its absence, with the proof."""
     return _entry(_ACCOUNTS, account, state.accounts.get(account), state.accounts.prove(account))
@@ -71,6 +105,10 @@ def account_health(state: State, view: AccountView, health: Health) -> health_pb
         ledger=[_entry(name, view.account, leaf, proof) for name, leaf, proof in state.leaves(view.account)],
         health=describe_health(health, view, state.header),
     )
+
+
+def _chain_map(chain_id: ChainId) -> str:
+    return f"chain:{chain_id}"
 
 
 def _entry(name: str, key: bytes, leaf: bytes | None, proof: MapProof) -> state_pb2.MapEntry:
@@ -90,11 +128,14 @@ class VerifiedAccount:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAnswer:
-    """A health answer of which every byte was checked. `prices` lacks the assets that the frame does not know."""
+    """A health answer of which every byte was checked, and what its accounts were judged against.
+
+    The context has the prices and tokens that they touch, as far as the state knows them.
+    """
 
     header: Header
     certificate: CommitCertificate
-    prices: Mapping[str, FramePrice]
+    context: MarginContext
     accounts: Mapping[AccountId, VerifiedAccount]
 
 
@@ -114,7 +155,8 @@ def verify_answer(network: Network, policy: Policy, answer: health_pb2.HealthAns
         raise ProofIncomplete("refuse an answer that names an account twice", accounts=len(views))
     prices = _verify_prices(header, answer, {asset for view in views for asset in touched_assets(view, policy)})
     chains = {chain.cut.chain_id: chain for chain in header.chains}
-    context = MarginContext(policy, prices, chains, header.time_ms)
+    tokens = _verify_tokens(header, answer, {place for view in views for place in touched_tokens(view, policy)})
+    context = MarginContext(policy, prices, chains, tokens, header.time_ms)
     accounts = {}
     for view, claimed in zip(views, answer.accounts, strict=True):
         health = evaluate(view, context)
@@ -126,7 +168,7 @@ def verify_answer(network: Network, policy: Policy, answer: health_pb2.HealthAns
                 computed=health.status,
             )
         accounts[view.account] = VerifiedAccount(view, health)
-    return VerifiedAnswer(header, certificate, prices, accounts)
+    return VerifiedAnswer(header, certificate, context, accounts)
 
 
 def verify_summary(header: Header, summary: state_pb2.StateSummary) -> None:
@@ -158,22 +200,18 @@ def verify_record(header: Header, account: AccountId, entry: state_pb2.MapEntry)
 def _verify_view(header: Header, claimed: health_pb2.AccountHealth) -> AccountView:
     account = AccountId(exactly(claimed.account, 32, "account"))
     roots = [(_ACCOUNTS, header.accounts_root), (_OBLIGATIONS, header.obligations_root)]
-    roots += [(f"chain:{chain.cut.chain_id}", chain.root) for chain in header.chains]
+    roots += [(_chain_map(chain.cut.chain_id), chain.root) for chain in header.chains]
     if len(claimed.ledger) != len(roots):
         raise ProofIncomplete("give one entry a map", account=account, have=len(claimed.ledger), need=len(roots))
     record, obligations, *books = (
         verify_entry(entry, name, account, root) for entry, (name, root) in zip(claimed.ledger, roots, strict=True)
     )
-    holdings = {
-        ChainId(chain.cut.chain_id): Holdings.decode(leaf)
-        for chain, leaf in zip(header.chains, books, strict=True)
-        if leaf is not None
-    }
+    leaves = {chain.cut.chain_id: leaf for chain, leaf in zip(header.chains, books, strict=True)}
     return AccountView(
         account,
         AccountRecord.decode(record) if record is not None else None,
         Obligations.decode(obligations) if obligations is not None else None,
-        holdings,
+        decode_holdings(account, leaves),
     )
 
 
@@ -189,6 +227,20 @@ def _verify_prices(header: Header, answer: health_pb2.HealthAnswer, needed: Iter
     if _described(prices, header.time_ms) != list(answer.prices):
         raise ClaimMismatch("refuse prices that are not what the frame says", assets=assets)
     return prices
+
+
+def _verify_tokens(header: Header, answer: health_pb2.HealthAnswer, needed: Iterable[Place]) -> dict[Place, TokenFact]:
+    places = sorted(needed)
+    if len(answer.tokens) != len(places):
+        raise ProofIncomplete("give the leaf of each token that is held", have=len(answer.tokens), need=len(places))
+    tokens = {}
+    for entry, (chain_id, token) in zip(answer.tokens, places, strict=True):
+        leaf = verify_entry(entry, _chain_map(chain_id), token_key(token), header.chain(chain_id).root)
+        if leaf is not None:
+            tokens[chain_id, token] = decode_token(leaf)
+    if [describe_token(*place, fact) for place, fact in tokens.items()] != list(answer.vault_tokens):
+        raise ClaimMismatch("refuse tokens that are not what the chains' maps say", tokens=len(tokens))
+    return tokens
 
 
 def _described(prices: Mapping[str, FramePrice], time_ms: int) -> Sequence[health_pb2.AssetPrice]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chains.errors import InputError
-from chains.types import AccountId, Address, Amount, ChainId, Hash32
+from chains.types import AccountId, Address, Amount, ChainId, Hash32, TokenFact
 from hypothec.v1 import health_pb2, release_pb2, state_pb2
 from node.attestation.release import AttestedRelease
 from node.model.digests import Release, ReleaseKind
@@ -60,6 +60,19 @@ def describe_price(price: FramePrice, time_ms: int) -> health_pb2.AssetPrice:
         age_ms=_age_ms(price.published_at, time_ms),
         sources=price.sources,
         assurance=state_pb2.Assurance.ValueType(price.assurance),
+    )
+
+
+def describe_token(chain_id: ChainId, token: Address, fact: TokenFact) -> health_pb2.VaultToken:
+    """A token's leaf in a chain's map, decoded."""
+    return health_pb2.VaultToken(
+        chain_id=chain_id,
+        token=token,
+        booked=str(fact.booked),
+        held=str(fact.held),
+        disputed=fact.disputed,
+        rate_assets=str(fact.rate[0]) if fact.rate else "",
+        rate_shares=str(fact.rate[1]) if fact.rate else "",
     )
 
 

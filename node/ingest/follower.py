@@ -11,10 +11,10 @@ import asyncio
 from collections import OrderedDict
 
 from chains.adapter import ChainAdapter, DisputedError
-from chains.types import Address, Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Height, Quote
+from chains.types import Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Height, Quote
 from node.ingest.ports import Meter
 from node.model.header import ChainState
-from node.model.ledger import Holdings
+from node.model.ledger import Holdings, encode_token, is_token_key, token_key
 from node.model.merkle import MerkleMap
 from node.model.state import MAX_CANDIDATES, ChainBook, RootVote
 
@@ -26,15 +26,16 @@ class ChainFollower:
     """The newest verified view of one chain. `run` is its one task; the rest are look-ups."""
 
     def __init__(
-        self, adapter: ChainAdapter, vault: Address, certified: ChainState, holdings: MerkleMap, meter: Meter
+        self, adapter: ChainAdapter, recipe: ChainRecipe, certified: ChainState, holdings: MerkleMap, meter: Meter
     ) -> None:
         self._adapter = adapter
-        self._vault = vault
+        self._recipe = recipe
         self._certified = certified
         self._meter = meter
         self._quotes: tuple[Quote, ...] = ()
         self._books: OrderedDict[Hash32, ChainBook] = OrderedDict()
         self._tip: ChainBook | None = None
+        self._looked_at, self._token_keys = MerkleMap(), set[bytes]()
         self._start = object()
         """Another one whenever what is computed begins anew: what was asked before that comes too late."""
         self._restart_from(certified, holdings)
@@ -70,10 +71,15 @@ class ChainFollower:
         return next((book.holdings for book in self._books.values() if book.holdings.root == root), None)
 
     def admit(self, recipe: ChainRecipe) -> None:
-        """Another policy is in force. With another vault, nothing that was computed before means anything."""
-        if recipe.vault != self._vault:
-            self._vault = recipe.vault
+        """Another policy is in force. With another vault, nothing that was computed before means anything.
+
+        With other tokens, the books that nobody certified yet do not say what they have to.
+        """
+        before, self._recipe = self._recipe, recipe
+        if recipe.vault != before.vault:
             self._forget()
+        elif recipe.tokens != before.tokens:
+            self._restart_from(self._certified, self._holdings)
         self._adapter.admit(recipe)
 
     def certified(self, state: ChainState, holdings: MerkleMap) -> None:
@@ -131,10 +137,20 @@ class ChainFollower:
 
     def _extend(self, delta: ChainDelta) -> None:
         before = self._tip.holdings if self._tip is not None else MerkleMap()
-        self._tip = ChainBook(delta.checkpoint, before.updated(_leaves(before, delta)), delta.assurance)
+        # A token that is admitted no more loses its leaf: a book depends on its cut alone, and not on what was before.
+        leaves = dict.fromkeys(self._tokens_of(before)) | _leaves(before, delta)
+        self._tip = ChainBook(delta.checkpoint, before.updated(leaves), delta.assurance)
         self._books[delta.checkpoint.cut.block_hash] = self._tip
         while len(self._books) > KEPT_BOOKS:
             self._books.popitem(last=False)
+
+    def _tokens_of(self, holdings: MerkleMap) -> set[bytes]:
+        """The keys of all tokens in a book, by what changed since the last one that was looked at."""
+        for key, leaf in holdings.changes_since(self._looked_at).items():
+            if is_token_key(key):
+                (self._token_keys.add if leaf is not None else self._token_keys.discard)(key)
+        self._looked_at = holdings
+        return self._token_keys
 
     def _forget(self) -> None:
         self._start = object()
@@ -150,12 +166,14 @@ class ChainFollower:
 
 
 def _leaves(before: MerkleMap, delta: ChainDelta) -> dict[bytes, bytes | None]:
-    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones go."""
+    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones go. No account is a token."""
     leaves: dict[bytes, bytes | None] = {}
     for account, entry in delta.accounts.items():
+        if is_token_key(account):
+            continue
         leaf = before.get(account)
         balances = dict(Holdings.decode(leaf).balances) if leaf is not None else {}
         balances |= entry.balances
         kept = tuple(sorted((token, amount) for token, amount in balances.items() if amount > 0))
         leaves[account] = Holdings(entry.nonce, kept).encode() if kept or entry.nonce > 0 else None
-    return leaves
+    return leaves | {token_key(token): encode_token(fact) for token, fact in delta.tokens.items()}

@@ -1,6 +1,6 @@
 """Health of an account as a pure function of ledger, frame and policy.
 
-    MarginContext(policy, prices, chains, time_ms)    what accounts are judged against; MarginContext.of(…) of a state
+    MarginContext(policy, prices, chains, tokens, time_ms)    what accounts are judged against; MarginContext.of a state
     evaluate(view, context)                           → Health: an interval, a status, and the lines that explain them
     withdrawal_refusal(view, context, chain, token, amount)   → why collateral may not leave, or None
     plan_liquidation(view, context)                   → the seizures that pay what a liquidatable account owes

@@ -5,7 +5,7 @@ Must not know obligations.
 
 from __future__ import annotations
 
-from chains.types import Address, Amount, ChainId, Control
+from chains.types import Address, Amount, ChainId, Control, TokenFact
 from node.margin import spec
 from node.margin.context import MarginContext
 from node.model.health import ZERO, HoldingLine, Interval, Reason
@@ -57,7 +57,7 @@ def holding_line(
 
     What does not count (not enforceable, not admitted, not opted in, without a price, dust) is at nothing at either
     end, so it makes no status unknown. What is uncertain counts from nothing to its high end. A zero balance reads no
-    price.
+    price. Of a token of which the vault holds less than its books say, every holding counts pro rata.
     """
     recipe = context.policy.token_by_place.get((chain_id, token))
     asset_id = recipe.asset if recipe is not None else ""
@@ -73,16 +73,18 @@ def holding_line(
         return nothing(Reason.NOT_ADMITTED)
     if view.record is None or asset_id not in view.record.collateral:
         return nothing(Reason.NOT_OPTED_IN)
-    asset, mark = context.policy.asset_by_id[asset_id], context.marks[asset_id]
+    asset, mark = context.policy.asset_by_id[asset_id], context.token_marks[chain_id, token]
     if mark.obligation is None and mark.reason is not None:
         return nothing(mark.reason)
+    there, standing = _there(context.tokens.get((chain_id, token)), amount)
     low, high = (
-        spec.holding_value(amount, price, recipe.decimals) for price in (mark.collateral.low, mark.collateral.high)
+        spec.holding_value(there, price, recipe.decimals) for price in (mark.collateral.low, mark.collateral.high)
     )
     if high < asset.min_value_micro_usd * PICO_PER_MICRO:
         return nothing(Reason.DUST)
     halted = context.chain_reasons[chain_id]
-    value = Interval(0 if halted is not None else low, high)
+    uncertain = halted is not None or standing not in (None, Reason.SHORTFALL)
+    value = Interval(0 if uncertain else low, high)
     return HoldingLine(
         chain_id,
         token,
@@ -91,8 +93,18 @@ def holding_line(
         value,
         _after_haircut(value, asset.initial_haircut_bps),
         _after_haircut(value, asset.maintenance_haircut_bps),
-        tuple(reason for reason in (mark.reason, halted) if reason is not None),
+        tuple(reason for reason in (mark.reason, halted, standing) if reason is not None),
     )
+
+
+def _there(token: TokenFact | None, amount: int) -> tuple[int, Reason | None]:
+    """What of an amount in the books the vault can pay at best, and what is wrong with the token."""
+    if token is None:
+        return amount, Reason.UNPROVEN
+    if token.disputed:
+        return amount, Reason.DISPUTED
+    there = spec.pro_rata(amount, token.held, token.booked)
+    return there, Reason.SHORTFALL if token.held < token.booked else None
 
 
 def _after_haircut(value: Interval, haircut_bps: int) -> Interval:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from chains.types import ChainId
+from chains.types import Address, ChainId, RateRecipe, TokenFact, TokenRecipe
 from node.margin import spec
-from node.model.frame import Frame, FramePrice, PriceStatus
-from node.model.header import ChainState, ChainStatus, Header
+from node.model.frame import FramePrice, PriceStatus
+from node.model.header import ChainState, ChainStatus
 from node.model.health import ZERO, Interval, Reason
+from node.model.ledger import token_facts
 from node.model.policy import Policy, StaleBound
+from node.model.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,37 @@ def mark(price: FramePrice, stale: StaleBound, time_ms: int) -> Mark:
             return MISSING
 
 
+def redeemed(underlying: Mark, decimals: int, recipe: RateRecipe, fact: TokenFact | None) -> Mark:
+    """The mark of a share by what it is redeemed for; without a proven rate anything up to the recipe's bound."""
+    if underlying.obligation is None:
+        return underlying
+    low, high = (spec.rate_cap(price, recipe.max_bps) for price in _ends(underlying.collateral))
+    if fact is None or fact.rate is None or fact.rate[1] == 0:
+        low = 0
+    else:
+        by_rate = [
+            spec.redemption_price(price, fact.rate, decimals, recipe.decimals) for price in _ends(underlying.collateral)
+        ]
+        low, high = min(low, by_rate[0]), min(high, by_rate[1])
+    span = Interval(low, high)
+    return Mark(span, span, underlying.fresh, underlying.reason)
+
+
+def lower(first: Mark, second: Mark) -> Mark:
+    """The lower of two marks of one thing, end by end; as good as the worse of them."""
+    for item in (first, second):
+        if item.obligation is None:
+            return item
+    span = Interval(
+        min(first.collateral.low, second.collateral.low), min(first.collateral.high, second.collateral.high)
+    )
+    return Mark(span, span, first.fresh and second.fresh, first.reason or second.reason)
+
+
+def _ends(interval: Interval) -> tuple[int, int]:
+    return interval.low, interval.high
+
+
 def chain_reason(state: ChainState, max_cut_age: int, time_ms: int) -> Reason | None:
     """Why a chain's holdings are uncertain, if they are. `max_cut_age` is in seconds of state time."""
     match state.status:
@@ -71,7 +104,7 @@ def chain_reason(state: ChainState, max_cut_age: int, time_ms: int) -> Reason | 
 
 @dataclass(frozen=True)
 class MarginContext:
-    """The market and the chains of one state under one policy; `time_ms` is the state's time.
+    """The market, the chains and their tokens in one state under one policy; `time_ms` is the state's time.
 
     Not slotted: the marks are made once, when first asked for.
     """
@@ -79,12 +112,15 @@ class MarginContext:
     policy: Policy
     prices: Mapping[str, FramePrice]
     chains: Mapping[ChainId, ChainState]
+    tokens: Mapping[tuple[ChainId, Address], TokenFact]
     time_ms: int
 
     @classmethod
-    def of(cls, policy: Policy, header: Header, frame: Frame) -> MarginContext:
+    def of(cls, policy: Policy, state: State) -> MarginContext:
         """The context of a certified state."""
-        return cls(policy, frame.prices, {state.cut.chain_id: state for state in header.chains}, header.time_ms)
+        chains = {chain.cut.chain_id: chain for chain in state.header.chains}
+        tokens = token_facts(state.chains, policy.token_by_place)
+        return cls(policy, state.frame.prices, chains, tokens, state.header.time_ms)
 
     @cached_property
     def marks(self) -> Mapping[str, Mark]:
@@ -93,6 +129,22 @@ class MarginContext:
             asset: mark(self.prices[asset], self.policy.stale, self.time_ms) if asset in self.prices else MISSING
             for asset in self.policy.asset_by_id
         }
+
+    @cached_property
+    def token_marks(self) -> Mapping[tuple[ChainId, Address], Mark]:
+        """One mark for each admitted token, in 1e-12 USD a whole token.
+
+        Of a yield-bearing one the lower of what it is redeemed for and, where its asset has feeds, of its market price.
+        """
+        admitted = self.policy.token_by_place.items()
+        return {place: self._token_mark(recipe, self.tokens.get(place)) for place, recipe in admitted}
+
+    def _token_mark(self, recipe: TokenRecipe, fact: TokenFact | None) -> Mark:
+        own = self.marks[recipe.asset]
+        if recipe.rate is None:
+            return own
+        redemption = redeemed(self.marks[recipe.rate.underlying], recipe.decimals, recipe.rate, fact)
+        return lower(own, redemption) if recipe.asset in self.policy.fed_assets else redemption
 
     @cached_property
     def chain_reasons(self) -> Mapping[ChainId, Reason | None]:

@@ -16,7 +16,7 @@ from node.margin.account import evaluate
 from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
-from node.model.health import HealthStatus, HoldingLine
+from node.model.health import HealthStatus, HoldingLine, Reason
 from node.model.ledger import AccountView
 from node.model.policy import PICO_PER_MICRO
 
@@ -114,15 +114,21 @@ def _vaults(holdings: Iterable[HoldingLine], context: MarginContext) -> list[_Va
 
 
 def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
-    """A holding whose value is certain. A line with any reason is not: its price, its chain or its standing is bad."""
-    if line.reasons or line.value.low == 0:
+    """A holding whose value is certain. A line with a reason is not: its price, its chain or its standing is bad.
+
+    A shortfall is no such reason: the vault pays pro rata, so an amount of its books is worth that much less.
+    """
+    if set(line.reasons) - {Reason.SHORTFALL} or line.value.low == 0:
         return None
     asset = context.policy.asset_by_id[line.asset]
     premium = spec.premium(context.policy.liquidation.bonus_bps, asset.maintenance_haircut_bps)
     capacity = spec.credit_capacity(line.value.low, *premium)
     if capacity == 0:
         return None
-    price = context.marks[line.asset].collateral.low
+    fact = context.tokens[line.chain_id, line.token]
+    price = spec.pro_rata(context.token_marks[line.chain_id, line.token].collateral.low, fact.held, fact.booked)
+    if price == 0:
+        return None
     decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
     minimum = asset.min_value_micro_usd * PICO_PER_MICRO
     return _Source(line.token, line.amount, price, decimals, premium, capacity, minimum)

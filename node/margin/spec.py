@@ -42,10 +42,26 @@ def moved(price: int, bound_bps: int) -> Interval:
 # === Collateral ===
 
 
+def pro_rata(amount: int, held: int, booked: int) -> int:
+    """What of an amount in the books is there: ⌊amount·held / booked⌋ where the vault holds less than it booked."""
+    return amount * held // booked if held < booked else amount
+
+
 def holding_value(amount: int, price: int, decimals: int) -> int:
     """Market value of a holding: ⌊amount·price / 10^decimals⌋."""
     unit: int = 10**decimals
     return amount * price // unit
+
+
+def redemption_price(price: int, rate: tuple[int, int], decimals: int, underlying_decimals: int) -> int:
+    """Price of a whole share from that of its underlying: ⌊price · assets/shares · 10^decimals / 10^underlying's⌋."""
+    assets, shares = rate
+    return int(price * assets * 10**decimals // (shares * 10**underlying_decimals))
+
+
+def rate_cap(price: int, max_bps: int) -> int:
+    """The most that a whole share may count for: ⌊price·bound⌋."""
+    return price * max_bps // BPS
 
 
 def after_haircut(value: int, haircut_bps: int) -> int:

@@ -41,6 +41,12 @@ class Reason(StrEnum):
     DUST = "DUST"
     NOT_ENFORCEABLE = "NOT_ENFORCEABLE"
     UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
+    SHORTFALL = "SHORTFALL"
+    """The vault holds less of the token than its books say: every holding counts pro rata."""
+    DISPUTED = "DISPUTED"
+    """The token is not the contract that its recipe admits."""
+    UNPROVEN = "UNPROVEN"
+    """No certified cut says yet what the vault holds of the token."""
 
 
 @dataclass(frozen=True, slots=True)

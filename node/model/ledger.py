@@ -1,22 +1,28 @@
 """The leaves of the ledger: what each map under the header's roots says of one account.
 
 Three kinds of map, all keyed by account id: one per chain (holdings), one of obligations (venues' reports), one of
-accounts (links, authorisations, reservations, decisions). With the header and the frame they are all that an
-account's health depends on. Must not know how a leaf came about.
+accounts (links, authorisations, reservations, decisions). A chain's map also has a leaf for every admitted token, under
+a key of its own. With the header and the frame they are all that an account's health depends on. Must not know how a
+leaf came about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32
+from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32, TokenFact
 from node.model.codec import Malformed, Reader, Writer
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseKind, tag, word
+from node.model.merkle import MerkleMap
 from node.model.reports import MAX_POSITIONS, Position, read_position, write_position
 
 _VERSION = 1
+_TOKEN_LEAF = 2
+"""First byte of a token's leaf in a chain's map; holdings begin with 1."""
+_TOKEN = tag("token")
+_PREFIX = 12
 _MANY = 1 << 16
 
 
@@ -45,6 +51,53 @@ class Holdings:
         reader.ascending((token for token, _ in balances), "tokens")
         reader.done()
         return cls(nonce, balances, control)
+
+
+def token_key(token: Address) -> bytes:
+    """The key in a chain's map under which a token's leaf stands: tag("token") ⊕ the token's address as a word."""
+    return bytes(a ^ b for a, b in zip(_TOKEN, word(token), strict=True))
+
+
+def is_token_key(key: bytes) -> bool:
+    """Whether `key` is kept for tokens. Who deposits for an account of that name gives the money away: it has no owner.
+
+    An id of an account is a hash; that one begins with these twelve bytes is as likely as a guessed key.
+    """
+    return key[:_PREFIX] == _TOKEN[:_PREFIX]
+
+
+def encode_token(fact: TokenFact) -> bytes:
+    """A token's leaf."""
+    writer = Writer().u8(_TOKEN_LEAF).u256(fact.booked).u256(fact.held).flag(fact.disputed)
+    writer.flag(fact.rate is not None)
+    if fact.rate is not None:
+        writer.u256(fact.rate[0]).u256(fact.rate[1])
+    return writer.done()
+
+
+def decode_token(data: bytes) -> TokenFact:
+    """Raises Malformed."""
+    reader = Reader(data, "token")
+    reader.version(_TOKEN_LEAF)
+    booked, held, disputed = Amount(reader.u256()), Amount(reader.u256()), reader.flag()
+    rate = (reader.u256(), reader.u256()) if reader.flag() else None
+    reader.done()
+    return TokenFact(booked, held, rate, disputed)
+
+
+def token_facts(
+    chains: Mapping[ChainId, MerkleMap], places: Iterable[tuple[ChainId, Address]]
+) -> dict[tuple[ChainId, Address], TokenFact]:
+    """What the chains' maps say of the tokens at `places`; one that they do not know is left out."""
+    leaves = {(chain, token): chains[chain].get(token_key(token)) for chain, token in places if chain in chains}
+    return {place: decode_token(leaf) for place, leaf in leaves.items() if leaf is not None}
+
+
+def decode_holdings(account: AccountId, books: Mapping[ChainId, bytes | None]) -> dict[ChainId, Holdings]:
+    """The account's holdings from its leaf in each chain's map. Raises Malformed."""
+    if is_token_key(account):
+        return {}
+    return {chain_id: Holdings.decode(leaf) for chain_id, leaf in books.items() if leaf is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,60 +7,33 @@ Must not know how a policy is activated or applied.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections import Counter
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from chains.errors import ConfigError, HypothecError
+from chains.errors import ConfigError
 from chains.types import Address, ChainId, ChainRecipe, FeedRecipe, Hash32, Height, TokenRecipe
-from node.model.digests import name_word
 from node.model.requests import policy_hash
+from node.model.tables import Bps, HexAddress, HexHash, Name, Natural, Positive, Table
+from node.model.tokens import Token
 
 PICO_PER_MICRO = 1_000_000
 """1e-12 USD in a micro-USD."""
 
 
-def _hex(width: int) -> BeforeValidator:
-    def parse(value: object) -> bytes:
-        if not isinstance(value, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{2 * width}}}", value):
-            raise ValueError(f"write {width} bytes as 0x and {2 * width} hex digits")
-        return bytes.fromhex(value[2:])
-
-    return BeforeValidator(parse)
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("write a name as a string")  # noqa: TRY004 - pydantic collects ValueErrors
-    try:
-        name_word(value)
-    except HypothecError as error:
-        raise ValueError(str(error)) from error
-    return value
-
-
-HexAddress = Annotated[Address, _hex(20)]
-HexHash = Annotated[Hash32, _hex(32)]
-Name = Annotated[str, BeforeValidator(_name)]
-Bps = Annotated[int, Field(ge=0, le=10_000)]
 MAX_ASSETS, MAX_INSTRUMENTS, MAX_VENUES, MAX_CHAINS = 1024, 4096, 512, 64
+MAX_TOKENS = 128
+"""On one chain: each is proven at every cut."""
 MAX_FEEDS = 1024
 """On all chains. These bounds keep an observation of everything within its own."""
 MAX_SOURCES = 255
 """Feeds of one asset: how many are fresh is one byte of signed bytes."""
-Positive = Annotated[int, Field(gt=0, lt=1 << 63)]
-Natural = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class Timing(_Table):
+class Timing(Table):
     """How old inputs may be, and how long the network waits for agreement on one chain."""
 
     max_price_age: Positive
@@ -75,7 +48,7 @@ class Timing(_Table):
     """Seconds between the agreement on a new policy and its activation, at least."""
 
 
-class StaleBound(_Table):
+class StaleBound(Table):
     """Rule 5: how far a price that can no longer be certified may have moved."""
 
     base_bps: Natural
@@ -93,7 +66,7 @@ class StaleBound(_Table):
         return min(self.cap_bps, self.base_bps + grown)
 
 
-class Asset(_Table):
+class Asset(Table):
     """An asset that may secure accounts, and how its price is made."""
 
     id: Name
@@ -112,7 +85,7 @@ class Asset(_Table):
         return self
 
 
-class Instrument(_Table):
+class Instrument(Table):
     """A derivative that venues may report: a linear perpetual on `underlying`, quoted in USD."""
 
     id: Name
@@ -128,14 +101,14 @@ class Instrument(_Table):
         return self
 
 
-class Venue(_Table):
+class Venue(Table):
     """A derivative venue: its name and the address of the key that signs its reports."""
 
     id: Name
     signer: HexAddress
 
 
-class Liquidation(_Table):
+class Liquidation(Table):
     """What a venue may seize beyond the loss of its claim."""
 
     fee_bps: Bps
@@ -144,15 +117,7 @@ class Liquidation(_Table):
     """More collateral than the value owed, for the cost of selling it."""
 
 
-class Token(_Table):
-    """A token that the vault holds, and the asset that it is."""
-
-    token: HexAddress
-    asset: Name
-    decimals: Annotated[int, Field(ge=0, le=36)]
-
-
-class Feed(_Table):
+class Feed(Table):
     """A price feed on this chain; its name is unique over all chains."""
 
     source: Name
@@ -162,7 +127,7 @@ class Feed(_Table):
     code_hash: HexHash
 
 
-class Chain(_Table):
+class Chain(Table):
     """A chain that is followed, and what is admitted on it."""
 
     id: Positive
@@ -173,8 +138,17 @@ class Chain(_Table):
     from_height: Natural
     stride: Positive
     """Cuts are made at multiples of this height."""
-    tokens: tuple[Token, ...] = ()
+    tokens: Annotated[tuple[Token, ...], Field(max_length=MAX_TOKENS)] = ()
     feeds: tuple[Feed, ...] = ()
+
+    @model_validator(mode="after")
+    def _provable(self) -> Chain:
+        _unique(f"tokens of chain {self.id}", [token.token for token in self.tokens])
+        for token in self.tokens:
+            if self.kind == "evm" and token.kind is None:
+                raise ValueError(f"say what kind of token 0x{token.token.hex()} is")
+            token.recipe(self.tokens)
+        return self
 
     @property
     def recipe(self) -> ChainRecipe:
@@ -186,12 +160,12 @@ class Chain(_Table):
             self.verifier,
             Height(self.from_height),
             self.stride,
-            tuple(TokenRecipe(item.token, item.asset, item.decimals) for item in self.tokens),
+            tuple(item.recipe(self.tokens) for item in self.tokens),
             tuple(FeedRecipe(item.source, item.asset, item.feed, item.decimals, item.code_hash) for item in self.feeds),
         )
 
 
-class Policy(_Table):
+class Policy(Table):
     """One policy file, parsed. `Policy.parse(body)` is the only way in; `hash` is over the very bytes."""
 
     schema_version: Literal[1]
@@ -242,6 +216,11 @@ class Policy(_Table):
         return {ChainId(chain.id): chain.recipe for chain in self.chains}
 
     @cached_property
+    def fed_assets(self) -> frozenset[str]:
+        """The assets that have a price feed of their own."""
+        return frozenset(feed.asset for chain in self.chains for feed in chain.feeds)
+
+    @cached_property
     def token_by_place(self) -> dict[tuple[ChainId, Address], TokenRecipe]:
         """(chain, token) → recipe, for every admitted token."""
         return {
@@ -259,8 +238,8 @@ class Policy(_Table):
         _unique("feeds", [feed.source for chain in self.chains for feed in chain.feeds])
         used = {instrument.underlying for instrument in self.instruments}
         for chain in self.chains:
-            _unique(f"tokens of chain {chain.id}", [token.token for token in chain.tokens])
             used |= {token.asset for token in chain.tokens} | {feed.asset for feed in chain.feeds}
+            used |= {token.rate.underlying for token in chain.recipe.tokens if token.rate is not None}
         feeds = Counter(feed.asset for chain in self.chains for feed in chain.feeds)
         if feeds.total() > MAX_FEEDS or max(feeds.values(), default=0) > MAX_SOURCES:
             raise ValueError(f"name at most {MAX_FEEDS} feeds, and {MAX_SOURCES} of one asset")

@@ -16,7 +16,7 @@ from node.model.codec import Reader, Writer
 from node.model.digests import tag
 from node.model.frame import Frame
 from node.model.header import Header, read_cut, write_cut
-from node.model.ledger import AccountRecord, AccountView, Holdings, Obligations
+from node.model.ledger import AccountRecord, AccountView, Obligations, decode_holdings
 from node.model.merkle import MapProof, MerkleMap
 from node.model.network import MAX_NODES
 
@@ -181,12 +181,11 @@ class State:
         """All that the state says of one account."""
         record = self.accounts.get(account)
         obligations = self.obligations.get(account)
-        holdings = {chain_id: book.get(account) for chain_id, book in self.chains.items()}
         return AccountView(
             account,
             AccountRecord.decode(record) if record is not None else None,
             Obligations.decode(obligations) if obligations is not None else None,
-            {chain_id: Holdings.decode(leaf) for chain_id, leaf in holdings.items() if leaf is not None},
+            decode_holdings(account, {chain_id: book.get(account) for chain_id, book in self.chains.items()}),
         )
 
     def leaves(self, account: AccountId) -> Iterator[tuple[str, bytes | None, MapProof]]:

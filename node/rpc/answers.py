@@ -14,7 +14,15 @@ from chains.types import AccountId
 from hypothec.v1.health_pb2 import HealthAnswer
 from hypothec.v1.state_pb2 import SignedState
 from hypothec.v1.venue_service_pb2 import GetMarginStateResponse
-from node.attestation.answer import account_health, frame_entry, touched_assets
+from node.attestation.answer import (
+    Place,
+    account_health,
+    frame_entry,
+    token_description,
+    token_entry,
+    touched_assets,
+    touched_tokens,
+)
 from node.attestation.describe import describe_price, describe_state
 from node.margin.account import evaluate
 from node.margin.context import MarginContext
@@ -41,10 +49,11 @@ def nested(number: int, payload: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One account in one state: its health, the assets it touches, and its encoded part of an answer."""
+    """One account in one state: its health, the assets and tokens it touches, and its encoded part of an answer."""
 
     health: Health
     assets: tuple[str, ...]
+    tokens: tuple[Place, ...]
     part: bytes
 
 
@@ -54,12 +63,13 @@ class StateAnswers:
     def __init__(self, certified: CertifiedState, policy: Policy) -> None:
         self._state = certified.state
         self._policy = policy
-        self._context = MarginContext.of(policy, certified.state.header, certified.state.frame)
+        self._context = MarginContext.of(policy, certified.state)
         self._signed = SignedState(header=certified.state.header.encode(), certificate=certified.certificate.encode())
         summary = describe_state(certified.state.header)
         self.margin_state = GetMarginStateResponse(state=self._signed, summary=summary).SerializeToString()
         self._head = HealthAnswer(state=self._signed, summary=summary).SerializeToString()
         self._frame: dict[str, tuple[bytes, bytes]] = {}
+        self._tokens: dict[Place, tuple[bytes, bytes]] = {}
         self._records: OrderedDict[AccountId, Record] = OrderedDict()
 
     @property
@@ -73,8 +83,8 @@ class StateAnswers:
             view = self._state.view(account)
             health = evaluate(view, self._context)
             part = account_health(self._state, view, health).SerializeToString()
-            assets = touched_assets(view, self._policy)
-            record = Record(health, assets, nested(HealthAnswer.ACCOUNTS_FIELD_NUMBER, part))
+            assets, tokens = touched_assets(view, self._policy), touched_tokens(view, self._policy)
+            record = Record(health, assets, tokens, nested(HealthAnswer.ACCOUNTS_FIELD_NUMBER, part))
             self._records[account] = record
             if len(self._records) > _KEPT_RECORDS:
                 self._records.popitem(last=False)
@@ -85,8 +95,10 @@ class StateAnswers:
     def answer(self, records: Sequence[Record]) -> bytes:
         """An encoded HealthAnswer of these accounts. Raises AnswerTooLarge."""
         parts = [self._head]
-        for entry, price in map(self._price, sorted({asset for record in records for asset in record.assets})):
-            parts += (entry, price)
+        for asset in sorted({asset for record in records for asset in record.assets}):
+            parts += self._price(asset)
+        for place in sorted({place for record in records for place in record.tokens}):
+            parts += self._token(place)
         parts += (record.part for record in records)
         answer = b"".join(parts)
         if len(answer) > MAX_ANSWER_BYTES:
@@ -104,6 +116,16 @@ class StateAnswers:
                 chunk, size = [], len(record.part)
             chunk.append(record)
         yield self.answer(chunk), True
+
+    def _token(self, place: Place) -> tuple[bytes, bytes]:
+        parts = self._tokens.get(place)
+        if parts is None:
+            entry = nested(HealthAnswer.TOKENS_FIELD_NUMBER, token_entry(self._state, place).SerializeToString())
+            token = token_description(self._state, place)
+            number = HealthAnswer.VAULT_TOKENS_FIELD_NUMBER
+            described = nested(number, token.SerializeToString()) if token is not None else b""
+            parts = self._tokens[place] = (entry, described)
+        return parts
 
     def _price(self, asset: str) -> tuple[bytes, bytes]:
         parts = self._frame.get(asset)

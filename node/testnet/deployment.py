@@ -47,6 +47,7 @@ class Deployment:
     feeds: Mapping[str, AsyncContract]
     """By asset."""
     vault_code_hash: Hash32
+    token_code_hash: Hash32
     feed_code_hash: Mapping[str, Hash32]
     from_height: int
     treasury: Wallet
@@ -99,6 +100,7 @@ async def deploy(chain: LocalChain, network: Network) -> Deployment:
         token,
         feeds,
         await _code_hash(chain, vault),
+        await _code_hash(chain, token),
         {asset: await _code_hash(chain, feed) for asset, feed in feeds.items()},
         from_height,
         treasury,

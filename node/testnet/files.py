@@ -18,7 +18,8 @@ from pathlib import Path
 import coincurve
 from nacl.signing import SigningKey
 
-from chains.types import Address, Hash32
+from chains.evm.contracts import artifact
+from chains.types import NATIVE_COIN, Address, Hash32
 from node.config import write_new
 from node.model.identity import Identity, Role, TlsMaterial
 from node.model.network import Network, NodeKeys
@@ -26,7 +27,7 @@ from node.model.signatures import address_of as address_of_key
 from node.peers.identity import Authority, create_authority, issue
 from node.store.sqlite.store import initialise
 from node.testnet.chain import LocalChain
-from node.testnet.deployment import ASSETS, PRICE_DECIMALS, Deployment, address_of
+from node.testnet.deployment import ASSETS, PRICE_DECIMALS, DemoAsset, Deployment, address_of
 from node.testnet.ports import HOST, NodePorts
 
 VENUE = "demo"
@@ -216,6 +217,17 @@ quorum = 2
     return text
 
 
+def _storage(item: Deployment, asset: DemoAsset) -> str:
+    """By which recipe the asset's token is admitted: nothing for the native coin."""
+    if item.place(asset) == NATIVE_COIN:
+        return ""
+    balances = artifact("TestToken").slot("_balances")
+    return f"""kind = "erc20"
+code_hash = {_hex(item.token_code_hash)}
+balances = {{ slot = {balances} }}
+"""
+
+
 def policy_toml(deployments: Sequence[Deployment], venue_signer: Address) -> str:
     """The demo's risk parameters. Two sources a price, one a chain; they may differ by what one step of the fall is."""
     text = f"""schema_version = 1
@@ -277,7 +289,7 @@ stride = 1
 token = {_hex(item.place(asset))}
 asset = "{asset.id}"
 decimals = {decimals}
-
+{_storage(item, asset)}
 [[chains.feeds]]
 source = "{asset.id}-{item.chain_id}"
 asset = "{asset.id}"

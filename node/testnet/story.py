@@ -20,8 +20,7 @@ from chains.errors import RetryError
 from chains.proofs.keccak import keccak
 from chains.types import ChainId
 from hypothec.client import AccountAnswer, AttestedRelease
-from node.margin import MarginContext, evaluate
-from node.model.frame import FramePrice
+from node.margin import evaluate
 from node.model.health import Health, HealthStatus, Interval
 from node.model.ledger import AccountRecord
 from node.model.reports import ReportEntry
@@ -309,14 +308,7 @@ def _without_plan(answer: AccountAnswer) -> Health:
     record = answer.view.record
     if record is None:
         return answer.health
-    prices = [FramePrice.decode(entry.leaf) for entry in answer.answer.frame if entry.HasField("leaf")]
-    context = MarginContext(
-        answer.policy,
-        {price.asset: price for price in prices},
-        {chain.cut.chain_id: chain for chain in answer.header.chains},
-        answer.header.time_ms,
-    )
-    return evaluate(replace(answer.view, record=_unreserved(record)), context)
+    return evaluate(replace(answer.view, record=_unreserved(record)), answer.context)
 
 
 def _unreserved(record: AccountRecord) -> AccountRecord:

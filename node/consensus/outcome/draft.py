@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from chains.types import AccountId, Address, ChainId
 from node.model.codec import Malformed
 from node.model.digests import tag, word
-from node.model.ledger import AccountRecord, AccountView, Holdings, Obligations
+from node.model.ledger import AccountRecord, AccountView, Obligations, decode_holdings
 from node.model.merkle import MerkleMap
 from node.model.state import State
 
@@ -44,7 +44,8 @@ class Draft:
         if known is not None:
             return known
         leaf = self._accounts.get(account)
-        return AccountRecord.decode(leaf) if leaf is not None else None
+        # SECURITY: a venue may report any 32 bytes as an account, so also the key of a link, which has no record.
+        return AccountRecord.decode(leaf) if leaf is not None and leaf[:1] != _LINK_LEAF else None
 
     def put_record(self, account: AccountId, record: AccountRecord) -> None:
         """Replace the record, and keep the index of open reservations in step."""
@@ -90,12 +91,11 @@ class Draft:
 
     def view(self, account: AccountId) -> AccountView:
         """All that the draft says of one account."""
-        leaves = {chain_id: book.get(account) for chain_id, book in self.chains.items()}
         return AccountView(
             account,
             self.record(account),
             self.obligations(account),
-            {chain_id: Holdings.decode(leaf) for chain_id, leaf in leaves.items() if leaf is not None},
+            decode_holdings(account, {chain_id: book.get(account) for chain_id, book in self.chains.items()}),
         )
 
     def maps(self) -> tuple[MerkleMap, MerkleMap]:

@@ -25,6 +25,7 @@ from node.consensus.outcome.reservations import issuing_states, reserve_liquidat
 from node.margin import MarginContext
 from node.model.frame import Frame
 from node.model.header import Header
+from node.model.ledger import token_facts
 from node.model.merkle import EMPTY_ROOT, MerkleMap
 from node.model.network import Network
 from node.model.policy import Policy
@@ -106,7 +107,8 @@ def derive(previous: State, observations: Mapping[int, Observation], network: Ne
     draft.chains = {chain_id: held.books[chain_id] for chain_id in advances}
     chains = {chain_id: item.state for chain_id, item in advances.items()}
     frame = derive_frame(previous.frame, observations, policy, time_ms, network.f)
-    context = MarginContext(policy, frame.prices, chains, time_ms)
+    tokens = token_facts(draft.chains, policy.token_by_place)
+    context = MarginContext(policy, frame.prices, chains, tokens, time_ms)
 
     heads = {head.venue: head for head in _heads(policy, control.venues)}
     for venue, digest in in_turn(reports, held.reports, sequence):

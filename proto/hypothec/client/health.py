@@ -12,6 +12,7 @@ from hypothec.client.saved import save_answer
 from hypothec.client.verifier import Verifier
 from hypothec.v1.health_pb2 import HealthAnswer
 from node.attestation.answer import VerifiedAnswer
+from node.margin.context import MarginContext
 from node.model.header import Header
 from node.model.health import Health
 from node.model.ledger import AccountView
@@ -23,10 +24,11 @@ FetchPolicy = Callable[[Hash32], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class AccountAnswer:
-    """One account's verified health, the ledger's leaves it follows from, and the state that it is of."""
+    """One account's verified health, what it follows from, and the state that it is of."""
 
     health: Health
     view: AccountView
+    context: MarginContext
     header: Header
     answer: HealthAnswer
     policy: Policy
@@ -60,4 +62,4 @@ async def believe_one(
     if set(verified.accounts) != {account}:
         raise AnswerMismatch("refuse an answer about another account", asked=account, given=len(verified.accounts))
     found = verified.accounts[account]
-    return AccountAnswer(found.health, found.view, verified.header, answer, policy)
+    return AccountAnswer(found.health, found.view, verified.context, verified.header, answer, policy)

@@ -330,6 +330,51 @@ class AssetPrice(_message.Message):
 Global___AssetPrice: _TypeAlias = AssetPrice  # noqa: Y015
 
 @_typing.final
+class VaultToken(_message.Message):
+    """A token of a vault, decoded from its leaf: what the vault's books of it add up to and what the vault holds, both as
+    decimal integers in base units. Of a disputed token, which is not the contract that the policy admits, nothing but the
+    books is known. Where the vault holds less than it booked, every holding counts pro rata.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    BOOKED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    RATE_ASSETS_FIELD_NUMBER: _builtins.int
+    RATE_SHARES_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.int
+    token: _builtins.bytes
+    booked: _builtins.str
+    held: _builtins.str
+    disputed: _builtins.bool
+    rate_assets: _builtins.str
+    """What the token is redeemed for: so many base units of its underlying for so many of its own; empty where the policy
+    names no rate, or it is not known.
+    """
+    rate_shares: _builtins.str
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.int = ...,
+        token: _builtins.bytes = ...,
+        booked: _builtins.str = ...,
+        held: _builtins.str = ...,
+        disputed: _builtins.bool = ...,
+        rate_assets: _builtins.str = ...,
+        rate_shares: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booked", b"booked", "chain_id", b"chain_id", "disputed", b"disputed", "held", b"held", "rate_assets", b"rate_assets", "rate_shares", b"rate_shares", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VaultToken: _TypeAlias = VaultToken  # noqa: Y015
+
+@_typing.final
 class AccountHealth(_message.Message):
     """One account: its leaf, or proven absence, in every map of the ledger, and the health that follows."""
 
@@ -371,6 +416,8 @@ class HealthAnswer(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    VAULT_TOKENS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def state(self) -> _state_pb2.SignedState: ...
     @_builtins.property
@@ -385,6 +432,16 @@ class HealthAnswer(_message.Message):
 
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountHealth]: ...
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_state_pb2.MapEntry]:
+        """The leaf of every admitted token that an account in this answer holds, in its chain's map, each once, by ascending
+        chain and token.
+        """
+
+    @_builtins.property
+    def vault_tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___VaultToken]:
+        """The same tokens, decoded; an absent leaf has none."""
+
     def __init__(
         self,
         *,
@@ -393,10 +450,12 @@ class HealthAnswer(_message.Message):
         frame: _abc.Iterable[_state_pb2.MapEntry] | None = ...,
         prices: _abc.Iterable[Global___AssetPrice] | None = ...,
         accounts: _abc.Iterable[Global___AccountHealth] | None = ...,
+        tokens: _abc.Iterable[_state_pb2.MapEntry] | None = ...,
+        vault_tokens: _abc.Iterable[Global___VaultToken] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "frame", b"frame", "prices", b"prices", "state", b"state", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "frame", b"frame", "prices", b"prices", "state", b"state", "summary", b"summary", "tokens", b"tokens", "vault_tokens", b"vault_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -207,7 +207,7 @@ class MapEntry(_message.Message):
     map: _builtins.str
     """"accounts", "obligations", "chain:<id>" or "frame"."""
     key: _builtins.bytes
-    """The account, or the asset's name as a 32-byte word for the frame."""
+    """The account; of a token in a chain's map, its key; for the frame the asset's name as a 32-byte word."""
     leaf: _builtins.bytes
     """Canonical bytes of the leaf; not set when the key is absent."""
     proof: _builtins.bytes

@@ -22,6 +22,7 @@ from chains.types import (
     Cut,
     EndpointFault,
     Height,
+    TokenFact,
 )
 from tests.conformance.adapters.scripts import Script
 
@@ -138,6 +139,24 @@ async def test_books_hold_deposits_and_releases(script: Script) -> None:
         alice: (1, {coin: 100, token: 150}),
         bob: (0, {token: 300}),
     }
+
+
+async def test_every_token_of_the_recipe_is_in_a_delta_changed_or_not(script: Script) -> None:
+    alice, bob = script.accounts[:2]
+    coin, token = script.tokens
+    script.deposit(alice, coin, 100)
+    script.deposit(bob, coin, 11)
+    script.deposit(bob, token, 5)
+    script.release(alice, coin, 30)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        delta = await adapter.delta(None, await newest(adapter))
+        assert delta.tokens == {coin: TokenFact(Amount(81), Amount(81))}
+    script.mine(1)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        later = await adapter.delta(delta.checkpoint, await newest(adapter))
+        assert (dict(later.accounts), later.tokens) == ({}, delta.tokens)
 
 
 async def test_a_delta_has_what_changed_and_nothing_else(script: Script) -> None:

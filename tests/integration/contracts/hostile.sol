@@ -34,6 +34,10 @@ contract BlacklistToken is ERC20("Blacklist", "BLK") {
         _mint(to, amount);
     }
 
+    function burn(address from, uint256 amount) external {
+        _burn(from, amount);
+    }
+
     function setBlacklisted(address account, bool on) external {
         blacklisted[account] = on;
     }

@@ -19,6 +19,7 @@ from chains.types import (
     Cut,
     Hash32,
     Height,
+    TokenFact,
     UnixSeconds,
 )
 from node.model.certificate import CommitCertificate
@@ -106,6 +107,7 @@ headers = st.builds(
     chains=ascending(chain_states, lambda state: state.cut.chain_id),
 )
 
+token_facts = st.builds(TokenFact, u256, u256, st.none() | st.tuples(u256, u256), st.booleans())
 holdings = st.builds(Holdings, u64, ascending(st.tuples(address, u256), lambda item: item[0]), st.sampled_from(Control))
 positions = st.builds(Position, name, i256, u256)
 venue_obligations = st.builds(VenueObligation, name, u64, some(positions), i256, u256)

@@ -16,7 +16,7 @@ from node.model.certificate import CommitCertificate
 from node.model.codec import Malformed
 from node.model.frame import FramePrice
 from node.model.header import Header
-from node.model.ledger import AccountRecord, Holdings, Obligations
+from node.model.ledger import AccountRecord, Holdings, Obligations, decode_token, encode_token
 from node.model.merkle import MapProof, MerkleMap
 from node.model.reports import Report
 from node.model.requests import decode_request, encode_request
@@ -41,6 +41,7 @@ FORMS = {
     "header": Form(values.headers, Header.decode),
     "control": Form(values.controls, Control.decode),
     "holdings": Form(values.holdings, Holdings.decode),
+    "token": Form(values.token_facts, decode_token, encode_token),
     "obligations": Form(values.obligations, Obligations.decode),
     "account": Form(values.account_records, AccountRecord.decode),
     "price": Form(values.frame_prices, FramePrice.decode),

@@ -59,7 +59,7 @@ def test_an_answer_verifies_and_gives_the_health_that_the_node_computed(
     assert found.health.status is HealthStatus.HEALTHY
     assert answer.accounts[0].health.holdings[0].control == 3
     assert answer.accounts[0].health.venues[0].report_sequence == 1
-    assert set(verified.prices) == {"ETH", "USDC"}
+    assert set(verified.context.prices) == {"ETH", "USDC"}
 
 
 def test_a_fall_of_the_price_is_a_liquidation(current: CertifiedState) -> None:

@@ -11,17 +11,29 @@ from chains.adapter import DisputedError
 from chains.errors import RetryError
 from chains.simulated.adapter import SimulatedAdapter
 from chains.simulated.endpoint import SimulatedChain
-from chains.types import AccountId, Address, Assurance, ChainDelta, Checkpoint, Cut, Hash32
+from chains.types import (
+    AccountId,
+    Address,
+    Amount,
+    Assurance,
+    ChainDelta,
+    Checkpoint,
+    Cut,
+    Hash32,
+    TokenFact,
+    TokenRecipe,
+)
 from node.consensus.outcome.cuts import unstarted
 from node.ingest.follower import ChainFollower
 from node.model.header import ChainState, ChainStatus
-from node.model.ledger import Holdings
+from node.model.ledger import Holdings, is_token_key, token_facts, token_key
 from node.model.merkle import MerkleMap
 from node.model.state import ChainBook
 from tests import kit
 from tests.integration.node.harness import until
 from tests.kit import ETHER, ONE, TOKEN
 
+RECIPE = kit.policy().recipe_by_chain[ONE]
 ALICE, BOB = AccountId(b"a" * 32), AccountId(b"b" * 32)
 
 
@@ -43,8 +55,8 @@ class Setting:
         self.follower = self.another()
 
     def another(self) -> ChainFollower:
-        adapter = SimulatedAdapter(self.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
-        return ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), self.events)
+        adapter = SimulatedAdapter(self.chain, RECIPE, lambda _: None)
+        return ChainFollower(adapter, RECIPE, unstarted(ONE)[0], MerkleMap(), self.events)
 
     def certify(self, book: ChainBook) -> ChainState:
         return ChainState(book.checkpoint, book.holdings.root, 1, Assurance.ATTESTED, ChainStatus.LIVE)
@@ -104,7 +116,7 @@ async def test_it_resumes_from_a_certified_state(setting: Setting) -> None:
         certified, checkpoint=replace(certified.checkpoint, cut=first, storage_hash=vote.storage_hash), root=vote.root
     )
     adapter = SimulatedAdapter(setting.chain, kit.policy().recipe_by_chain[ONE], lambda _: None)
-    resumed = ChainFollower(adapter, kit.vault(ONE), certified, book, setting.events)
+    resumed = ChainFollower(adapter, RECIPE, certified, book, setting.events)
     setting.chain.deposit(BOB, TOKEN, ETHER)
     second = setting.chain.mine()
     await setting.follower.poll()
@@ -209,7 +221,7 @@ class Slow(SimulatedAdapter):
 
 async def test_what_was_asked_of_the_old_vault_comes_too_late(setting: Setting) -> None:
     adapter = Slow(setting.chain)
-    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    follower = ChainFollower(adapter, RECIPE, unstarted(ONE)[0], MerkleMap(), setting.events)
     at = setting.chain.mine()
     poll = asyncio.create_task(follower.poll())
     await adapter.asked.wait()
@@ -222,7 +234,7 @@ async def test_what_was_asked_of_the_old_vault_comes_too_late(setting: Setting) 
 async def test_it_goes_back_to_what_is_certified_when_its_own_past_is_no_more(setting: Setting) -> None:
     adapter = Slow(setting.chain)
     adapter.go_on.set()
-    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    follower = ChainFollower(adapter, RECIPE, unstarted(ONE)[0], MerkleMap(), setting.events)
     lie = setting.chain.mine()
     await follower.poll()
     assert follower.vote(lie) is not None
@@ -240,7 +252,7 @@ async def test_what_breaks_an_adapter_ends_nothing(setting: Setting) -> None:
     adapter = Slow(setting.chain)
     adapter.go_on.set()
     adapter.trouble = KeyError("an answer that nobody thought of")
-    follower = ChainFollower(adapter, kit.vault(ONE), unstarted(ONE)[0], MerkleMap(), setting.events)
+    follower = ChainFollower(adapter, RECIPE, unstarted(ONE)[0], MerkleMap(), setting.events)
     at = setting.chain.mine()
     run = asyncio.create_task(follower.run(0.001))
     await until(lambda: setting.events.seen)
@@ -249,3 +261,85 @@ async def test_what_breaks_an_adapter_ends_nothing(setting: Setting) -> None:
     await until(lambda: follower.vote(at))
     run.cancel()
     assert set(setting.events.seen) == {"chain.poll_failed"}
+
+
+# === Tokens ===
+
+OTHER = Address(b"\x77" * 20)
+MORE = replace(RECIPE, tokens=(*RECIPE.tokens, TokenRecipe(OTHER, "ETH", 18)))
+
+
+def tokens(setting: Setting, at: Cut) -> dict[Address, TokenFact]:
+    vote = setting.follower.vote(at)
+    assert vote is not None
+    book = setting.follower.book(vote.root)
+    assert book is not None
+    return {token: fact for (_, token), fact in token_facts({ONE: book}, ((ONE, TOKEN), (ONE, OTHER))).items()}
+
+
+def fact(booked: int, held: int, *, disputed: bool = False) -> TokenFact:
+    return TokenFact(Amount(booked), Amount(held), disputed=disputed)
+
+
+async def test_every_cut_says_what_there_is_of_each_token_even_if_no_account_changed(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, 10)
+    whole = setting.chain.mine()
+    setting.chain.burn(TOKEN, 3)
+    short = setting.chain.mine()
+    setting.chain.upgrade(TOKEN)
+    upgraded = setting.chain.mine()
+    setting.chain.upgrade(TOKEN, back=True)
+    back = setting.chain.mine()
+    await setting.follower.poll()
+    found = [tokens(setting, at)[TOKEN] for at in (whole, short, upgraded, back)]
+    assert found == [fact(10, 10), fact(10, 7), fact(10, 0, disputed=True), fact(10, 7)]
+
+
+async def test_a_deposit_for_the_key_of_a_token_changes_nothing_but_its_total(setting: Setting) -> None:
+    setting.chain.deposit(AccountId(token_key(TOKEN)), TOKEN, 5)
+    setting.chain.deposit(AccountId(token_key(OTHER)), TOKEN, 5)
+    at = setting.chain.mine()
+    await setting.follower.poll()
+    assert tokens(setting, at) == {TOKEN: fact(10, 10)}
+
+
+async def test_another_policy_with_other_tokens_is_computed_anew_from_the_certified_cut(setting: Setting) -> None:
+    setting.chain.deposit(ALICE, TOKEN, 10)
+    at = setting.chain.mine()
+    await setting.follower.poll()
+    before = setting.follower.vote(at)
+    setting.follower.admit(MORE)
+    assert setting.follower.vote(at) is None
+    await setting.follower.poll()
+    assert tokens(setting, at) == {TOKEN: fact(10, 10), OTHER: fact(0, 0)}
+    setting.follower.admit(RECIPE)
+    await setting.follower.poll()
+    assert setting.follower.vote(at) == before
+
+
+async def test_a_token_that_is_admitted_no_more_loses_its_leaf_on_every_node_alike(setting: Setting) -> None:
+    setting.follower.admit(MORE)
+    setting.chain.deposit(ALICE, TOKEN, 10)
+    first = setting.chain.mine()
+    await setting.follower.poll()
+    vote = setting.follower.vote(first)
+    assert vote is not None
+    book = setting.follower.book(vote.root)
+    assert book is not None
+    state = setting.certify(ChainBook(Checkpoint(first, vote.storage_hash), book, Assurance.ATTESTED))
+    setting.follower.certified(state, book)
+    setting.follower.admit(RECIPE)
+    adapter = SimulatedAdapter(setting.chain, RECIPE, lambda _: None)
+    restarted = ChainFollower(adapter, RECIPE, state, book, setting.events)
+    second = setting.chain.mine()
+    await setting.follower.poll()
+    await restarted.poll()
+    assert tokens(setting, second) == {TOKEN: fact(10, 10)}
+    assert restarted.vote(second) == setting.follower.vote(second)
+
+
+def test_a_tokens_key_is_no_hash_of_an_account() -> None:
+    assert is_token_key(token_key(TOKEN))
+    assert is_token_key(token_key(Address(bytes(20))))
+    assert token_key(TOKEN) != token_key(OTHER)
+    assert not is_token_key(ALICE)

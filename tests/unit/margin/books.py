@@ -15,6 +15,7 @@ from chains.types import (
     Cut,
     Hash32,
     Height,
+    TokenFact,
     UnixSeconds,
 )
 from node.margin import MarginContext, SeizureLeg
@@ -129,7 +130,7 @@ signer = "0x{beta}"
 
 [[chains]]
 id = 1
-kind = "evm"
+kind = "simulated"
 vault = "0x{vault_a}"
 vault_code_hash = "0x{code}"
 verifier = "0x{vault_a}"
@@ -143,7 +144,7 @@ tokens = [
 
 [[chains]]
 id = 2
-kind = "evm"
+kind = "simulated"
 vault = "0x{vault_b}"
 vault_code_hash = "0x{code}"
 verifier = "0x{vault_b}"
@@ -190,13 +191,19 @@ def market(
     *,
     chains: Mapping[ChainId, ChainStatus] | None = None,
     cut_age: int = 0,
+    tokens: Mapping[tuple[ChainId, Address], TokenFact | None] | None = None,
     rules: Policy = DEFAULT_POLICY,
 ) -> MarginContext:
-    """ETH 2,000, BTC 50,000, USDX 1, all fresh, OLD missing, both chains live: with these prices and chains instead."""
+    """ETH 2,000, BTC 50,000, USDX 1, all fresh, OLD missing, both chains live, every token all there in its vault.
+
+    With these prices, chains and tokens instead.
+    """
     usual = {"ETH": price(2_000 * USD), "BTC": price(50_000 * USD), "USDX": price(USD)}
     frame = {asset: _frame_price(asset, *given) for asset, given in (usual | dict(prices or {})).items()}
     states = {chain: _chain(chain, (chains or {}).get(chain, ChainStatus.LIVE), cut_age) for chain in (A, B)}
-    return MarginContext(rules, frame, states, NOW * 1000)
+    whole = dict.fromkeys(rules.token_by_place, TokenFact(Amount(1 << 200), Amount(1 << 200)))
+    facts = {place: fact for place, fact in (whole | dict(tokens or {})).items() if fact is not None}
+    return MarginContext(rules, frame, states, facts, NOW * 1000)
 
 
 def _frame_price(asset: str, low: int, high: int, status: PriceStatus, age: int) -> FramePrice:

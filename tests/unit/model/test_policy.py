@@ -7,7 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from chains.errors import ConfigError
-from node.model.policy import MAX_VENUES, Policy, StaleBound
+from chains.proofs.slots import uint_word
+from chains.types import (
+    Address,
+    Hash32,
+    MappingRecipe,
+    ProxyRecipe,
+    RateRecipe,
+    StorageRecipe,
+    TokenRecipe,
+    WordRecipe,
+)
+from node.model.policy import MAX_TOKENS, MAX_VENUES, Policy, StaleBound
 from node.model.requests import policy_hash
 from tests import kit
 
@@ -145,3 +156,109 @@ def test_a_policy_names_no_more_feeds_than_an_observation_and_a_price_can_hold()
 def test_a_policy_names_so_many_venues_and_no_more() -> None:
     venues = "".join(f'[[venues]]\nid = "v{at}"\nsigner = "0x{"22" * 20}"\n' for at in range(MAX_VENUES))
     assert "venues" in refused(BODY + venues)
+
+
+# === Recipes of tokens ===
+
+TOKEN = f'{{ token = "0x{kit.TOKEN.hex()}", asset = "ETH", decimals = 18 }}'
+ERC20 = f'kind = "erc20", code_hash = "0x{"07" * 32}", balances = {{ slot = 9 }}'
+PROXY = f'proxy = {{ slot = "0x{"36" * 32}", implementation = "0x{"0f" * 20}", code_hash = "0x{"08" * 32}" }}'
+RATE = 'lst = { underlying = "ETH", rate = { slot = 5, offset = 8, size = 16 }, scale = 18 }, max_rate_bps = 12000'
+SHARES = (
+    f'erc4626 = {{ underlying = "0x{kit.TOKEN.hex()}", supply = {{ slot = 2 }}, offset = 6 }}, max_rate_bps = 11000'
+)
+
+
+def token(fields: str, address: bytes = kit.TOKEN) -> str:
+    return f'{{ token = "0x{address.hex()}", asset = "ETH", decimals = 18, {fields} }}'
+
+
+def with_tokens(*tokens: str, kind: str = "evm") -> str:
+    return BODY.replace(TOKEN, ", ".join(tokens), 1).replace('kind = "simulated"', f'kind = "{kind}"', 1)
+
+
+def recipe_of(*tokens: str) -> TokenRecipe:
+    """Of the last of them."""
+    return Policy.parse(with_tokens(*tokens).encode()).recipe_by_chain[kit.ONE].tokens[-1]
+
+
+def test_a_token_states_where_its_balances_are() -> None:
+    plain = recipe_of(token(ERC20))
+    assert plain.storage == StorageRecipe(Hash32(b"\x07" * 32), MappingRecipe(uint_word(9)))
+    assert plain.rate is None
+    vyper = recipe_of(token(ERC20.replace("slot = 9", 'slot = 9, layout = "vyper"')))
+    assert vyper.storage is not None
+    assert vyper.storage.balances.slot_first
+    proxied = recipe_of(token(f"{ERC20}, {PROXY}"))
+    assert proxied.storage is not None
+    assert proxied.storage.proxy == ProxyRecipe(Hash32(b"\x36" * 32), Address(b"\x0f" * 20), Hash32(b"\x08" * 32))
+
+
+def test_a_native_coin_needs_no_recipe() -> None:
+    bare = TOKEN.replace(kit.TOKEN.hex(), "00" * 20)
+    assert recipe_of(bare) == recipe_of(bare.replace("18 }", '18, kind = "native" }'))
+    assert recipe_of(bare).storage is None
+
+
+def test_a_token_of_a_chain_without_storage_proofs_needs_none_either() -> None:
+    assert (
+        Policy.parse(with_tokens(TOKEN, kind="simulated").encode()).recipe_by_chain[kit.ONE].tokens[0].storage is None
+    )
+    assert "what kind of token" in refused(with_tokens(TOKEN))
+
+
+def test_a_staked_token_states_its_rate() -> None:
+    recipe = recipe_of(token(f"{ERC20.replace('erc20', 'lst')}, {RATE}"))
+    assert recipe.rate == RateRecipe("ETH", 18, 12_000, WordRecipe(uint_word(5), 8, 16), None, None, 0, 10**18)
+
+
+def test_shares_are_of_an_admitted_token() -> None:
+    shares = token(f"{ERC20.replace('erc20', 'erc4626')}, {SHARES}", b"\x22" * 20)
+    recipe = recipe_of(token(ERC20).replace("decimals = 18", "decimals = 6"), shares)
+    supply = WordRecipe(uint_word(2))
+    assert recipe.rate == RateRecipe("ETH", 6, 11_000, None, kit.TOKEN, supply, 1, 10**6)
+    stated = shares.replace("offset = 6", "offset = 6, assets = { slot = 7 }")
+    rate = recipe_of(token(ERC20), stated).rate
+    assert rate is not None
+    assert rate.assets == WordRecipe(uint_word(7))
+    assert "underlying" in refused(with_tokens(shares))
+    assert "underlying" in refused(with_tokens(token('kind = "native"', bytes(20)), shares))
+
+
+LST = token(f"{ERC20.replace('erc20', 'lst')}, {RATE}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("lst", "erc777", "chains.0.tokens.0.kind"),
+        ('kind = "lst"', 'kind = "erc20"', "leave out lst"),
+        ('kind = "lst"', 'kind = "erc4626"', "state erc4626"),
+        ('kind = "lst"', 'kind = "native"', "native coin"),
+        (kit.TOKEN.hex(), "00" * 20, "native coin"),
+        (", max_rate_bps = 12000", "", "state max_rate_bps"),
+        ("max_rate_bps = 12000", "max_rate_bps = 1000001", "max_rate_bps"),
+        ("max_rate_bps = 12000", "max_rate_bps = 0", "max_rate_bps"),
+        (f'code_hash = "0x{"07" * 32}", ', "", "state code_hash"),
+        ("balances = { slot = 9 }, ", "", "state balances"),
+        ("slot = 9", "slot = -1", "balances.slot"),
+        ("slot = 9", "slot = true", "balances.slot"),
+        ("slot = 9", 'slot = "9"', "balances.slot"),
+        ("slot = 9", 'slot = 9, layout = "rust"', "balances.layout"),
+        ("offset = 8, size = 16", "offset = 24, size = 16", "within its slot"),
+        ("offset = 8, size = 16", "offset = 8, size = 0", "rate.size"),
+        ("scale = 18", "scale = 37", "lst.scale"),
+        ('underlying = "ETH"', 'underlying = "BTC"', "BTC"),
+        ("max_rate_bps", "surprise = 1, max_rate_bps", "surprise"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_recipe_is_named(old: str, new: str, place: str) -> None:
+    assert recipe_of(LST).rate is not None
+    assert old in LST
+    assert place in refused(with_tokens(LST.replace(old, new, 1)))
+
+
+def test_there_are_no_more_tokens_on_a_chain_than_one_cut_can_prove() -> None:
+    many = [token(ERC20, number.to_bytes(20, "big")) for number in range(1, MAX_TOKENS + 2)]
+    assert len(Policy.parse(with_tokens(*many[:-1]).encode()).recipe_by_chain[kit.ONE].tokens) == MAX_TOKENS
+    assert "tokens" in refused(with_tokens(*many))

@@ -253,8 +253,9 @@ async def test_a_node_that_could_not_prove_a_certified_book_gets_it_from_one_tha
 
 async def test_who_could_prove_a_book_tells_what_leads_to_it(node: Node) -> None:
     chain = SimulatedChain(kit.ONE, start=kit.NOW_MS // 1000)
-    adapter = SimulatedAdapter(chain, kit.policy().recipe_by_chain[kit.ONE], lambda _: None)
-    follower = ChainFollower(adapter, kit.vault(kit.ONE), unstarted(kit.ONE)[0], MerkleMap(), node.desk.events)
+    recipe = kit.policy().recipe_by_chain[kit.ONE]
+    adapter = SimulatedAdapter(chain, recipe, lambda _: None)
+    follower = ChainFollower(adapter, recipe, unstarted(kit.ONE)[0], MerkleMap(), node.desk.events)
     chain.deposit(node.desk.alice.account, kit.TOKEN, ETHER)
     at = chain.mine()
     await follower.poll()

@@ -50,10 +50,7 @@ class Chain:
         return self.round()
 
     def health(self, owner: Owner) -> Health:
-        header = self.state.header
-        chains = {item.cut.chain_id: item for item in header.chains}
-        context = MarginContext(self.policy, self.state.frame.prices, chains, header.time_ms)
-        return evaluate(self.state.view(owner.account), context)
+        return evaluate(self.state.view(owner.account), MarginContext.of(self.policy, self.state))
 
     def record(self, owner: Owner) -> AccountRecord:
         record = self.state.view(owner.account).record

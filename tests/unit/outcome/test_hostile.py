@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chains.types import NATIVE_COIN, Address, Assurance, ChainId, Hash32, UnixSeconds
+from chains.types import NATIVE_COIN, AccountId, Address, Assurance, ChainId, Hash32, UnixSeconds
 from node.consensus.outcome import reports, requests
+from node.consensus.outcome.draft import link_key
 from node.consensus.outcome.observation import (
     MAX_HEADS,
     MAX_OBSERVATION_BYTES,
@@ -22,7 +23,7 @@ from node.model import policy
 from node.model.codec import Malformed
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
-from node.model.ledger import Verdict
+from node.model.ledger import Verdict, token_key
 from node.model.policy import Policy
 from node.model.requests import AuthorizeVenue, PolicyActivation
 from node.model.signatures import sign
@@ -261,6 +262,20 @@ def test_a_policy_that_would_wait_for_years_keeps_no_other_out(chain: Chain) -> 
     signatures = tuple(sign(kit.key(name), digest) for name in ("policy a", "policy b"))
     chain.world.submit(replace(far, signatures=signatures))
     assert chain.round().control.policy_change is None
+
+
+def test_a_report_of_what_is_no_account_changes_nothing(chain: Chain) -> None:
+    """Links and tokens have leaves of their own in the maps of accounts and holdings, under keys that anybody knows."""
+    owner, venue = Owner(), Venue()
+    chain.world.submit(owner.link())
+    chain.round()
+    chain.settle(1, {owner.account: ETHER})
+    keys = (link_key(kit.address("alice")), token_key(kit.TOKEN))
+    chain.world.publish(venue.report(*(kit.entry(AccountId(key), ETHER, 2000) for key in keys)))
+    state = chain.round()
+    assert next(head for head in state.control.venues if head.venue == "demo").sequence == 1
+    assert len(state.obligations) == 0
+    assert state.view(AccountId(token_key(kit.TOKEN))).holdings == {}
 
 
 def test_absurd_numbers_are_survived(chain: Chain) -> None:

@@ -23,6 +23,7 @@ from chains.types import (
     Cut,
     Hash32,
     Height,
+    TokenFact,
     UnixSeconds,
 )
 from hypothec.v1 import operator_service_pb2
@@ -40,6 +41,8 @@ from node.model.ledger import (
     Obligations,
     VenueObligation,
     Verdict,
+    encode_token,
+    token_key,
 )
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
@@ -133,7 +136,7 @@ id = "venue-a"
 signer = "0x{address(VENUE_KEY).hex()}"
 [[chains]]
 id = {EAST}
-kind = "evm"
+kind = "simulated"
 vault = "0x{VAULT.hex()}"
 vault_code_hash = "0x{"11" * 32}"
 verifier = "0x{"bb" * 20}"
@@ -142,7 +145,7 @@ stride = 1
 tokens = [{{ token = "0x{ETH_TOKEN.hex()}", asset = "ETH", decimals = 18 }}]
 [[chains]]
 id = {WEST}
-kind = "evm"
+kind = "simulated"
 vault = "0x{VAULT.hex()}"
 vault_code_hash = "0x{"11" * 32}"
 verifier = "0x{"bb" * 20}"
@@ -180,6 +183,8 @@ def state_at(
     """A state with one leveraged account (10 ETH, 5,000 USDC, long 20 ETH at 2,000) and `others` with ETH only."""
     east: dict[bytes, bytes] = {ACCOUNT: Holdings(0, ((ETH_TOKEN, Amount(10 * 10**18)),)).encode()}
     west: dict[bytes, bytes] = {ACCOUNT: Holdings(0, ((USDC_TOKEN, Amount(5_000 * 10**6)),)).encode()}
+    for book, token in ((east, ETH_TOKEN), (west, USDC_TOKEN)):
+        book[token_key(token)] = encode_token(TokenFact(Amount(10**30), Amount(10**30)))
     accounts: dict[bytes, bytes] = {ACCOUNT: record.encode()}
     for number in range(others):
         other = other_account(number)

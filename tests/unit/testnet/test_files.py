@@ -39,6 +39,7 @@ class FakeDeployment:
     verifier: FakeContract = FakeContract("0x" + "aB" * 20)
     vault: FakeContract = FakeContract("0x" + "cD" * 20)
     vault_code_hash: Hash32 = CODE_HASH
+    token_code_hash: Hash32 = CODE_HASH
 
     @property
     def feeds(self) -> dict[str, FakeContract]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from eth_utils.crypto import keccak
 
-from chains.types import Address, Amount, Assurance, Checkpoint, Hash32, UnixSeconds
+from chains.types import Address, Amount, Assurance, Checkpoint, Hash32, TokenFact, UnixSeconds
 from node.model.certificate import CommitCertificate
 from node.model.codec import Writer
 from node.model.digests import ReleaseKind
@@ -28,6 +28,7 @@ from node.model.ledger import (
     Reservation,
     VenueObligation,
     Verdict,
+    encode_token,
 )
 from node.model.merkle import MerkleMap
 from node.model.reports import Position
@@ -96,6 +97,8 @@ def encodings() -> dict[str, bytes]:
         "control": control().encode(),
         "account": account_record().encode(),
         "holdings": Holdings(5, ((TOKEN, Amount(10**18)),)).encode(),
+        "token": encode_token(TokenFact(Amount(10**18), Amount(7), (11, 10))),
+        "disputed token": encode_token(TokenFact(Amount(10**18), Amount(0), disputed=True)),
         "obligations": Obligations((obligation,)).encode(),
         "price": price.encode(),
         "report body": Venue().report(entry(ACCOUNT, -(10**18), 2000, cash=-7, acknowledged=8)).body(),

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IStateVerifier} from "./IStateVerifier.sol";
@@ -28,8 +29,10 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 ///   executed release, so of two attestations with one nonce at most one executes. A rotation of signers voids
 ///   what was not executed. The encoding of signatures is unique, and nothing is keyed by a signature anyway.
 /// - Books, not balances, decide: coins sent past `deposit` credit nobody, and what a token takes as a fee or by
-///   rebasing is never credited. A fee on the way out is the payee's. A token that burns the vault's holding leaves the books above the balance: nodes
-///   prove `totals` against the token's own balance and scale.
+///   rebasing is never credited. A fee on the way out is the payee's.
+/// - A token that burns or rebases the vault's holding leaves the books above the balance. Every release then pays
+///   pro rata, amount * balance / books, so that nobody gains by being first; nodes prove `totals` and the
+///   balance and value holdings alike. Who deposits into a shortfall shares it.
 /// - Reentrancy: every function that moves value is guarded, and books change before anything is sent. A
 ///   deposit is booked after the transfer, so during it books lie below the balance, never above.
 /// - A payee or token that fails makes the whole release revert and leaves the nonce unused: the attestation
@@ -106,7 +109,7 @@ contract CollateralVault is ReentrancyGuardTransient {
     event TokenAdmitted(address indexed token, uint256 cap);
     /// @notice `amount` was credited to an account; it may be less than was sent.
     event Deposited(bytes32 indexed account, address indexed token, address indexed from, uint256 amount);
-    /// @notice One item of a withdrawal was paid.
+    /// @notice One item of a withdrawal was paid: `amount` by the books, which in a shortfall is worth less.
     event Withdrawn(
         bytes32 indexed account,
         address indexed token,
@@ -115,7 +118,7 @@ contract CollateralVault is ReentrancyGuardTransient {
         uint64 nonce,
         bytes32 referenceId
     );
-    /// @notice One item of a seizure was paid.
+    /// @notice One item of a seizure was paid, likewise.
     event Seized(
         bytes32 indexed account,
         address indexed token,
@@ -126,7 +129,7 @@ contract CollateralVault is ReentrancyGuardTransient {
     );
     /// @notice An owner asked to exit.
     event ExitRequested(bytes32 indexed account, address indexed owner, uint64 executableAt);
-    /// @notice An owner took collateral out without the network.
+    /// @notice An owner took collateral out without the network, likewise.
     event Exited(bytes32 indexed account, address indexed token, address indexed to, uint256 amount);
 
     /// @notice The constructor's argument of this name cannot be used.
@@ -413,7 +416,11 @@ contract CollateralVault is ReentrancyGuardTransient {
         }
     }
 
+    /// @dev After the debit, which the books before it are reckoned back from.
     function _pay(address token, address payee, uint256 amount) private {
+        uint256 held = token == NATIVE ? address(this).balance : IERC20(token).balanceOf(address(this));
+        uint256 booked = totals[token] + amount;
+        if (held < booked) amount = Math.mulDiv(amount, held, booked);
         if (token != NATIVE) {
             IERC20(token).safeTransfer(payee, amount);
         } else if (!LowLevelCall.callNoReturn(payee, amount, "")) {

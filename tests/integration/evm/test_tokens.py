@@ -1,0 +1,295 @@
+"""What a vault holds of its tokens, and what they are, on a real chain: burnt, taxed, rebased, staked, upgraded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from eth_utils.address import to_checksum_address
+from web3.contract import Contract
+
+from chains.evm.contracts import Artifact, artifact, build, parse_artifact
+from chains.evm.proxy import Lie
+from chains.proofs.keccak import keccak
+from chains.proofs.slots import uint_word
+from chains.types import (
+    NATIVE_COIN,
+    Address,
+    Amount,
+    ChainRecipe,
+    Hash32,
+    Height,
+    MappingRecipe,
+    ProxyRecipe,
+    RateRecipe,
+    StorageRecipe,
+    TokenFact,
+    TokenRecipe,
+    WordRecipe,
+)
+from tests.integration.contracts.harness import NATIVE, UNLIMITED
+from tests.integration.contracts.world import World
+from tests.integration.evm.conftest import Panel
+from tests.integration.evm.harness import ACCOUNTS, Site, raw_address
+
+pytestmark = pytest.mark.timeout(180)  # the first compiles the tokens
+
+ALICE, BOB = ACCOUNTS[:2]
+IMPLEMENTATION_SLOT = Hash32(bytes.fromhex("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"))
+"""keccak("eip1967.proxy.implementation") − 1, as ERC-1967 has it."""
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Mapping[str, Artifact]:
+    source = Path(__file__).with_name("assets.sol").read_text(encoding="utf-8")
+    return {
+        name: parse_artifact(json.dumps(raw)) for name, raw in build.compile_sources({"assets.sol": source}).items()
+    }
+
+
+@dataclass
+class Market:
+    """A vault for tokens of every kind, and a recipe for each."""
+
+    panel: Panel
+    world: World
+    recipe: ChainRecipe
+    moody: Contract
+    staked: Contract
+    shares: Contract
+    proxy: Contract
+    first: Contract
+    second: Contract
+
+    def deposit(self, token: Contract, amount: int, account: bytes = ALICE) -> None:
+        self.world.fund(token)
+        call = self.world.vault.functions.deposit(account, token.address, amount)
+        self.world.chain.send(call, sender=self.world.owner)
+
+    async def facts(self) -> dict[Address, TokenFact]:
+        self.panel.site.mine()  # what anvil was told to set is in no block yet
+        self.panel.site.settle()
+        self.panel.look_again()
+        async with self.panel.adapter(self.recipe) as adapter:
+            (cut,) = await adapter.final_cuts(Height(0), 1)
+            return dict((await adapter.delta(None, cut)).tokens)
+
+    async def fact(self, token: Contract) -> TokenFact:
+        return (await self.facts())[raw_address(token)]
+
+    @property
+    def disputes(self) -> list[tuple[str, str]]:
+        return [(fault.endpoint, fault.reason) for fault in self.panel.faults]
+
+
+def proven(booked: int, held: int, *, disputed: bool = False) -> TokenFact:
+    return TokenFact(Amount(booked), Amount(held), disputed=disputed)
+
+
+def name_of(token: Contract) -> str:
+    return f"token 0x{raw_address(token).hex()}"
+
+
+@pytest.fixture
+def market(panel: Panel, compiled: Mapping[str, Artifact]) -> Market:
+    site: Site = panel.site
+    chain, base = site.chain, site.world
+    moody, staked = chain.deploy(compiled["MoodyToken"]), chain.deploy(compiled["StakedToken"])
+    shares = chain.deploy(compiled["Shares"], moody.address)
+    first, second = chain.deploy(compiled["UpgradeableToken"]), chain.deploy(compiled["UpgradedToken"])
+    proxy = chain.web3.eth.contract(
+        address=chain.deploy(compiled["TokenProxy"], first.address).address, abi=compiled["UpgradedToken"].abi
+    )
+    world = base.with_vault(
+        {NATIVE: UNLIMITED, **{token.address: UNLIMITED for token in (moody, staked, shares, proxy)}}
+    )
+
+    def code_hash(contract: Contract) -> Hash32:
+        return keccak(bytes(chain.web3.eth.get_code(contract.address)))
+
+    def storage(contract: Contract, name: str, proxied: ProxyRecipe | None = None) -> StorageRecipe:
+        slot = uint_word(compiled[name].slot("_balances"))
+        return StorageRecipe(code_hash(contract), MappingRecipe(slot), proxied)
+
+    rate = next(item for item in compiled["StakedToken"].storage if item.label == "rate")
+    supply = WordRecipe(uint_word(compiled["Shares"].slot("_totalSupply")))
+    tokens = (
+        TokenRecipe(NATIVE_COIN, "ETH", 18),
+        TokenRecipe(raw_address(moody), "MDY", 18, storage(moody, "MoodyToken")),
+        TokenRecipe(
+            raw_address(staked),
+            "STK",
+            18,
+            storage(staked, "StakedToken"),
+            RateRecipe(
+                "ETH", 18, 15_000, WordRecipe(uint_word(rate.slot), rate.offset, rate.size), None, None, 0, 10**18
+            ),
+        ),
+        TokenRecipe(
+            raw_address(shares),
+            "SHR",
+            18,
+            storage(shares, "Shares"),
+            RateRecipe("MDY", 18, 15_000, None, raw_address(moody), supply, 1, 1),
+        ),
+        TokenRecipe(
+            raw_address(proxy),
+            "UPG",
+            18,
+            storage(proxy, "UpgradeableToken", ProxyRecipe(IMPLEMENTATION_SLOT, raw_address(first), code_hash(first))),
+        ),
+    )
+    recipe = replace(
+        site.recipe, vault=raw_address(world.vault), vault_code_hash=code_hash(world.vault), tokens=tokens, feeds=()
+    )
+    return Market(panel, world, recipe, moody, staked, shares, proxy, first, second)
+
+
+async def test_what_is_there_is_proven_beside_the_books(market: Market) -> None:
+    market.deposit(market.moody, 700)
+    market.deposit(market.moody, 300, BOB)
+    market.world.chain.send(market.world.vault.functions.depositNative(ALICE), sender=market.world.owner, value=5)
+    facts = await market.facts()
+    assert facts[raw_address(market.moody)] == proven(1000, 1000)
+    assert facts[NATIVE_COIN] == proven(5, 5)
+    assert set(facts) == {token.token for token in market.recipe.tokens}
+    assert not market.panel.faults
+
+
+async def test_a_burn_a_fee_and_a_rebase_are_seen(market: Market) -> None:
+    vault, functions = market.world.vault.address, market.moody.functions
+    market.deposit(market.moody, 1000)
+    market.world.chain.send(functions.burn(vault, 250))
+    fact = await market.fact(market.moody)
+    assert (fact.booked, fact.held) == (1000, 750)
+    market.world.chain.send(functions.setGreedy(True))
+    market.deposit(market.moody, 100)
+    fact = await market.fact(market.moody)
+    assert (fact.booked, fact.held) == (1099, 849)  # the fee was never booked
+    market.world.chain.send(functions.rebase(vault, 1, 3))
+    fact = await market.fact(market.moody)
+    assert (fact.booked, fact.held) == (1099, 283)
+    market.world.chain.send(functions.rebase(vault, 5, 1))
+    fact = await market.fact(market.moody)
+    assert (fact.booked, fact.held) == (1099, 1415)
+    assert not any(facts.disputed for facts in (await market.facts()).values())
+
+
+async def test_coins_sent_past_the_vault_are_there_and_in_nobodys_books(market: Market) -> None:
+    market.world.chain.rpc("anvil_setBalance", market.world.vault.address, hex(7))
+    assert (await market.facts())[NATIVE_COIN] == proven(0, 7)
+
+
+@pytest.mark.parametrize("lie", [Lie.ALTERED_VALUE, Lie.ALTERED_PROOF, Lie.OTHER_BLOCK])
+async def test_an_endpoint_that_flatters_the_vault_is_caught(market: Market, lie: Lie) -> None:
+    market.deposit(market.moody, 1000)
+    market.world.chain.send(market.moody.functions.burn(market.world.vault.address, 999))
+    market.panel.liar.lie = lie
+    fact = await market.fact(market.moody)
+    assert (fact.booked, fact.held) == (1000, 1)
+    assert {index for index, _ in market.panel.named} == {0}
+
+
+async def test_a_staked_tokens_rate_is_read_from_its_part_of_a_slot(market: Market) -> None:
+    market.deposit(market.staked, 10)
+    assert (await market.fact(market.staked)).rate == (10**18, 10**18)
+    market.world.chain.send(market.staked.functions.setRate(1_042 * 10**15))
+    assert (await market.fact(market.staked)).rate == (1_042 * 10**15, 10**18)
+
+
+async def test_shares_are_worth_what_their_vault_says_they_convert_to(market: Market) -> None:
+    chain, owner, shares = market.world.chain, market.world.owner, market.shares
+    market.world.fund(market.moody)
+    chain.send(market.moody.functions.approve(shares.address, 2**256 - 1), sender=owner)
+    chain.send(shares.functions.deposit(10_000, owner), sender=owner)
+    chain.send(market.moody.functions.mint(shares.address, 2_500))  # what the vault earns
+    chain.send(shares.functions.approve(market.world.vault.address, 2**256 - 1), sender=owner)
+    chain.send(market.world.vault.functions.deposit(ALICE, shares.address, 4_000), sender=owner)
+    fact = await market.fact(shares)
+    assert (fact.booked, fact.held, fact.rate) == (4_000, 4_000, (12_501, 10_001))
+    assert fact.rate is not None
+    assert 4_000 * fact.rate[0] // fact.rate[1] == shares.functions.convertToAssets(4_000).call()
+
+
+async def test_an_upgrade_disputes_the_token_and_no_other_until_it_is_taken_back(market: Market) -> None:
+    chain, proxy = market.world.chain, market.proxy
+    market.deposit(proxy, 50)
+    market.deposit(market.moody, 60)
+    assert await market.fact(proxy) == proven(50, 50)
+    chain.send(proxy.functions.upgradeToAndCall(market.second.address, b""))
+    for _ in range(2):
+        facts = await market.facts()
+        assert facts[raw_address(proxy)] == proven(50, 0, disputed=True)
+        assert facts[raw_address(market.moody)] == proven(60, 60)
+    assert set(market.disputes) == {(name_of(proxy), "DISPUTED")}
+    assert market.second.address[2:].lower() in market.panel.faults[0].detail
+    chain.send(proxy.functions.upgradeToAndCall(market.first.address, b""))
+    assert await market.fact(proxy) == proven(50, 50)
+
+
+async def test_a_dispute_is_named_once_and_again_when_it_comes_back(market: Market) -> None:
+    chain, proxy = market.world.chain, market.proxy
+    since = None
+    async with market.panel.adapter(market.recipe) as adapter:
+        for implementation in (market.second, market.second, market.first, market.second):
+            chain.send(proxy.functions.upgradeToAndCall(implementation.address, b""))
+            market.panel.site.settle()
+            market.panel.look_again()
+            (cut,) = await adapter.final_cuts(Height(0), 1)
+            since = (await adapter.delta(since, cut)).checkpoint
+    assert market.disputes == [(name_of(proxy), "DISPUTED")] * 2
+
+
+@pytest.mark.parametrize("whose", ["token", "implementation"])
+async def test_other_code_disputes_the_token(market: Market, whose: str) -> None:
+    market.deposit(market.proxy, 50)
+    changed = market.proxy if whose == "token" else market.first
+    code = bytes(market.world.chain.web3.eth.get_code(changed.address))
+    market.world.chain.rpc("anvil_setCode", changed.address, "0x" + (code + b"\0").hex())
+    assert (await market.fact(market.proxy)).disputed
+    market.world.chain.rpc("anvil_setCode", changed.address, "0x" + code.hex())
+    assert not (await market.fact(market.proxy)).disputed
+
+
+async def test_shares_of_a_disputed_token_are_disputed(market: Market) -> None:
+    code = bytes(market.world.chain.web3.eth.get_code(market.moody.address))
+    market.world.chain.rpc("anvil_setCode", market.moody.address, "0x" + (code + b"\0").hex())
+    facts = await market.facts()
+    assert {token for token, fact in facts.items() if fact.disputed} == {
+        raw_address(market.moody),
+        raw_address(market.shares),
+    }
+
+
+async def test_a_vyper_mapping_hashes_the_slot_first(market: Market) -> None:
+    """keccak(slot ‖ key), which is where Vyper's HashMap keeps a value."""
+    market.deposit(market.moody, 5)
+    holder = bytes.fromhex(market.world.vault.address[2:]).rjust(32, b"\0")
+    slot = keccak(uint_word(9) + holder)
+    market.world.chain.rpc(
+        "anvil_setStorageAt", market.moody.address, "0x" + slot.hex(), "0x" + (3).to_bytes(32, "big").hex()
+    )
+    market.panel.site.mine()
+    vyper = tuple(
+        replace(token, storage=replace(token.storage, balances=MappingRecipe(uint_word(9), slot_first=True)))
+        if token.asset == "MDY" and token.storage is not None
+        else token
+        for token in market.recipe.tokens
+    )
+    market.recipe = replace(market.recipe, tokens=vyper)
+    assert (await market.fact(market.moody)).held == 3
+
+
+async def test_a_token_without_a_recipe_is_disputed(market: Market) -> None:
+    bare = tuple(replace(token, storage=None, rate=None) for token in market.recipe.tokens)
+    market.recipe = replace(market.recipe, tokens=bare)
+    facts = await market.facts()
+    assert [token for token, fact in facts.items() if not fact.disputed] == [NATIVE_COIN]
+
+
+def test_the_slot_is_where_openzeppelin_keeps_balances() -> None:
+    assert artifact("TestToken").slot("_balances") == 0
+    assert to_checksum_address(NATIVE_COIN) == NATIVE
