@@ -15,9 +15,9 @@ from node.margin.models.fields import LARGEST
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, up, value
 from node.margin.models.hypothec import positions
 from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, steps_of
-from node.margin.models.hypothec.feeds import FeedStatus
+from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Parameters
-from node.margin.models.hypothec.portfolio import OWN, Held, Holding, Portfolio, Risk, Venue
+from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Risk
 from node.model.health import Interval, Reason
 
 UNBOUNDED = Money(LARGEST * PICO)
@@ -88,13 +88,54 @@ class Part:
         return tuple(dict.fromkeys(reason for entry in self.entries for reason in entry.unit.reasons))
 
 
-def parts(portfolio: Portfolio, parameters: Parameters) -> tuple[Part, ...]:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A part before it is summed. `is_charged`: its deltas are charged for concentration."""
+
+    venue: str
+    limit: Money | None
+    cash: Money
+    entries: tuple[Entry, ...]
+    is_charged: bool
+
+
+class Units:
+    """Units of one market, made when they are asked for."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
+        """Of collateral in a step of its depth."""
+        return holding(held.feed, held.quality, step, factor, self.parameters)
+
+    def debt(self, owed: Debt) -> Unit:
+        """Of a debt."""
+        return debt(owed.feed, self.parameters)
+
+    def linear(self, position: Perpetual | Future, feed: Feed) -> Unit:
+        """Of a perpetual or a future."""
+        return positions.linear(position, feed, self.parameters)
+
+    def option(self, account: str, position: Option, feed: Feed) -> Unit:
+        """Of an option, for the side that the position is on."""
+        return positions.option(account, position, feed, self.parameters)
+
+
+def drafts(portfolio: Portfolio, units: Units) -> Iterator[Draft]:
     """The account's own part first, then its own positions and its venues' that can owe or be owed anything."""
-    entries = [*_holdings(portfolio, parameters), *_debts(portfolio, parameters)]
-    own = _summed(OWN, None, portfolio.cash, entries, parameters)
-    return (
-        own,
-        *(_at_venue(portfolio, venue, parameters) for venue in portfolio.venues if venue.positions or venue.cash),
+    yield Draft(OWN, None, portfolio.cash, (*_holdings(portfolio, units), *_debts(portfolio, units)), is_charged=False)
+    for venue in portfolio.venues:
+        if venue.positions or venue.cash:
+            entries = tuple(_positions(portfolio.account, venue.positions, units))
+            yield Draft(venue.name, venue.limit, venue.cash, entries, is_charged=True)
+
+
+def parts(portfolio: Portfolio, parameters: Parameters, units: Units | None = None) -> tuple[Part, ...]:
+    """The account's parts, as drafts() orders them."""
+    return tuple(
+        _charged(_summed(draft, parameters), draft, portfolio, parameters)
+        for draft in drafts(portfolio, units or Units(parameters))
     )
 
 
@@ -118,10 +159,11 @@ def linked(portfolio: Portfolio, asset: str, parameters: Parameters) -> Wad:
     return least
 
 
-def _holdings(portfolio: Portfolio, parameters: Parameters) -> Iterator[Entry]:
+def _holdings(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
     by_asset: defaultdict[str, list[Holding]] = defaultdict(list)
     for each in portfolio.holdings:
         by_asset[each.feed.asset].append(each)
+    parameters = units.parameters
     rules = parameters.haircuts
     for asset in sorted(by_asset):
         ordered = sorted(
@@ -138,23 +180,23 @@ def _holdings(portfolio: Portfolio, parameters: Parameters) -> Iterator[Entry]:
         for each, amounts in zip(ordered, filled, strict=True):
             for step, amount in enumerate(amounts):
                 if amount:
-                    unit = holding(each.feed, each.quality, step, factor, parameters)
+                    unit = units.holding(each, step, factor)
                     known = f"{each.quality.assurance} {each.quality.finality}, step {step}"
                     yield Entry("collateral", amount, unit, detail=known)
 
 
-def _debts(portfolio: Portfolio, parameters: Parameters) -> Iterator[Entry]:
+def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
     for each in portfolio.debts:
-        yield Entry("debt", Wad(-each.amount), debt(each.feed, parameters))
+        yield Entry("debt", Wad(-each.amount), units.debt(each))
 
 
-def _positions(account: str, held: Iterable[Held], parameters: Parameters) -> Iterator[Entry]:
+def _positions(account: str, held: Iterable[Held], units: Units) -> Iterator[Entry]:
     for each in held:
         position, feed = each.position, each.feed
         if isinstance(position, Option):
-            yield Entry("option", position.amount, positions.option(account, position, feed, parameters))
+            yield Entry("option", position.amount, units.option(account, position, feed))
             continue
-        unit = positions.linear(position, feed, parameters)
+        unit = units.linear(position, feed)
         yield Entry(
             "perpetual" if isinstance(position, Perpetual) else "future",
             position.amount,
@@ -175,9 +217,9 @@ def paid(position: Perpetual | Future, *, is_missing: bool) -> Money:
 # === Sums ===
 
 
-def _at_venue(portfolio: Portfolio, venue: Venue, parameters: Parameters) -> Part:
-    entries = list(_positions(portfolio.account, venue.positions, parameters))
-    part = _summed(venue.name, venue.limit, venue.cash, entries, parameters)
+def _charged(part: Part, draft: Draft, portfolio: Portfolio, parameters: Parameters) -> Part:
+    if not draft.is_charged:
+        return part
     charged = sum(concentration(part.deltas[root], portfolio.risks[root], parameters) for root in sorted(part.deltas))
     return replace(part, concentration=Money(charged))
 
@@ -192,7 +234,8 @@ def concentration(delta: Money, risk: Risk, parameters: Parameters) -> Money:
     return up(Money(max(0, abs(delta) - room * charges.concentration_share // WAD)), charges.concentration_rate)
 
 
-def _summed(venue: str, limit: Money | None, cash: Money, entries: list[Entry], parameters: Parameters) -> Part:
+def _summed(draft: Draft, parameters: Parameters) -> Part:
+    venue, limit, cash, entries = draft.venue, draft.limit, draft.cash, draft.entries
     together = [entry for entry in entries if not entry.apart]
     apart = [entry for entry in entries if entry.apart]
     fixed = cash + sum(entry.fixed for entry in together)
@@ -223,7 +266,7 @@ def _summed(venue: str, limit: Money | None, cash: Money, entries: list[Entry], 
         },
         relief=floor_of(entries, lambda unit: unit.relief),
         market=span(lambda unit: unit.market),
-        entries=tuple(entries),
+        entries=entries,
     )
 
 
