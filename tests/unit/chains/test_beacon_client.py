@@ -194,6 +194,15 @@ async def test_but_not_after_it(two: Rig) -> None:
     assert two.named == [("a", "STALE_HEAD")]
 
 
+async def test_what_a_committee_signed_that_is_still_unknown_is_no_lie(rig: Rig) -> None:
+    rig.node.periods_withheld = frozenset({FIRST})
+    await rig.look()
+    rig.go_to(START + PERIOD + 3)
+    await rig.look()
+    assert rig.final == START + 1
+    assert rig.named == [("a", "STALE_HEAD")], "for what it did not tell"
+
+
 async def test_what_holds_is_kept_of_an_answer_that_does_not(two: Rig) -> None:
     two.go_to(START + 6 * PERIOD + 4)
 
