@@ -293,8 +293,11 @@ def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, H
 
 
 def _price(account: str, held: _Instrument) -> Wad:
+    """At the market; of a perpetual that its venue marks by itself, the worse of that and its asset's price."""
     if isinstance(held, Option):
         return Wad(marks(account, held, [NO_MOVE])[0] * _WADS_OF_MONEY)
+    if isinstance(held, Perpetual):
+        return min(held.price, held.quote.price) if held.amount > 0 else max(held.price, held.quote.price)
     return held.forward if isinstance(held, Future) else held.quote.price
 
 

@@ -8,7 +8,7 @@ account's standing after every subset of the legs. Must not know how legs are fo
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from node.margin.models.fixed import Money, Wad
@@ -107,7 +107,7 @@ def best(goal: Goal, *, bounded: bool) -> Found:
         return single
     whole = search(goal, bounded=bounded, whole=True)
     is_closer = goal.missing(evaluated(goal, whole.legs)) <= goal.missing(evaluated(goal, single.legs))
-    return whole if is_closer else single
+    return replace(whole if is_closer else single, is_cut=single.is_cut or whole.is_cut)
 
 
 def ended(left: Account) -> Outcome:

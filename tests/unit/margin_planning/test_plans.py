@@ -258,3 +258,29 @@ def test_too_many_holdings_are_refused() -> None:
     market = {f"T{place}": {"price": 1} for place in range(1_001)}
     with pytest.raises(PortfolioError, match="split"):
         read("ltv", file(market=market, collateral=[held(name, 1) for name in market]))
+
+
+def test_what_helps_one_level_at_the_expense_of_another_is_not_done() -> None:
+    """ETH counts nothing for borrowing and nearly all for liquidation: at this fee a sale costs more than it frees."""
+    assets = {"ETH": {"borrow": 0, "liquidation": 0.98}, "USDC": {"borrow": 0.75, "liquidation": 0.78}}
+    content = file(parameters={"assets": assets}, collateral=ETH, debts=usdc(19_700), plan={**FREE, "fee": "0.03"})
+    plan = planned("ltv", content)
+    assert (plan.outcome, plan.legs) == (Outcome.STUCK, ())
+    assert planned("ltv", {**content, "plan": FREE}).legs
+
+
+def test_a_perpetual_that_its_venue_marks_is_closed_at_the_worse_price() -> None:
+    market = {**MARKET, "ETH": {"price": 2_000, "perpetual_price": 1_990}}
+    for amount, price in ((1, 1_990), (-1, 2_000)):
+        account, _ = read("dydx", file("dydx", market=market, perpetuals=[held("ETH", amount)]))
+        assert account.holdings["perpetual ETH"].price == price * WAD
+
+
+def test_a_debt_is_repaid_with_its_interest() -> None:
+    market = {**MARKET, "USDC": {"price": 1, "borrow_index": "1.1"}}
+    content = file(market=market, collateral=ETH, debts=[held("USDC", 15_091, index=1)], plan=FREE)
+    plan = planned("ltv", content)
+    assert plan.outcome is Outcome.RESTORED
+    left_over = left("ltv", content, plan).holdings["debt USDC"]
+    assert left_over.amount == 15_091 * WAD * 11 // 10 - plan.legs[0].amount
+    assert "index" not in left_over.item
