@@ -2,7 +2,7 @@
 
 A value is ⌊amount·price⌋ in money. With an amount that is an integer at its instrument's scale this is
 ⌊amount·multiplier/divisor⌋, where one divisor serves all instruments, and a factor of a threshold is the same thing
-again. `floored` computes it: a float gives the quotient to within 2^13, so the remainder is small, so it is exact in
+again. `rounded` computes it: a float gives the quotient to within 2^13, so the remainder is small, so it is exact in
 integers that wrap at 2^64, however large the product is.
 
 An instrument whose digits need a larger divisor than that allows is marked `exact_only`: who holds it is evaluated by
@@ -11,7 +11,7 @@ the rules in Python's integers. Must not know accounts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd, lcm
 from typing import TypeAlias
@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chains.errors import LimitError
+from chains.errors import InputError, LimitError
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.fixed import ONE, PICO, WAD, Wad
 from node.margin.models.profile import Threshold
@@ -28,6 +28,7 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 StatusArray: TypeAlias = NDArray[np.int8]
 
 LARGEST_DIVISOR = 1 << 49
+LARGEST_WEIGHT_DIVISOR = 1 << 31
 LARGEST = 1 << 62
 """Results, and sums of results of one account, are to stay below it in absolute value."""
 WAD_DIGITS = 18
@@ -79,12 +80,12 @@ class Ratios:
     exact_only: BoolArray
 
     @classmethod
-    def of(cls, ratios: Sequence[tuple[int, int]]) -> Ratios:
+    def of(cls, ratios: Sequence[tuple[int, int]], largest: int = LARGEST_DIVISOR) -> Ratios:
         """Of (numerator, denominator): one divisor for all whose lowest terms it can hold, small ones first."""
         lowest = [_lowest(*ratio) for ratio in ratios]
         divisor = 1
         for denominator in sorted({denominator for _, denominator in lowest}):
-            if (common := lcm(divisor, denominator)) <= LARGEST_DIVISOR:
+            if (common := lcm(divisor, denominator)) <= largest:
                 divisor = common
         made = cls(divisor, np.zeros(len(ratios), np.int64), np.zeros(len(ratios)), np.ones(len(ratios), np.bool_))
         for place, (numerator, denominator) in enumerate(lowest):
@@ -111,34 +112,66 @@ def wrapped(number: int) -> int:
     return (number + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
-def floored(numbers: IntArray, multiplier: IntArray, divisor: int, quotient: FloatArray) -> IntArray:
-    """⌊numbers·multiplier/divisor⌋, exactly. `quotient` is about that, and is not kept.
+def rounded(
+    numbers: IntArray, multiplier: IntArray, divisor: int, quotient: FloatArray, *, up: bool = False
+) -> IntArray:
+    """⌊numbers·multiplier/divisor⌋ exactly, or ⌈…⌉ if `up`. `quotient` is about that; it is only read.
 
     Let x be the true quotient, |x| < 2^62, and q that of the floats, cut to an integer. Each float here is made of at
     most eight operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
-    numbers·multiplier − q·divisor is (x − q)·divisor, below 2^62 for divisors up to 2^49. Products and difference wrap
-    at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
+    numbers·multiplier − q·divisor is (x − q)·divisor, at most 2^62 for divisors up to 2^49. Products and difference
+    wrap at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
     """
     found = quotient.astype(np.int64)
     rest = numbers * multiplier
     rest -= found * np.int64(divisor)
+    if up:
+        rest += np.int64(divisor - 1)
     rest //= np.int64(divisor)
     found += rest
     return found
 
 
+def weighted(numbers: IntArray, weights: Sequence[Ratios], places: IntArray) -> Iterator[IntArray]:
+    """⌊numbers·multiplier/divisor⌋ by each weight, exactly; weights are from 0 to 1 and their divisors at most 2^31.
+
+    With numbers = high·divisor + low and 0 ≤ low < divisor it is high·multiplier + ⌊low·multiplier/divisor⌋.
+    """
+    divisor = 0
+    high = low = numbers
+    for weight in weights:
+        if weight.divisor != divisor:
+            divisor = weight.divisor
+            high = numbers // np.int64(divisor)
+            low = numbers - high * np.int64(divisor)
+        multiplier = weight.multiplier.take(places, mode="wrap")
+        found = low * multiplier
+        found //= np.int64(divisor)
+        multiplier *= high
+        found += multiplier
+        yield found
+
+
 class Instruments:
-    """The instruments of accounts by place, and by threshold what counts or is needed of a value of each."""
+    """The instruments of accounts by place, and by threshold what counts or is needed of a value of each.
+
+    Raises InputError for weights that are not between 0 and 1, LimitError for more than 2^16 instruments.
+    """
 
     __slots__ = ("each", "thresholds", "weights")
 
     def __init__(self, each: Sequence[Instrument], thresholds: Sequence[Threshold]) -> None:
         if len(each) > MOST_INSTRUMENTS:
             raise LimitError("split the book", instruments=len(each), bound=MOST_INSTRUMENTS)
+        for held in each:
+            if held.weights and (
+                len(held.weights) != len(thresholds) or not 0 <= min(held.weights) <= max(held.weights) <= WAD
+            ):
+                raise InputError("give a weight from 0 to 1 for each threshold", instrument=held.name)
         self.each = tuple(each)
         self.thresholds = tuple(thresholds)
         self.weights = tuple(
-            Ratios.of([(held.weights[place] if held.weights else 0, WAD) for held in each])
+            Ratios.of([(held.weights[place] if held.weights else 0, WAD) for held in each], LARGEST_WEIGHT_DIVISOR)
             for place in range(len(thresholds))
         )
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import LARGEST, BoolArray, PriceColumns, Ratios, StatusArray, floored
+from node.margin.engine.columns import LARGEST, BoolArray, PriceColumns, Ratios, StatusArray, rounded, weighted
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.errors import PortfolioError, UnknownAsset
 from node.margin.models.fixed import Money, Wad, down, up, value
 from node.margin.models.profile import HEALTHY, Threshold
 
-BLOCK_LEGS = 1 << 14
+BLOCK_LEGS = 1 << 15
 REFUSED = -1
 _MOST = (1 << 63) - 1
 _Number = TypeVar("_Number", np.int64, np.float64)
@@ -95,9 +95,10 @@ def evaluate(accounts: LinearAccounts, prices: PriceColumns) -> Levels:
         dict(accounts.refused),
     )
     by_rules = set(accounts.beside)
+    exact_only = prices.exact_only(accounts.instruments.weights)
     for first, last in _blocks(accounts):
         with np.errstate(invalid="ignore"):  # casts of what is too large; those accounts are replaced below
-            beyond = _evaluate_block(accounts, prices, levels, first, last)
+            beyond = _evaluate_block(accounts, prices.ratios, exact_only, levels, slice(first, last))
         by_rules.update((first + beyond).tolist())
     for row in sorted(by_rules - accounts.refused.keys()):
         try:
@@ -127,7 +128,7 @@ class _Part:
     longest: int
 
     @classmethod
-    def of(cls, legs: Legs, first: int, last: int) -> _Part:
+    def between(cls, legs: Legs, first: int, last: int) -> _Part:
         starts = legs.starts[first : last + 1].astype(np.int64)
         own = slice(starts[0], starts[-1])
         counts = np.diff(starts)
@@ -143,6 +144,10 @@ class _Part:
             int(counts.max(initial=0)),
         )
 
+    def of(self, column: NDArray[_Number]) -> NDArray[_Number]:
+        """Each leg's number, by its instrument."""
+        return column.take(self.places, mode="wrap")  # they are in range, and this is the fastest way to take them
+
     def sums(self, numbers: NDArray[_Number]) -> NDArray[_Number]:
         """By account."""
         if self.filled is None:
@@ -153,20 +158,20 @@ class _Part:
         return found
 
 
-def _evaluate_block(accounts: LinearAccounts, prices: PriceColumns, levels: Levels, first: int, last: int) -> IntArray:
-    """Fill in the levels of a block; the rows, from `first`, that the arrays cannot hold."""
-    block = slice(first, last)
-    parts = [_Part.of(legs, first, last) for legs in accounts.kinds]
+def _evaluate_block(
+    accounts: LinearAccounts, prices: Ratios, exact_only: BoolArray | None, levels: Levels, block: slice
+) -> IntArray:
+    """Fill in the levels of a block; the rows that the arrays cannot hold, counted from its first."""
+    first, last = block.start, block.stop
+    parts = [_Part.between(legs, first, last) for legs in accounts.kinds]
     grown = [
-        (part, evaluate_kind(part, accounts.instruments.weights, prices.ratios, levels, block))
+        (part, evaluate_kind(part, accounts.instruments.weights, prices, levels, block))
         for part, evaluate_kind in zip(parts, (_collateral, _debts, _perpetuals), strict=True)
         if len(part.amounts)
     ]
-    if sum(float(sizes.max()) * part.longest for part, sizes in grown) < LARGEST:
-        beyond = np.zeros(last - first, np.bool_)
-    else:
-        beyond = sum((part.sums(sizes) for part, sizes in grown), start=np.zeros(last - first)) >= LARGEST
-    exact_only = prices.exact_only(accounts.instruments.weights)
+    beyond = np.zeros(last - first, np.bool_)
+    if sum(float(sizes.max()) * part.longest for part, sizes in grown) >= LARGEST:
+        beyond |= sum((part.sums(sizes) for part, sizes in grown), start=np.zeros(last - first)) >= LARGEST
     if exact_only is not None:
         for part, _ in grown:
             beyond |= part.sums(exact_only[part.places].astype(np.int64)) > 0
@@ -176,23 +181,19 @@ def _evaluate_block(accounts: LinearAccounts, prices: PriceColumns, levels: Leve
 def _collateral(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌊⌊amount·price⌋·factor⌋; gives about how large the values are."""
     near = part.amounts.astype(np.float64)
-    near *= prices.nearest[part.places]
-    values = floored(part.amounts, prices.multiplier[part.places], prices.divisor, near)
-    about = values.astype(np.float64)
-    for threshold, factors in enumerate(weights):
-        counted = factors.nearest[part.places]
-        counted *= about
-        counts = floored(values, factors.multiplier[part.places], factors.divisor, counted)
-        levels.equity[threshold, block] += part.sums(counts)
+    near *= part.of(prices.nearest)
+    values = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near)
+    for threshold, counted in enumerate(weighted(values, weights, part.places)):
+        levels.equity[threshold, block] += part.sums(counted)
     return near
 
 
 def _debts(part: _Part, _: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌈amount·price⌉, at every threshold; gives about how large they are."""
     near = part.amounts.astype(np.float64)
-    near *= prices.nearest[part.places]
-    owed = floored(-part.amounts, prices.multiplier[part.places], prices.divisor, -near)
-    levels.requirement[:, block] -= part.sums(owed)
+    near *= part.of(prices.nearest)
+    owed = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near, up=True)
+    levels.requirement[:, block] += part.sums(owed)
     return near
 
 
@@ -201,20 +202,18 @@ def _perpetuals(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: 
     assert part.entries is not None  # noqa: S101 - of perpetuals
     size = np.abs(part.amounts)
     about = size.astype(np.float64)
-    multiplier = prices.multiplier[part.places]
-    notional = about * prices.nearest[part.places]
+    multiplier = part.of(prices.multiplier)
+    notional = about * part.of(prices.nearest)
     entered = part.entries * prices.nearest[part.places + len(prices.nearest) // 2]
     entered *= about
     paid = part.entries * prices.multiplier[part.places + len(prices.multiplier) // 2]
     about_profits = (notional - entered) * np.sign(part.amounts)
-    profits = floored(part.amounts, multiplier - paid, prices.divisor, about_profits)
-    sizes = floored(-size, multiplier, prices.divisor, -notional)
+    profits = rounded(part.amounts, multiplier - paid, prices.divisor, about_profits)
+    sizes = rounded(-size, multiplier, prices.divisor, -notional)
     gained = part.sums(profits)
     levels.equity[:, block] += gained
     levels.positions[block] += np.abs(gained) - part.sums(sizes)
-    about = sizes.astype(np.float64)
-    for threshold, rates in enumerate(weights):
-        margins = floored(sizes, rates.multiplier[part.places], rates.divisor, rates.nearest[part.places] * about)
+    for threshold, margins in enumerate(weighted(sizes, weights, part.places)):
         levels.requirement[threshold, block] -= part.sums(margins)
     return notional + entered
 
