@@ -26,8 +26,8 @@ class PortfolioError(InputError):
 
     def __init__(self, message: str, *, account: str, instrument: str = "", field: str = "", **values: object) -> None:
         named = {"account": account, "instrument": instrument, "field": field}
-        shown = {name: _bounded(value) for name, value in values.items()}
-        super().__init__(message, **{name: value for name, value in named.items() if value}, **shown)
+        given = {**{name: value for name, value in named.items() if value}, **values}
+        super().__init__(message, **{name: _bounded(value) for name, value in given.items()})
         self.account, self.instrument, self.field = account, instrument, field
 
 

@@ -172,7 +172,7 @@ def read_mango(fields: Fields) -> MangoParameters:
 def _market(fields: Fields) -> MangoMarket:
     initial, maintenance = _weights(fields, "initial"), _weights(fields, "maintenance")
     starts = [
-        Fraction(fields.number(name, low=0), WAD) if fields.has(name) else None
+        Fraction(fields.positive(name), WAD) if fields.has(name) else None
         for name in ("deposit_scale_start", "borrow_scale_start")
     ]
     return MangoMarket({"initial": initial, "liq_end": initial, "maintenance": maintenance}, *starts)

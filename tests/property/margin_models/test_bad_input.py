@@ -17,12 +17,12 @@ from node.margin.models.profiles import PROFILES, evaluate_file
 from tests.property.margin_models.files import FILES
 
 LIGHT = settings(max_examples=20, deadline=None)
-HEAVY = settings(max_examples=3_000, deadline=None)
+HEAVY = settings(max_examples=1_000, deadline=None)
 Path: TypeAlias = tuple[str | int, ...]
 Outcome: TypeAlias = Evaluation | PortfolioError
 
 EDGES: list[Any] = [
-    0, 1, -1, -0.0, 1e15, -1e15, 10**15 + 1, 2**53, 2**63, 2**64 - 1, -(2**63), 2**255, 10**400, 10**5_000,
+    0, 1, -1, -0.0, 1e15, -1e15, 10**15 + 1, 2**53, 2**63, 2**64 - 1, -(2**63), 2**255, 10**400, 10**4_000,
     1e308, -1e308, 5e-324, 1e-18, 1e-19, float("nan"), float("inf"), float("-inf"),
     "NaN", "sNaN", "-Infinity", "1e999999999", "1e-999999999", "0e999999999", "1e99999999999999999999", "9" * 99,
     "0." + "0" * 90 + "1", "-0", "1e-18", "1_000", " 1 ", "٣", "0x10", "", "x", "x" * 10_000, "\ud800", "ETH", "BTC",
