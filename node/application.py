@@ -21,6 +21,7 @@ from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
 from node.ingest.observer import Observer
 from node.ingest.ports import Meter
+from node.margin.screen import Screen
 from node.model.certificate import CommitCertificate
 from node.model.network import Network
 from node.model.policy import Policy
@@ -79,6 +80,7 @@ class MarginApplication:
     def __init__(self, parts: Parts, state: State, certificate: CommitCertificate | None) -> None:
         self._parts = parts
         self._candidates: dict[Hash32, State] = {}
+        self._screen = Screen()
         self._changed = asyncio.Condition()
         self._installing = asyncio.Lock()
         self.state = state
@@ -101,10 +103,10 @@ class MarginApplication:
         if seq != previous.header.sequence + 1:
             raise RetryError("wait until the previous state is installed", seq=seq, at=previous.header.sequence)
         try:
-            state = derive(previous, decoded, self._parts.network, self._parts.observer)
+            state = derive(previous, decoded, self._parts.network, self._parts.observer, self._screen)
         except MissingInputs as missing:
             await self._fetch(missing.refs)
-            state = derive(previous, decoded, self._parts.network, self._parts.observer)
+            state = derive(previous, decoded, self._parts.network, self._parts.observer, self._screen)
         outcome = state.header.hash()
         self._candidates[outcome] = state
         while len(self._candidates) > KEPT_CANDIDATES:

@@ -5,8 +5,6 @@ Reads go through the changes; nothing of the previous state is touched. Must not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from chains.types import AccountId, Address, ChainId
 from node.model.codec import Malformed
 from node.model.digests import tag, word
@@ -81,11 +79,6 @@ class Draft:
     def put_obligations(self, account: AccountId, obligations: Obligations) -> None:
         """Replace the account's obligations; none at all leaves no leaf."""
         self._obligation_leaves[account] = obligations.encode() if obligations.venues else None
-
-    def indebted(self) -> Iterator[AccountId]:
-        """Every account with obligations, in the order of the map."""
-        for key, _ in self._obligations.updated(self._obligation_leaves):
-            yield AccountId(key)
 
     # === The whole ===
 

@@ -14,6 +14,7 @@ from chains.proofs.keccak import keccak
 from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import Draft
 from node.margin import MarginContext, plan_liquidation
+from node.margin.screen import Screen
 from node.model.digests import ReleaseKind, tag, word
 from node.model.ledger import AccountRecord, Authorization, Holdings, Obligations, Reservation
 from node.model.policy import Policy
@@ -89,10 +90,12 @@ def _credited(record: AccountRecord, venue: str, credit: int) -> AccountRecord:
     return replace(record, authorizations=tuple(credited(item) for item in record.authorizations))
 
 
-def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, sequence: int) -> None:
+def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, sequence: int, screen: Screen) -> None:
     """Plan and reserve seizures for accounts that are liquidatable and have no release open."""
     planned = 0
-    for account in draft.indebted():
+    accounts, obligations = draft.maps()
+    others = {"accounts": accounts} | {f"chain:{chain_id}": book for chain_id, book in draft.chains.items()}
+    for account in screen.liquidatable(obligations, others, draft.view, context):
         if account in draft.reserved:
             continue
         legs = plan_liquidation(draft.view(account), context)

@@ -23,6 +23,7 @@ from node.consensus.outcome.prices import derive_frame, median
 from node.consensus.outcome.reports import adopted_digests, apply_report, in_turn
 from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle
 from node.margin import MarginContext
+from node.margin.screen import Screen
 from node.model.frame import Frame
 from node.model.header import Header
 from node.model.ledger import token_facts
@@ -94,8 +95,17 @@ def genesis(network: Network, policy: Policy) -> State:
     return State(header, dict.fromkeys(policy.recipe_by_chain, empty), empty, empty, Frame.empty(), control)
 
 
-def derive(previous: State, observations: Mapping[int, Observation], network: Network, inputs: Inputs) -> State:
-    """The state of `previous.sequence + 1`. Raises MissingInputs; nothing else that depends on the observations."""
+def derive(
+    previous: State,
+    observations: Mapping[int, Observation],
+    network: Network,
+    inputs: Inputs,
+    screen: Screen | None = None,
+) -> State:
+    """The state of `previous.sequence + 1`. Raises MissingInputs; nothing else that depends on the observations.
+
+    `screen` saves work from one state to the next, and changes nothing.
+    """
     time_ms = max(previous.header.time_ms + 1, median([item.time_ms for item in observations.values()]))
     sequence = previous.header.sequence + 1
     policy, control = _policy_in_force(previous, time_ms, inputs)
@@ -119,7 +129,7 @@ def derive(previous: State, observations: Mapping[int, Observation], network: Ne
         ((digest, item) for digest, item in held.requests.items() if isinstance(item, OwnerRequest)),
         owner_requests.RequestContext(context, sequence),
     )
-    reserve_liquidations(draft, context, policy, sequence)
+    reserve_liquidations(draft, context, policy, sequence, screen or Screen())
 
     frozen = {item.first.venue for item in held.requests.values() if isinstance(item, VenueEquivocation)}
     change = owner_requests.scheduled_policy(

@@ -1,0 +1,196 @@
+"""Which accounts are below maintenance margin, without evaluating those that provably are not.
+
+An account that was evaluated has a distance: how far the prices that it depends on may move, relative to what they
+were, before the best of all that is possible could fall below its maintenance margin. Each price has a clock that runs
+by how far it moves, and a queue of accounts by the time at which they must be looked at again. So a state costs what
+its prices and its changes make necessary, and not what exists.
+
+Why that is sound. Let E be the high end of an account's excess over maintenance margin (below zero: liquidatable). It
+depends on the high ends of its tokens' marks and on both ends of its underlyings', and on nothing else that can change
+without a change of policy or leaf, or a price that comes or goes, which all lead to another evaluation. (Who holds a
+token of which the vault lacks some has no distance: that share changes with everybody's deposits.)
+
+- a holding counts ⌊⌊amount·price⌋·(1 − haircut)⌋, so a fall by a fraction δ takes at most δ of it, or all of it once
+  it is dust, which is at most the asset's minimum;
+- a venue requires margin − value within [0, cap], which moves no faster than margin − value does: for each position by
+  at most δ·|size|·price·(1 + maintenance), when either end of the mark moves by δ;
+- each of these is rounded once or twice, by less than one unit.
+
+With G the sum of those amounts, and slack = E − dust − roundings, E stays above zero while G·δ < slack. The clock
+counts Σδᵢ of the steps; t on it means that a price is within a factor Π(1 + δᵢ) ≤ eᵗ ≤ 1 + t + t² of what it was (t ≤
+1). So t = q / (1 + q) with q = slack / G is safe: G·(t + t²) = slack·(1 + 2q)/(1 + q)² ≤ slack.
+
+What is here is a cache: an account that is not looked at is not liquidatable. Must not know plans or reservations.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from chains.proofs.keccak import keccak
+from chains.types import AccountId, Address, ChainId, Hash32
+from node.margin import spec
+from node.margin.account import evaluate
+from node.margin.context import MarginContext
+from node.model.health import Health
+from node.model.ledger import AccountView
+from node.model.merkle import MerkleMap
+from node.model.policy import PICO_PER_MICRO, Instrument, Policy
+from node.model.reports import Position
+
+View: TypeAlias = Callable[[AccountId], AccountView]
+Place: TypeAlias = tuple[ChainId, Address]
+Key: TypeAlias = str | Place
+Ends: TypeAlias = tuple[int, ...]
+
+_TICKS = 10**18
+"""A clock's ticks while its price moves by itself once."""
+_NEVER = 1 << 255
+_ROUNDINGS = 4
+"""Of one holding or position: two, each less than one unit apart at either time."""
+
+
+@dataclass(slots=True)
+class _Clock:
+    """One price's: its ticks so far, the ends at which they were counted, and who is due when.
+
+    A queue's entry is (due, number of the evaluation, account); it is void once the account was evaluated again.
+    """
+
+    ticks: int = 0
+    seen: Ends | None = None
+    queue: list[tuple[int, int, AccountId]] = field(default_factory=list)
+
+    def advance(self, now: Ends | None) -> None:
+        """Count what the price has moved by; all that it can move by if it came, went, or was nothing."""
+        if now == self.seen:
+            return
+        if now is None or self.seen is None or any(was == 0 != end for was, end in zip(self.seen, now, strict=True)):
+            self.ticks += _NEVER
+        else:
+            moves = zip(self.seen, now, strict=True)
+            self.ticks += max(spec.ceil_div(abs(end - was) * _TICKS, was) for was, end in moves if was)
+        self.seen = now
+
+    def due(self) -> Iterator[tuple[int, AccountId]]:
+        """Take out who must be looked at again: (number of the evaluation, account)."""
+        while self.queue and self.queue[0][0] < self.ticks:
+            _, number, account = heapq.heappop(self.queue)
+            yield number, account
+
+
+def _prices(context: MarginContext) -> Iterator[tuple[Key, Ends | None]]:
+    """What accounts depend on: the prices of underlyings by asset, and of tokens by place."""
+    for asset, mark in context.marks.items():
+        yield asset, (mark.obligation.low, mark.obligation.high) if mark.obligation is not None else None
+    for place, mark in context.token_marks.items():
+        counts = mark.obligation is not None and not _is_short(context, place)
+        yield place, (mark.collateral.high,) if counts else None
+
+
+def _is_short(context: MarginContext, place: Place) -> bool:
+    fact = context.tokens.get(place)
+    return fact is not None and not fact.disputed and fact.held < fact.booked
+
+
+class Screen:
+    """What is known of a ledger's accounts from one state to the next. `evaluations` counts the work."""
+
+    def __init__(self) -> None:
+        self.evaluations = 0
+        self._forget(None)
+
+    def _forget(self, policy: Hash32 | None) -> None:
+        self._policy = policy
+        self._maps: dict[str, MerkleMap] = {}
+        self._clocks: dict[Key, _Clock] = {}
+        self._numbers: dict[AccountId, int] = {}  # of the evaluation that each account's distance is from
+        self._close: set[AccountId] = set()  # who has none
+
+    def liquidatable(
+        self, obligations: MerkleMap, others: Mapping[str, MerkleMap], view: View, context: MarginContext
+    ) -> list[AccountId]:
+        """The accounts whose excess over maintenance margin is below zero at its high end, in the order of the maps.
+
+        Only who is in `obligations` can be; `others` are the other maps of the ledger by some name, and `view` reads
+        one account from all of them.
+        """
+        if context.policy.hash != self._policy:
+            self._forget(context.policy.hash)
+        changed = self._changed({**others, "obligations": obligations})
+        for key, ends in _prices(context):
+            self._clocks.setdefault(key, _Clock()).advance(ends)
+        due = changed | self._close
+        for clock in self._clocks.values():
+            due |= {account for number, account in clock.due() if self._numbers.get(account) == number}
+        below = []
+        for account in due:
+            self._close.discard(account)
+            self._numbers.pop(account, None)
+            if obligations.get(account) is not None and self._is_below(view(account), context):
+                below.append(account)
+        return sorted(below, key=keccak)
+
+    def _changed(self, maps: Mapping[str, MerkleMap]) -> set[AccountId]:
+        """The accounts with a leaf that is not as it was when this was last asked."""
+        empty = MerkleMap()
+        changed: set[AccountId] = set()
+        for name in maps.keys() | self._maps.keys():
+            changes = maps.get(name, empty).changes_since(self._maps.get(name, empty))
+            changed |= {AccountId(Hash32(key)) for key in changes}
+        self._maps = dict(maps)
+        return changed
+
+    def _is_below(self, view: AccountView, context: MarginContext) -> bool:
+        """Evaluate an account, and note until when it need not be evaluated again."""
+        self.evaluations += 1
+        health = evaluate(view, context)
+        distance = _distance(view, health, context)
+        if distance is None:
+            self._close.add(view.account)
+        else:
+            self._numbers[view.account] = self.evaluations
+            for key, ticks in distance.items():
+                clock = self._clocks[key]
+                heapq.heappush(clock.queue, (clock.ticks + ticks, self.evaluations, view.account))
+        return health.maintenance_excess.high < 0
+
+
+def _distance(view: AccountView, health: Health, context: MarginContext) -> dict[Key, int] | None:
+    """For each price that the account depends on, the ticks for which it is safe; None for not even one."""
+    policy = context.policy
+    slack, gross = health.maintenance_excess.high, 0
+    keys: set[Key] = set()
+    for line in health.holdings:
+        if line.value.high > 0:
+            place = line.chain_id, line.token
+            if _is_short(context, place):
+                return None
+            keys.add(place)
+            gross += line.maintenance.high
+            slack -= policy.asset_by_id[line.asset].min_value_micro_usd * PICO_PER_MICRO + _ROUNDINGS
+    for position, instrument in _positions(view, policy):
+        keys.add(instrument.underlying)
+        mark = context.marks[instrument.underlying].obligation
+        if mark is not None:
+            gross += spec.perpetual_margin(position.size, mark.high, spec.BPS + instrument.maintenance_bps)
+            slack -= _ROUNDINGS
+    if slack <= 0:
+        return None
+    return dict.fromkeys(keys, slack * _TICKS // (slack + gross))
+
+
+def _positions(view: AccountView, policy: Policy) -> Iterator[tuple[Position, Instrument]]:
+    """The positions that count, and whose price matters."""
+    if view.record is None or view.obligations is None:
+        return
+    authorized = {item.venue for item in view.record.authorizations}
+    for obligation in view.obligations.venues:
+        if obligation.venue in authorized:
+            for position in obligation.positions:
+                instrument = policy.instrument_by_id.get(position.instrument)
+                if instrument is not None and position.size != 0:
+                    yield position, instrument
