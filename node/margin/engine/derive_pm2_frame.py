@@ -192,11 +192,11 @@ def _split(marks: list[list[Money]]) -> list[FloatArray]:
 def _columns(ratios: Sequence[Wad]) -> tuple[IntArray, ...]:
     """Digits of base 10^9, the lowest first, each a column for all ratios; the last ones have the signs."""
     split = [digits_of(ratio) for ratio in ratios]
-    length = max(map(len, split), default=0)
+    length = max(map(len, split), default=2)
     for digits in split:
         while len(digits) < length:
             digits[-1:] = [digits[-1] % BASE, digits[-1] // BASE]
-    return tuple(np.array(digits, dtype=np.int64)[:, None] for digits in zip(*split, strict=True))
+    return tuple(np.array(split, dtype=np.int64).reshape(-1, length).T[:, :, None])
 
 
 def _terms(market: Portfolio, parameters: Parameters) -> list[CollateralTerms]:

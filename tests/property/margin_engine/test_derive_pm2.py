@@ -38,7 +38,7 @@ ratios = st.sampled_from([0, 0.003, 0.5, 1, 2])
 
 @st.composite
 def markets(draw: st.DrawFn) -> tuple[dict[str, Any], list[int]]:
-    """A market with three collaterals and the expiries that it lists."""
+    """A market with three collaterals, and the expiries that it lists."""
     seconds = draw(st.lists(st.sampled_from(SECONDS), min_size=1, max_size=3, unique=True))
     listed = draw(st.lists(st.tuples(st.sampled_from(STRIKES), st.integers(0, 1)), min_size=1, max_size=7, unique=True))
     content = vector(
@@ -150,7 +150,7 @@ def assert_as_by_the_rules(frame: Frame, accounts: Accounts, found: Margins) -> 
 def test_the_engine_is_the_rules(data: st.DataObject) -> None:
     content, _ = data.draw(markets())
     frame = Frame.of(*read_vector(content, "market"))
-    largest = data.draw(st.sampled_from([10**7, 10**10, 10**14]))  # one digit; two digits; mostly beyond
+    largest = data.draw(st.sampled_from([3, 10**7, 10**10, 10**14]))  # dust; one digit; two; mostly beyond
     accounts = accounts_of(data.draw(books(frame.columns, largest)))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(engine, "CHUNK", data.draw(st.sampled_from([1, 3, 4096])))
@@ -245,6 +245,21 @@ def test_splitting_an_account_in_chunks_or_elsewhere_in_the_batch_decides_nothin
     assert forwards.initial.integers() == backwards.initial.integers()[::-1]
     assert_as_by_the_rules(frame, accounts_of(book[254:259]), evaluate(frame, accounts_of(book[254:259])))
     assert evaluate(frame, accounts_of(book[255:257])).initial.integers() == forwards.initial.integers()[255:257]
+
+
+@pytest.mark.parametrize("lot", [1, -1])
+def test_dust_is_discounted_by_its_sign(lot: int) -> None:
+    frame, accounts = frame_of(), one(row={4: lot})
+    found = evaluate(frame, accounts)
+    assert 0 < abs(found.option_value.integers()[0]) < 10**9
+    assert_as_by_the_rules(frame, accounts, found)
+
+
+def test_a_market_without_options() -> None:
+    content = plain()
+    content["Scenario"].update(Options=[], OptionFeeds=[])
+    frame, accounts = frame_of(content), accounts_of([(5, {}, WAD, [WAD]), (-5, {}, -WAD, [0])])
+    assert_as_by_the_rules(frame, accounts, evaluate(frame, accounts))
 
 
 def test_no_accounts_at_all() -> None:

@@ -139,6 +139,16 @@ def test_times_from_settlement_to_years(seconds: int, call: int) -> None:
     assert_as_in_floats(leg(Options=options, OptionFeeds=[feed(seconds)]))
 
 
+@pytest.mark.parametrize("seconds", [30 * DAY, 30 * DAY + 1])
+def test_the_short_term_power_is_for_thirty_days_and_less(seconds: int) -> None:
+    file = leg(Options=[option(seconds)], OptionFeeds=[feed(seconds)])
+    file["Parameters"]["VolShock"].update(DTE_FLOOR=400, MIN_VOL_EVAL_SHOCKED=0)
+    found = assert_as_in_floats(file)
+    power = 0.3 if seconds == 30 * DAY else 0.13
+    assert found.options[0] is not None
+    assert abs(found.options[0].vol_up_multiplier - 1 - 0.5 * (30 / 400) ** power) < 1e-12
+
+
 @pytest.mark.parametrize("strike", STRIKES)
 @pytest.mark.parametrize("amount", [-1, 1])
 def test_strikes_far_beyond_the_wings(strike: float, amount: int) -> None:

@@ -6,14 +6,24 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from node.margin.engine import derive_pm2 as engine
+from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
+from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive_pm2_money import Amounts
+from node.margin.math.products import Rows
 from node.margin.models.derive_pm2 import evaluate
 from node.margin.models.derive_pm2.components import compare, components
+from node.margin.models.derive_pm2.portfolio import Expiry, Option, Portfolio
 from node.margin.models.derive_pm2.vectors import read_vector
+from node.margin.models.fixed import Wad
 from tests.shared import REPOSITORY, shared
 from tests.unit.margin_models.test_math import dispatched
 
@@ -123,14 +133,63 @@ def test_a_wrong_row_label_or_shape_is_seen() -> None:
         assert not compare(result, {**vector["Result"], **change}).matches, change
 
 
+def in_millionths(portfolio: Portfolio) -> Portfolio:
+    """The same portfolio with options as the engine counts them: in millionths, each once, none at zero."""
+
+    def counted(expiry: Expiry) -> Expiry:
+        net: Counter[tuple[Wad, bool]] = Counter()
+        for option in expiry.options:
+            net[option.strike, option.is_call] += round(option.amount / OPTION_UNIT) * OPTION_UNIT
+        options = tuple(Option(strike, call, Wad(amount)) for (strike, call), amount in net.items())
+        return replace(expiry, options=options, order=tuple(range(len(options))))
+
+    expiries = tuple(counted(expiry) for expiry in portfolio.expiries)
+    return replace(portfolio, expiries=expiries, option_count=sum(len(each.options) for each in expiries))
+
+
+def one_account(frame: Frame, portfolio: Portfolio) -> Accounts:
+    held = {
+        (expiry.seconds, option.strike, option.is_call): option.amount // OPTION_UNIT
+        for expiry in portfolio.expiries
+        for option in expiry.options
+    }
+    keys = [(each.seconds, option.strike, option.is_call) for each in frame.market.expiries for option in each.options]
+    perpetual = portfolio.perpetual
+    return Accounts(
+        Amounts.of([portfolio.cash + (perpetual.pnl + perpetual.funding if perpetual else 0)]),
+        Rows(np.array([0, len(keys)]), np.arange(len(keys)), np.array([held[key] for key in keys], dtype=np.int64)),
+        Amounts.of([perpetual.amount if perpetual else 0]),
+        Amounts.of(each.amount for each in portfolio.collaterals).reshape(1, -1),
+    )
+
+
+def test_the_engine_has_the_same_of_each_portfolio() -> None:
+    for path in FILES[::4]:
+        portfolio, parameters = read_vector(load(path), path.stem)
+        portfolio = in_millionths(portfolio)
+        frame = Frame.of(portfolio, parameters)
+        found, wanted = engine.evaluate(frame, one_account(frame, portfolio)), evaluate(portfolio, parameters)
+        assert not len(found.by_rules), path.stem
+        assert found.initial.integers() == [wanted.initial], path.stem
+        assert found.maintenance.integers() == [wanted.maintenance]
+        assert found.scenarios[:, 0].integers() == [line.pnl for line in wanted.scenarios]
+
+
 _PROGRAM = """
 import hashlib, json, sys
+from node.bench.margin import derive_pm2 as made
+from node.margin.engine import derive_pm2 as engine
+from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.models.derive_pm2 import evaluate
 from node.margin.models.derive_pm2.vectors import read_vector
 digest = hashlib.sha256()
 for name in sys.argv[1:]:
     with open(name) as file:
         digest.update(repr(evaluate(*read_vector(json.load(file), ""))).encode())
+frame = Frame.of(*made.sample_market())
+margins = engine.evaluate(frame, made.sample(frame, 300))
+for amounts in (margins.initial, margins.maintenance, margins.scenarios):
+    digest.update(amounts.high.tobytes() + amounts.low.tobytes())
 print(digest.hexdigest())
 """
 
