@@ -1,0 +1,112 @@
+"""A book with many accounts near a threshold, tick after tick: few are evaluated, and every status is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chains.errors import HypothecError
+from node.bench.margin.linear import sample
+from node.margin.engine import incremental
+from node.margin.engine.columns import PriceColumns
+from node.margin.engine.composition import CROSS_COLUMNS
+from node.margin.engine.incremental import Watch
+from node.margin.engine.linear import REFUSED, evaluate
+from node.margin.models.errors import OutOfRange, UnknownAsset
+from node.margin.models.fixed import WAD, Wad
+from tests.property.margin_engine.test_linear import packed
+
+ACCOUNTS = 3_000
+
+
+def drift(ticks: int, *, seed: int = 3, most: int = 200) -> tuple[int, int]:
+    """Prices wander; how many accounts were evaluated, and how many statuses changed. Fails at a wrong status."""
+    made, prices = sample(ACCOUNTS)
+    watch, chosen = Watch(made, prices), np.random.default_rng(seed)
+    names = list(prices)[:40]  # the most popular
+    evaluated = changed = 0
+    for _ in range(ticks):
+        moved = {names[n]: chosen.integers(-most, most + 1) for n in chosen.choice(len(names), 3, replace=False)}
+        prices |= {name: Wad(prices[name] * (10_000 + int(by)) // 10_000) for name, by in moved.items()}
+        outcome = watch.tick({name: prices[name] for name in moved})
+        full = evaluate(made, PriceColumns(made.instruments, prices))
+        assert np.array_equal(watch.statuses, full.statuses())
+        evaluated += len(outcome.evaluated)
+        changed += len(outcome.changed)
+    return evaluated, changed
+
+
+def test_few_accounts_are_evaluated_and_no_status_is_wrong() -> None:
+    evaluated, changed = drift(60)
+    assert changed > 20
+    assert evaluated < 60 * ACCOUNTS // 20
+
+
+def test_intervals_five_percent_wider_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "ROUNDING", -0.05)
+    with pytest.raises(AssertionError):
+        drift(60)
+
+
+def cross(**account: object) -> dict[str, Any]:
+    return {
+        "market": {"ETH": {"price": 2_000}, "USDC": {"price": 1}},
+        "parameters": {
+            "assets": {"ETH": {"initial": 0.8, "maintenance": 0.9}, "USDC": {"initial": 1, "maintenance": 1}},
+            "perpetuals": {"ETH": {"initial": 0.1, "maintenance": 0.05}},
+        },
+        "accounts": [{"account": "alice", **account}],
+    }
+
+
+def crossing(content: dict[str, Any]) -> list[int]:
+    """Statuses at ETH from 2,000 down to 1 and up to 6,000 in steps; each is that of a full evaluation."""
+    made = packed(CROSS_COLUMNS, content)
+    watch = Watch(made.accounts, made.prices)
+    found = []
+    for price in [*range(2_000, 0, -7), *range(1, 6_000, 11)]:
+        prices = {**made.prices, "ETH": Wad(price * WAD)}
+        watch.tick({"ETH": prices["ETH"]})
+        full = evaluate(made.accounts, PriceColumns(made.accounts.instruments, prices))
+        assert watch.statuses.tolist() == full.statuses().tolist()
+        found.append(int(watch.statuses[0]))
+    return found
+
+
+def test_a_loss_that_collateral_just_outweighs_hides_nothing() -> None:
+    # equity is near zero: collateral and loss are each large, and both move
+    position = {"asset": "ETH", "amount": 10, "entry_price": 3_000}
+    held = [{"asset": "ETH", "amount": 7}]
+    assert set(crossing(cross(collateral=held, perpetuals=[position]))) == {0, 1, 2}
+    short = {"asset": "ETH", "amount": -10, "entry_price": 1_900}
+    assert set(crossing(cross(collateral=held, perpetuals=[short], cash=4_000))) == {0, 1, 2}
+
+
+def test_whales_are_watched_by_the_rules() -> None:
+    held = [{"asset": "ETH", "amount": 10_000_000}]
+    debts = [{"asset": "USDC", "amount": 15_000_000_000}]
+    assert set(crossing(cross(collateral=held, debts=debts))) == {0, 1, 2}
+
+
+def test_a_price_that_is_none_moves_nothing() -> None:
+    made = packed(CROSS_COLUMNS, cross(collateral=[{"asset": "ETH", "amount": 1}]))
+    watch = Watch(made.accounts, made.prices)
+    for prices, error in (({"ETH": 0}, OutOfRange), ({"ETH": -1}, OutOfRange), ({"DOGE": 1}, UnknownAsset)):
+        with pytest.raises(error) as raised:
+            watch.tick({"ETH": Wad(1), **{name: Wad(price) for name, price in prices.items()}})
+        assert isinstance(raised.value, HypothecError)
+        assert next(iter(prices)) in str(raised.value)
+    assert watch.tick({}).evaluated.tolist() == []
+    assert watch.statuses.tolist() == [0]
+
+
+def test_a_price_that_comes_later_is_waited_for() -> None:
+    made = packed(
+        CROSS_COLUMNS, cross(collateral=[{"asset": "ETH", "amount": 1}], debts=[{"asset": "USDC", "amount": 1}])
+    )
+    watch = Watch(made.accounts, {"USDC": made.prices["USDC"]})
+    assert watch.statuses.tolist() == [REFUSED]
+    assert watch.tick({"ETH": made.prices["ETH"]}).changed.tolist() == [0]
+    assert watch.statuses.tolist() == [0]
