@@ -19,7 +19,7 @@ from node.margin.engine.derive_pm2_money import BASE, Amounts
 from node.margin.engine.portfolio import divided, floored, in_wads, integers, least, of_integers
 from node.margin.engine.span_accounts import Frame, Positions, Underlying, positions
 from node.margin.engine.table import BoolArray
-from node.margin.math.products import IntArray, Rows, Table, products
+from node.margin.math.products import ExactSums, IntArray, Rows, Table, products
 from node.margin.models import span
 from node.margin.models.book import Book
 from node.margin.models.errors import OutOfRange, PortfolioError
@@ -112,15 +112,11 @@ def margins(held: Positions, frame: Frame) -> tuple[Amounts, Amounts, Amounts]:
     found = [Found.empty(len(held.batch)) for _ in frame.underlyings]
     for first, last, sums in products(held.dense, tables):
         block = slice(first, last)
-        for each, total, numbers in zip(frame.underlyings, sums, found, strict=True):
-            totals = floored(total, held.batch.decimals)
-            gains = _gains(each, totals, held, block)
-            numbers.option_value.put(block, totals[0])
-            numbers.scan.put(block, -least(gains).at_most_zero())
-            if frame.spreads:
-                numbers.price_risk.put(block, price_risk(gains))
         if frame.needs_deltas:
             _put_deltas(found, held, frame, block)
+        offset = _offset(found, frame, block)
+        for place, each in enumerate(frame.underlyings):
+            _put_scan(found[place], each, sums[place], held, block, offset[place])
     credited = _credits(found, frame)
     equity, initial, maintenance = held.equity, Amounts.zeros(len(held.batch)), Amounts.zeros(len(held.batch))
     for each, numbers, credit in zip(frame.underlyings, found, credited, strict=True):
@@ -134,18 +130,49 @@ def margins(held: Positions, frame: Frame) -> tuple[Amounts, Amounts, Amounts]:
     return equity.whole(), initial.whole(), maintenance.whole()
 
 
-def _gains(each: Underlying, totals: Amounts, held: Positions, block: slice) -> Amounts:
-    """⌊weight·(Δ linear + Δ options)⌋ of each move, [moves, accounts], whole."""
-    gains = totals[1:]
+def _put_scan(
+    numbers: Found, each: Underlying, sums: ExactSums, held: Positions, block: slice, offset: BoolArray
+) -> None:
+    """What the options are worth, the scan risk, and the price risk of those that are `offset`.
+
+    Rounding down keeps order, so the worst move of options alone is found before anything is rounded. Whose gains are
+    needed one by one, or have linear ones in them, are looked at move by move.
+    """
+    decimals = held.batch.decimals
+    numbers.option_value.put(block, floored(sums[0], decimals))
+    closely = offset
+    if each.asset in held.linear:
+        linear = held.linear[each.asset]
+        closely = offset.copy()
+        closely[linear.rows[linear.within(block)] - block.start] = True
+    if not held.dense.are_comparable:
+        closely = np.ones_like(offset)
+    if not closely.all():
+        worst = Amounts.zeros(len(offset))
+        for weight, rows in each.by_weight:
+            gain = floored(sums.least(rows), decimals)
+            worst = worst.least(gain if weight == ONE else gain.down(weight))
+        numbers.scan.put(block, -worst)
+    rows = np.flatnonzero(closely)
+    if len(rows):
+        gains = _gains(each, floored(sums[1:, rows], decimals), held, block, rows)
+        numbers.scan.put(block.start + rows, -least(gains).at_most_zero())
+        numbers.price_risk.put(block.start + rows, price_risk(gains))
+
+
+def _gains(each: Underlying, gains: Amounts, held: Positions, block: slice, rows: IntArray) -> Amounts:
+    """⌊weight·(Δ linear + Δ options)⌋ of each move, [moves, accounts], whole, of some rows of a block."""
     if each.asset in held.linear:
         linear = held.linear[each.asset]
         within = linear.within(block)
+        places = np.searchsorted(rows, linear.rows[within] - block.start)
         for row, move in enumerate(each.moves):
-            gains[row].add(linear.rows[within] - block.start, linear.value[within].down(move.spot))
+            gains[row].add(places, linear.value[within].down(move.spot))
         gains = gains.whole()
-    for weight in sorted({move.weight for move in each.moves} - {ONE}):
-        rows = np.array([row for row, move in enumerate(each.moves) if move.weight == weight])
-        gains.put(rows, gains[rows].down(weight))
+    for weight, moves in each.by_weight:
+        if weight != ONE:
+            moved = slice(moves.start - 1, moves.stop - 1) if isinstance(moves, slice) else moves - 1
+            gains.put(moved, gains[moved].down(weight))
     return gains
 
 
@@ -217,18 +244,29 @@ def _option_deltas(held: Positions, frame: Frame, block: slice) -> tuple[Amounts
         parts = amounts.astype(object) * frame.table.deltas[columns] // 10**decimals
         net, gross = of_integers(rows.sums(parts)), of_integers(rows.sums(np.abs(parts)))
     else:
-        # amount·delta = high·10^9 + low; a part has the sign of its product, as rounding down keeps it.
+        # amount·delta = high·10^9 + low, both of its sign; so is what is left of each when it is rounded down.
         high = amounts * frame.deltas.high[columns]
-        low = amounts * frame.deltas.low[columns] // 10**decimals
-        negative = (amounts ^ frame.deltas.high[columns]) >> 63
+        low = amounts * frame.deltas.low[columns]
+        if decimals:
+            low //= 10**decimals
         net = _joined(rows.sums(high), rows.sums(low), decimals)
-        gross = _joined(rows.sums((high ^ negative) - negative), rows.sums((low ^ negative) - negative), decimals)
-    return net.reshape(-1, count), gross.reshape(-1, count)
+        gross = _joined(rows.sums(np.abs(high)), rows.sums(np.abs(low)), decimals)
+    return net.reshape(block.stop - block.start, count), gross.reshape(block.stop - block.start, count)
 
 
 def _joined(high: IntArray, low: IntArray, decimals: int) -> Amounts:
     """(high·10^9)/10^decimals + low, whole."""
     return divided(Amounts(high, low * 10**decimals), decimals)
+
+
+def _offset(found: Sequence[Found], frame: Frame, block: slice) -> list[BoolArray]:
+    """By underlying: whose delta some spread sets against another's."""
+    offset = [np.zeros(block.stop - block.start, dtype=np.bool_) for _ in found]
+    for spread in frame.spreads:
+        opposite = _opposite(found[spread.first].net[block], found[spread.second].net[block])
+        offset[spread.first] |= opposite
+        offset[spread.second] |= opposite
+    return offset
 
 
 def _credits(found: Sequence[Found], frame: Frame) -> list[Amounts]:

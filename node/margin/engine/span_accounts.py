@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from node.margin.engine.derive_pm2_money import Amounts
+from node.margin.engine.derive_pm2_money import BASE, Amounts
 from node.margin.engine.portfolio import MOST_UNITS, Batch, batched, of_integers
 from node.margin.engine.table import InstrumentTable
 from node.margin.math.products import DenseRows, FloatArray, IntArray, Rows
@@ -36,7 +36,8 @@ Sizes: TypeAlias = tuple[int, int, int]
 class Underlying:
     """An underlying in a frame: its rules and moves, where its options are in the table, and their entries.
 
-    `entries` are [columns, 1 + moves]: the mark of a unit as it is, and by how much each move changes it.
+    `entries` are [columns, 1 + moves]: the mark of a unit as it is, and by how much each move changes it. `by_weight`
+    has the moves by the part of their result that counts, as they are counted there.
     """
 
     asset: str
@@ -44,6 +45,21 @@ class Underlying:
     moves: tuple[Move, ...]
     options: slice
     entries: IntArray
+    by_weight: tuple[tuple[Wad, slice | IntArray], ...]
+
+    @classmethod
+    def of(cls, asset: str, rules: SpanAsset, moves: Sequence[Move], options: slice, entries: IntArray) -> Underlying:
+        """With the moves by weight."""
+        rows: defaultdict[Wad, list[int]] = defaultdict(list)
+        for row, move in enumerate(moves, start=1):
+            rows[move.weight].append(row)
+        by_weight = tuple((weight, _selected(each)) for weight, each in rows.items())
+        return cls(asset, rules, tuple(moves), options, entries, by_weight)
+
+
+def _selected(rows: list[int]) -> slice | IntArray:
+    """A slice where it can be one, as that copies nothing."""
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else np.array(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,8 @@ class Offset:
 class Frame:
     """What accounts of one market have in common, made once: underlyings in order, and the table of their options.
 
-    `spreads` are in the order of their priority; `deltas` are those of the table.
+    `spreads` are in the order of their priority; `deltas` are those of the table, as digits of base 10^9 that both have
+    the sign.
     """
 
     parameters: SpanParameters
@@ -89,11 +106,11 @@ class Frame:
             parameters,
             table,
             tuple(
-                Underlying(asset, parameters.assets[asset], each, parts[asset], entries[parts[asset]])
+                Underlying.of(asset, parameters.assets[asset], each, parts[asset], entries[parts[asset]])
                 for asset, each in rows.items()
             ),
             tuple(_offsets(parameters, list(rows))),
-            Amounts.small(table.deltas),
+            _signed_digits(table.deltas),
         )
 
     @property
@@ -111,6 +128,12 @@ def _offsets(parameters: SpanParameters, assets: Sequence[str]) -> Iterator[Offs
         if {each.first, each.second} <= set(assets) and each.first_ratio and each.second_ratio:
             places = assets.index(each.first), assets.index(each.second)
             yield Offset(*places, each.first_ratio, each.second_ratio, each.rate)
+
+
+def _signed_digits(numbers: IntArray) -> Amounts:
+    """The digits of base 10^9, both of the number's sign."""
+    high = np.sign(numbers) * (np.abs(numbers) // BASE)
+    return Amounts(high, numbers - high * BASE)
 
 
 def _is_held(rules: SpanAsset) -> bool:

@@ -30,10 +30,18 @@ LARGEST_BITS = 62
 ROW_BITS = 43
 """A row's absolute amounts add up to less than 2^43, or are split into limbs of 26 bits that do."""
 AMOUNT_BITS = 26
+IMAGE_BITS = 15
+"""Amounts below 2^15 in absolute value may be kept in 16 bits each, in a dense row."""
+IMAGE_CELLS = 8
+"""Cells of a dense row that may be kept for each entry: the memory that the entry and its place take."""
+CARRY_BITS = 27
+"""Sums of rows that add up to less than 2^27 leave room for a carry from the limb below: they can be compared."""
 LANES = 16
-"""Rows of a block are a multiple of it."""
+"""Both sides of a product of dense matrices are filled up to a multiple of it, which is fastest."""
 BLOCK_CELLS = 3 << 16
 """Cells of a dense block of rows: 1.5 MiB, so that it stays in cache."""
+GROUP = 4
+"""Blocks whose sums are handed on together: fewer calls for who goes on with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,30 @@ class ExactSums:
             limb.astype(np.int64).astype(object) << shift for limb, shift in zip(self.limbs, self.shifts, strict=True)
         )
         return [[int(cell) for cell in row] for row in np.asarray(total).T]
+
+    def __getitem__(self, index: slice | IntArray | int | tuple[slice, IntArray]) -> ExactSums:
+        """Some of the scenarios, or of the scenarios and rows."""
+        return ExactSums(tuple(limb[index] for limb in self.limbs), self.shifts)
+
+    def least(self, scenarios: slice | IntArray) -> ExactSums:
+        """The least of some scenarios, by row, of rows that `are_comparable`."""
+        carried, found, at_least = self._carried(scenarios), list[FloatArray](), None
+        for limb in reversed(carried):
+            among = limb if at_least is None else np.where(at_least, limb, np.inf)
+            found.append(among.min(axis=0))
+            at_least = among == found[-1]
+        return ExactSums(tuple(reversed(found)), self.shifts)
+
+    def _carried(self, scenarios: slice | IntArray) -> list[FloatArray]:
+        """Limbs that compare one after another: all but the highest are from 0 to below 2^(the next one's shift)."""
+        carried, carry = list[FloatArray](), np.zeros(1)
+        for limb, shift, above in zip(self.limbs, self.shifts, [*self.shifts[1:], None], strict=True):
+            number = limb[scenarios] + carry if carried else limb[scenarios]
+            if above is not None:
+                carry = np.floor(number * 2.0 ** (shift - above))
+                number = number - carry * 2.0 ** (above - shift)
+            carried.append(number)
+        return carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +164,7 @@ class Table:
             lines.append(_packed(numbers, packed, apart))
             limbs.append(Limb(shift, place, place + len(lines[-1]), packed, apart))
             shift, place = shift + width, limbs[-1].last
+        lines.append(np.zeros((-place % LANES, len(entries))))
         return cls(np.concatenate(lines), tuple(limbs), entries.shape[1], first, row_bits)
 
     @property
@@ -171,12 +204,14 @@ def _packed(numbers: FloatArray, packed: int, apart: int) -> FloatArray:
 class DenseRows:
     """Rows ready to be multiplied, as often as wanted: amounts as floats, and each one's place in its dense block.
 
-    The absolute amounts of a row, of one limb of them where there are several, add up to less than 2^row_bits.
+    The absolute amounts of a row, of one limb of them where there are several, add up to less than 2^row_bits. Rows of
+    small amounts that are not very sparse are kept dense instead, as `image`: that takes no more memory.
     """
 
     starts: IntArray
     places: IntArray
     limbs: tuple[FloatArray, ...]
+    image: NDArray[np.int16] | None
     columns: int
     height: int
     row_bits: int
@@ -186,15 +221,42 @@ class DenseRows:
         """Raises LimitError for amounts of 2^62 and more, InputError for columns that do not ascend or exist."""
         _check(rows, columns)
         height = max(1, BLOCK_CELLS // max(columns, LANES) // LANES * LANES)
-        row = np.repeat(np.arange(len(rows)) % height, np.diff(rows.starts))
-        limbs = [rows.amounts.astype(np.float64)]
-        if _row_bits(rows, limbs) > ROW_BITS:
+        row = np.repeat(np.arange(len(rows)), np.diff(rows.starts))
+        limbs: tuple[FloatArray, ...] = (rows.amounts.astype(np.float64),)
+        row_bits = _row_bits(rows, limbs)
+        is_small = np.abs(limbs[0]).max(initial=0.0) < 2.0**IMAGE_BITS
+        if is_small and len(rows) * columns <= len(rows.amounts) * IMAGE_CELLS:
+            image = np.zeros((len(rows), columns), dtype=np.int16)
+            image[row, rows.columns] = rows.amounts
+            nothing = np.zeros(0, np.int64)
+            return cls(rows.starts, nothing, (), image, columns, height, row_bits)
+        if row_bits > ROW_BITS:
             bits = largest_bits(rows.amounts) + 1
-            limbs = cut(rows.amounts, [AMOUNT_BITS] * ((bits - 1) // AMOUNT_BITS))
-        return cls(rows.starts, row * columns + rows.columns, tuple(limbs), columns, height, _row_bits(rows, limbs))
+            limbs = tuple(cut(rows.amounts, [AMOUNT_BITS] * ((bits - 1) // AMOUNT_BITS)))
+        places = row % height * columns + rows.columns
+        return cls(rows.starts, places, limbs, None, columns, height, _row_bits(rows, limbs))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def are_comparable(self) -> bool:
+        """Whether ExactSums.least may be asked of their sums."""
+        return self.parts == 1 and self.row_bits <= CARRY_BITS
+
+    @property
+    def parts(self) -> int:
+        """Limbs of an amount."""
+        return len(self.limbs) if self.image is None else 1
+
+    def fill(self, block: FloatArray, part: int, first: int) -> None:
+        """Write the rows from `first` on into a block, a limb of the amounts."""
+        if self.image is not None:
+            np.copyto(block, self.image[first : first + len(block)])
+            return
+        entries = slice(self.starts[first], self.starts[first + len(block)])
+        block.fill(0.0)
+        block.reshape(-1)[self.places[entries]] = self.limbs[part][entries]
 
 
 def _row_bits(rows: Rows, limbs: Sequence[FloatArray]) -> int:
@@ -211,26 +273,24 @@ def _check(rows: Rows, columns: int) -> None:
 
 
 def products(rows: DenseRows, tables: Sequence[Table]) -> Iterator[tuple[int, int, list[ExactSums]]]:
-    """Rows @ each table, exactly, block by block: the first row, the last (exclusive), and their sums table by table.
+    """Rows @ each table, exactly, some at a time: the first row, the last (exclusive), and their sums table by table.
 
     Nothing is ever rounded. Raises LimitError where a table was split for smaller rows.
     """
     for table in tables:
         if rows.row_bits > table.row_bits:
             raise LimitError("split the table for these rows", bits=rows.row_bits, bound=table.row_bits)
-    height = min(rows.height, len(rows))
-    block = np.zeros((height, rows.columns))
-    flat = block.reshape(-1)
-    for first in range(0, len(rows), rows.height):
-        last = min(first + height, len(rows))
-        start, end = rows.starts[first], rows.starts[last]
-        found: list[list[FloatArray]] = [[] for _ in tables]
-        for amounts in rows.limbs:
-            flat.fill(0.0)
-            flat[rows.places[start:end]] = amounts[start:end]
-            for table, sums in zip(tables, found, strict=True):
-                held = block[: last - first, table.first : table.first + table.columns]
-                sums.append(table.cells @ held.T)
+    space = np.zeros((min(rows.height, len(rows)), rows.columns))
+    for first in range(0, len(rows), rows.height * GROUP):
+        last = min(first + rows.height * GROUP, len(rows))
+        found = [[np.empty((len(table.cells), last - first)) for _ in range(rows.parts)] for table in tables]
+        for start in range(first, last, rows.height):
+            block = space[: last - start]
+            for part in range(rows.parts):
+                rows.fill(block, part, start)
+                for table, sums in zip(tables, found, strict=True):
+                    held = block[:, table.first : table.first + table.columns]
+                    np.matmul(table.cells, held.T, out=sums[part][:, start - first : start - first + len(block)])
         yield first, last, [_sums(table, sums) for table, sums in zip(tables, found, strict=True)]
 
 
@@ -249,6 +309,6 @@ def exact_products(rows: Rows, entries: IntArray) -> ExactSums:
     dense = DenseRows.of(rows, len(entries))
     table = Table.of(entries, dense.row_bits)
     blocks = [sums for _, _, [sums] in products(dense, [table])]
-    blocks.append(_sums(table, [np.zeros((len(table.cells), 0)) for _ in dense.limbs]))
+    blocks.append(_sums(table, [np.zeros((len(table.cells), 0))] * dense.parts))
     limbs = zip(*(sums.limbs for sums in blocks), strict=True)
     return ExactSums(tuple(np.concatenate(limb, axis=1) for limb in limbs), blocks[-1].shifts)
