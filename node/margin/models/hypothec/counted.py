@@ -23,6 +23,8 @@ from node.margin.models.hypothec.shortfall import shortfall_of_one
 from node.model.health import ZERO, Interval, Reason
 
 NOTHING = Money(0)
+NANO = 10**9
+"""Steps of a depth end at whole 1e-9 units, so that what lies in them has no more digits than what is held."""
 CHAIN_REASONS = {
     "LIVE": None,
     "HALTED": Reason.CHAIN_HALTED,
@@ -181,7 +183,7 @@ def steps_of(amounts: Iterable[Wad], feed: Feed, parameters: Parameters) -> list
     The holdings fill the depth one after the other, together as one: the depth is the account's, not each holding's.
     """
     steps = parameters.haircuts.size_steps
-    ends = [feed.depth * step * 10**6 // feed.price if feed.price else 0 for step in steps]
+    ends = [feed.depth * step // feed.price * 10**6 // NANO * NANO if feed.price else 0 for step in steps]
     found, filled = [], 0
     for amount in amounts:
         parts, left = [], int(amount)

@@ -16,7 +16,7 @@ from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, up, value
 from node.margin.models.hypothec import positions
 from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, steps_of
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
-from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.parameters import Charges, Parameters
 from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Risk
 from node.model.health import Interval, Reason
 
@@ -229,9 +229,13 @@ def concentration(delta: Money, risk: Risk, parameters: Parameters) -> Money:
 
     Source: Synthetix' skew scale and dYdX's open-interest caps, as a charge on the excess; MNGO in October 2022.
     """
-    room = min(risk.depth, risk.interest) if risk.interest else risk.depth
-    charges = parameters.charges
-    return up(Money(max(0, abs(delta) - room * charges.concentration_share // WAD)), charges.concentration_rate)
+    return up(Money(max(0, abs(delta) - room(risk, parameters.charges))), parameters.charges.concentration_rate)
+
+
+def room(risk: Risk, charges: Charges) -> Money:
+    """share·min(depth, open interest), rounded down."""
+    least = min(risk.depth, risk.interest) if risk.interest else risk.depth
+    return Money(least * charges.concentration_share // WAD)
 
 
 def _summed(draft: Draft, parameters: Parameters) -> Part:

@@ -61,5 +61,5 @@ def option(asset: str = "ETH", amount: float = -1, strike: float = 3_000, **more
     return {"asset": asset, "seconds": 30 * DAY, "strike": strike, "call": True, "amount": amount, **more}
 
 
-def collateral(asset: str = "ETH", amount: float = 1, **more: object) -> dict[str, Any]:
+def collateral(asset: str = "ETH", amount: float | str = 1, **more: object) -> dict[str, Any]:
     return {"asset": asset, "amount": amount, **more}

@@ -1,0 +1,391 @@
+"""What `hypothec` evaluates many accounts by: units as columns of integers, and accounts as sparse rows of them.
+
+A unit (of an instrument, of collateral of one quality in one step of its depth) is made once a frame, by the rules
+themselves; its figures are a column each of two tables: of signed amounts, and of those that are owed. Figures that are
+equal for all units are one column. Must not know what the sums are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from node.margin.engine.hypothec_sums import LARGEST_TERM, Ratio, ratio
+from node.margin.engine.portfolio import in_units
+from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Rows, Table
+from node.margin.models.book import Future, Option, Perpetual
+from node.margin.models.errors import PortfolioError
+from node.margin.models.fixed import ONE, Money, Wad
+from node.margin.models.hypothec.counted import Unit
+from node.margin.models.hypothec.feeds import Feed
+from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.parts import Draft, Entry, Units, drafts, room
+from node.margin.models.hypothec.portfolio import Debt, Holding, Portfolio, Risk
+from node.margin.models.hypothec.shortfall import multiple
+from node.model.health import ZERO, Interval
+
+MOST_ROWS = 15
+CHUNK = 1_024
+"""Accounts that go through together: their sums stay in the cache."""
+LARGEST_FIXED = 1 << 58
+"""Constants of an account, in 1e-12 USD, that the arithmetic holds; whose are larger is for the rules."""
+
+
+class CachedUnits(Units):
+    """The units of one market, each made once."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(parameters)
+        self._found: dict[tuple[object, ...], Unit] = {}
+
+    def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
+        key = ("holding", held.feed.asset, held.quality, step, factor)
+        return self._found.get(key) or self._found.setdefault(key, super().holding(held, step, factor))
+
+    def debt(self, owed: Debt) -> Unit:
+        key = ("debt", owed.feed.asset)
+        return self._found.get(key) or self._found.setdefault(key, super().debt(owed))
+
+    def linear(self, position: Perpetual | Future, feed: Feed) -> Unit:
+        key = ("linear", feed.asset, position.seconds if isinstance(position, Future) else None)
+        return self._found.get(key) or self._found.setdefault(key, super().linear(position, feed))
+
+    def option(self, account: str, position: Option, feed: Feed) -> Unit:
+        side = None if feed.is_fresh else position.amount > 0
+        key = ("option", feed.asset, position.expiry.seconds, position.strike, position.is_call, side)
+        return self._found.get(key) or self._found.setdefault(key, super().option(account, position, feed))
+
+
+@dataclass(slots=True)
+class Columns:
+    """Units by column, in the order in which accounts have brought them."""
+
+    units: list[Unit] = field(default_factory=list)
+    places: dict[tuple[int, bool], int] = field(default_factory=dict)
+    kept: list[Unit] = field(default_factory=list)
+
+    def place(self, entry: Entry) -> int:
+        """The column of an entry's unit. Apart from the others it has no worth here: what it counts is a constant."""
+        key = id(entry.unit), entry.apart
+        if key not in self.places:
+            unit = entry.unit
+            self.kept.append(unit)  # so that its id stays its own
+            self.places[key] = len(self.units)
+            self.units.append(replace(unit, initial=ZERO, maintenance=ZERO, market=ZERO) if entry.apart else unit)
+        return self.places[key]
+
+
+SIGNED = ("initial low", "initial high", "maintenance low", "maintenance high", "market high", "less cost", "relief")
+OWED = (
+    "initial width",
+    "less initial width",
+    "maintenance width",
+    "less maintenance width",
+    "market width",
+    "less cost",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of all units: a column each of `entries` [units, columns], and which one is which.
+
+    `figures` are those of SIGNED or OWED by name; `changes` and `deltas` are by row and by underlying.
+    """
+
+    entries: IntArray
+    figures: dict[str, int]
+    changes: IntArray
+    deltas: IntArray
+
+    @classmethod
+    def of(cls, named: Sequence[tuple[str, list[int]]], changes: list[list[int]], deltas: list[list[int]]) -> Figures:
+        """Of lists by figure, each with a number for every unit; equal lists are one column."""
+        columns: dict[tuple[int, ...], int] = {}
+
+        def place(numbers: list[int]) -> int:
+            return columns.setdefault(tuple(numbers), len(columns))
+
+        by_row = [place(each) for each in changes]
+        by_root = [place(each) for each in deltas]
+        figures = {name: place(numbers) for name, numbers in named}
+        entries = np.array(list(columns), dtype=np.int64).T
+        return cls(
+            np.ascontiguousarray(entries), figures, np.array(by_row, dtype=np.int64), np.array(by_root, dtype=np.int64)
+        )
+
+
+def signed(units: Sequence[Unit], roots: Sequence[str], rows: int) -> Figures:
+    """What is multiplied by signed amounts."""
+    spans = [
+        (unit.initial.low, unit.initial.high, unit.maintenance.low, unit.maintenance.high, unit.market.high)
+        for unit in units
+    ]
+    named = [
+        *((name, [span[place] for span in spans]) for place, name in enumerate(SIGNED[:5])),
+        ("less cost", [-unit.cost for unit in units]),
+        ("relief", [int(unit.relief) for unit in units]),
+    ]
+    changes = [[int(unit.changes[row]) for unit in units] for row in range(rows)]
+    deltas = [[int(unit.delta) if unit.factor == root else 0 for unit in units] for root in roots]
+    return Figures.of(named, changes, deltas)
+
+
+def owed(units: Sequence[Unit]) -> Figures:
+    """What is multiplied by the amounts that are owed."""
+    initial, maintenance, market = (
+        [getattr(unit, name).high - getattr(unit, name).low for unit in units]
+        for name in ("initial", "maintenance", "market")
+    )
+    named = [
+        ("initial width", initial),
+        ("less initial width", [-each for each in initial]),
+        ("maintenance width", maintenance),
+        ("less maintenance width", [-each for each in maintenance]),
+        ("market width", market),
+        ("less cost", [-(2 * unit.cost + unit.short_cost) for unit in units]),
+    ]
+    return Figures.of(named, [], [])
+
+
+def usable(unit: Unit) -> bool:
+    """Whether every figure of the unit fits."""
+    figures = (*unit.changes, unit.delta, unit.relief, 2 * unit.cost + unit.short_cost)
+    spans = (unit.initial, unit.maintenance, unit.market)
+    widths = (span.high - span.low for span in spans)
+    ends = (end for span in spans for end in (span.low, span.high))
+    return all(abs(each) >> LARGEST_BITS == 0 for each in (*figures, *ends, *widths))
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Both tables, split for the rows that they are multiplied with."""
+
+    signed: Table
+    owed: Table
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What accounts of one market have in common, made once.
+
+    `roots` are underlyings in order, `rooms` what of a delta is not charged. `ratios` are those of initial and
+    maintenance margin. `exact_only`: a ratio has too many digits for 64 bits.
+    """
+
+    parameters: Parameters
+    units: CachedUnits
+    signed: Figures
+    owed: Figures
+    roots: tuple[str, ...]
+    rooms: tuple[int, ...]
+    vols: Mapping[str, Wad]
+    groups: Mapping[str, str]
+    multiple: float
+    ratios: tuple[Ratio, Ratio]
+    concentration: Ratio
+    exact_only: bool
+    _split: dict[tuple[int, int], Tables] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, columns: Columns, units: CachedUnits, risks: Mapping[str, Risk]) -> Frame:
+        """Of all units that accounts have brought, and the risks of their underlyings."""
+        parameters = units.parameters
+        roots = tuple(sorted({unit.factor for unit in columns.units}))
+        charges = parameters.charges
+        ratios = ratio(ONE), ratio(parameters.maintenance)
+        rate = ratio(charges.concentration_rate)
+        return cls(
+            parameters=parameters,
+            units=units,
+            signed=signed(columns.units, roots, len(parameters.rows)),
+            owed=owed(columns.units),
+            roots=roots,
+            rooms=tuple(room(risks[root], charges) for root in roots),
+            vols={root: risks[root].vol for root in roots},
+            groups={root: parameters.assets[root].group for root in roots},
+            multiple=multiple(parameters.shortfall),
+            ratios=ratios,
+            concentration=rate,
+            exact_only=any(term >= LARGEST_TERM for each in (*ratios, rate) for term in each)
+            or any(room(risks[root], charges) >> LARGEST_BITS for root in roots),
+        )
+
+    def tables(self, chunk: Chunk) -> Tables:
+        """The tables for a chunk's rows."""
+        bits = chunk.signed.row_bits, chunk.owed.row_bits
+        if bits not in self._split:
+            self._split[bits] = Tables(Table.of(self.signed.entries, bits[0]), Table.of(self.owed.entries, bits[1]))
+        return self._split[bits]
+
+
+# === Accounts ===
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """A part as a row: amounts by column, and constants, whose ends differ by what counts apart."""
+
+    held: dict[int, Wad]
+    limit: Money | None
+    low: int
+    high: int
+    is_charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRows:
+    """An account: constants of its own, and a row for each part that has units or a limit.
+
+    `amounts` are the rows' by column, in 10^-decimals units.
+    """
+
+    low: int
+    high: int
+    rows: tuple[PartRow, ...]
+    amounts: tuple[dict[int, int], ...]
+    decimals: int
+
+
+def account_rows(portfolio: Portfolio, units: Units, columns: Columns) -> AccountRows | None:
+    """An account as rows; None where the rules are to evaluate it. Raises PortfolioError.
+
+    What has no bound or does not fit is the rules'.
+    """
+    low = high = 0
+    rows: list[PartRow] = []
+    for draft in drafts(portfolio, units):
+        row = None if any(entry.open_ended for entry in draft.entries) else _part_row(draft, columns)
+        if row is None or max(abs(row.low), abs(row.high), row.limit or 0) >= LARGEST_FIXED:
+            return None
+        if row.limit is None:
+            low, high = low + row.low, high + row.high
+        if row.held or row.limit is not None:
+            rows.append(row)
+    union = {(place, column): amount for place, row in enumerate(rows) for column, amount in row.held.items()}
+    found = in_units(dict(enumerate(union.values())))
+    if found is None or len(rows) > MOST_ROWS:
+        return None
+    decimals, in_unit = found
+    amounts: tuple[dict[int, int], ...] = tuple({} for _ in rows)
+    for (place, column), amount in zip(union, in_unit.values(), strict=True):
+        amounts[place][column] = amount
+    ordered = tuple({column: held[column] for column in sorted(held)} for held in amounts)
+    return AccountRows(low, high, tuple(rows), ordered, decimals)
+
+
+def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
+    held: dict[int, Wad] = {}
+    low = high = int(draft.cash)
+    for entry in draft.entries:
+        if not usable(entry.unit):
+            return None
+        column = columns.place(entry)
+        held[column] = Wad(held.get(column, 0) + entry.amount)
+        alone = entry.counted(entry.unit.maintenance) if entry.apart else Interval(entry.fixed, entry.fixed)
+        low, high = low + alone.low, high + alone.high
+    return PartRow(held, draft.limit, low, high, draft.is_charged)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Accounts in order, as arrays. `places` among all; `fixed` [2, accounts]: constants at the low and high end.
+
+    By row: `account` its account in the chunk, `slot` its number in the account, `limit` (−1: none), `constant`
+    [2, rows] of rows with a limit, `is_charged`. `signed` and `owed` are the amounts, to be multiplied.
+    """
+
+    places: IntArray
+    fixed: IntArray
+    account: IntArray
+    slot: IntArray
+    limit: IntArray
+    constant: IntArray
+    is_charged: IntArray
+    rows: Rows
+    owed_rows: Rows
+    signed: DenseRows
+    owed: DenseRows
+    decimals: int
+
+
+def chunks(accounts: Iterable[tuple[int, AccountRows]], columns: int) -> list[Chunk]:
+    """Accounts of one unit together, so many that their sums stay in the cache."""
+    by_unit: dict[int, list[tuple[int, AccountRows]]] = {}
+    for place, account in accounts:
+        by_unit.setdefault(account.decimals, []).append((place, account))
+    found: list[Chunk] = []
+    for decimals in sorted(by_unit):
+        ordered = by_unit[decimals]
+        found += [_chunk(ordered[first : first + CHUNK], columns, decimals) for first in range(0, len(ordered), CHUNK)]
+    return found
+
+
+def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: int) -> Chunk:
+    rows = [
+        (place, slot, row, amounts)
+        for place, (_, account) in enumerate(accounts)
+        for slot, (row, amounts) in enumerate(zip(account.rows, account.amounts, strict=True))
+    ]
+    lengths = [len(amounts) for *_, amounts in rows]
+    starts = np.cumsum([0, *lengths], dtype=np.int64)
+    column = np.array([each for *_, amounts in rows for each in amounts], dtype=np.int64)
+    amount = np.array([each for *_, amounts in rows for each in amounts.values()], dtype=np.int64)
+    sparse, short = Rows(starts, column, amount), Rows(starts, column, np.maximum(-amount, 0))
+
+    def array(numbers: Iterable[int]) -> IntArray:
+        return np.array(list(numbers), dtype=np.int64)
+
+    return Chunk(
+        places=array(place for place, _ in accounts),
+        fixed=np.stack([array(each.low for _, each in accounts), array(each.high for _, each in accounts)]),
+        account=array(place for place, *_ in rows),
+        slot=array(slot for _, slot, *_ in rows),
+        limit=array(-1 if row.limit is None else row.limit for _, _, row, _ in rows),
+        constant=np.stack(
+            [
+                array(0 if row.limit is None else row.low for _, _, row, _ in rows),
+                array(0 if row.limit is None else row.high for _, _, row, _ in rows),
+            ]
+        ),
+        is_charged=array(row.is_charged for _, _, row, _ in rows),
+        rows=sparse,
+        owed_rows=short,
+        signed=DenseRows.of(sparse, columns),
+        owed=DenseRows.of(short, columns),
+        decimals=decimals,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """All accounts by place: in chunks, `left` to the rules, or with an error."""
+
+    count: int
+    chunks: tuple[Chunk, ...]
+    left: Mapping[int, Portfolio]
+    errors: Mapping[int, PortfolioError]
+
+
+def prepared(portfolios: Sequence[Portfolio], parameters: Parameters) -> tuple[Frame, Accounts]:
+    """Portfolios of one market under one set of parameters. No account stops another."""
+    units, columns = CachedUnits(parameters), Columns()
+    rows: dict[int, AccountRows] = {}
+    left: dict[int, Portfolio] = {}
+    errors: dict[int, PortfolioError] = {}
+    risks: dict[str, Risk] = {}
+    for place, portfolio in enumerate(portfolios):
+        risks |= portfolio.risks
+        try:
+            found = account_rows(portfolio, units, columns)
+        except PortfolioError as error:
+            errors[place] = error
+            continue
+        if found is None:
+            left[place] = portfolio
+        else:
+            rows[place] = found
+    frame = Frame.of(columns, units, risks)
+    return frame, Accounts(len(portfolios), tuple(chunks(rows.items(), len(columns.units))), left, errors)

@@ -1,0 +1,85 @@
+"""Sums of exact products as integers, and their products with ratios: of 64 bits, or Python's where those do not do.
+
+Every function takes arrays of either kind and is exact for both. Must not know what is counted.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.margin.math.products import ExactSums, FloatArray, IntArray, Rows
+from node.margin.models.fixed import WAD, Wad
+
+Numbers: TypeAlias = NDArray[Any]
+"""Integers of 64 bits, or objects that are Python's integers."""
+BoolArray: TypeAlias = NDArray[np.bool_]
+Ratio: TypeAlias = tuple[int, int]
+"""Numerator and denominator, in lowest terms."""
+
+LARGEST_TERM = 1 << 31
+"""A ratio whose terms are below it can be applied to 64 bits."""
+_BITS = 64
+
+
+def ratio(wad: Wad) -> Ratio:
+    """A number in 1e-18 in lowest terms."""
+    common = gcd(wad, WAD)
+    return wad // common, WAD // common
+
+
+def down(numbers: Numbers, by: Ratio) -> Numbers:
+    """⌊numbers·ratio⌋. Of 64 bits: the ratio is at most one and its terms are below LARGEST_TERM."""
+    numerator, denominator = by
+    if numerator == denominator:
+        return numbers
+    above = numbers // denominator
+    found: Numbers = above * numerator + (numbers - above * denominator) * numerator // denominator
+    return found
+
+
+def up(numbers: Numbers, by: Ratio) -> Numbers:
+    """⌈numbers·ratio⌉."""
+    return -down(-numbers, by)
+
+
+def whole(sums: ExactSums, decimals: int) -> tuple[IntArray, FloatArray]:
+    """⌊sums / 10^decimals⌋ in 64 bits, [columns, rows], and about how large each row's largest is.
+
+    They are right where that is below 2^61 and below 2^111/10^decimals: the float gives the quotient so well that what
+    remains of the sum, which is known modulo 2^64, is known.
+    """
+    unit = 10**decimals
+    near = np.zeros_like(sums.limbs[0])
+    wrapped = np.zeros(near.shape, dtype=np.int64)
+    for limb, shift in zip(sums.limbs, sums.shifts, strict=True):
+        near += limb * 2.0**shift
+        if shift < _BITS:
+            wrapped += limb.astype(np.int64) << np.int64(shift)
+    size = np.abs(near).max(axis=0, initial=0.0) / unit
+    if decimals == 0:
+        return wrapped, size
+    with np.errstate(invalid="ignore"):
+        quotient = np.rint(near / unit).astype(np.int64)
+    left = wrapped - quotient * np.int64(unit)
+    return quotient + left // np.int64(unit), size
+
+
+def largest(decimals: int) -> float:
+    """Below which whole() is right."""
+    return min(2.0**61, 2.0**111 / float(10**decimals))
+
+
+def exact(rows: Rows, chosen: IntArray, entries: IntArray, decimals: int) -> Numbers:
+    """⌊Σ amount·entry / 10^decimals⌋ of some rows in Python's integers, [columns, rows]."""
+    found: Numbers = np.zeros((entries.shape[1], len(chosen)), dtype=object)
+    for place, row in enumerate(chosen.tolist()):
+        within = slice(int(rows.starts[row]), int(rows.starts[row + 1]))
+        amounts = rows.amounts[within].astype(object)
+        if len(amounts):
+            found[:, place] = amounts @ entries[rows.columns[within]].astype(object)
+    divided: Numbers = found // 10**decimals
+    return divided

@@ -1,0 +1,123 @@
+"""The engine against the rules, bit for bit: every excess and status of every account, extremes too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.margin.engine import hypothec as engine
+from node.margin.models.errors import PortfolioError
+from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.hypothec.portfolio import Portfolio
+from node.margin.models.hypothec.profile import result_of
+from tests.property.margin_models.hypothec.books import accounts, markets
+from tests.property.margin_models.hypothec.test_health import FEW, ends
+from tests.unit.margin_models.hypothec.accounts import (
+    MARKET,
+    collateral,
+    market,
+    option,
+    parameters,
+    perpetual,
+    portfolio,
+)
+
+RULES = parameters(**FEW)
+AWKWARD = parameters(
+    **FEW,
+    maintenance="0.7654321",
+    charges={"concentration_rate": "0.123", "concentration_share": "0.01"},
+    shortfall={"deviations": 3, "horizon": 1_000_000},
+)
+TOO_FINE = parameters(**FEW, maintenance="0.7654321012345678")
+
+
+def read(content: Sequence[dict[str, Any]], of: dict[str, Any], rules: Parameters) -> list[Portfolio]:
+    found = []
+    for each in content:
+        try:
+            found.append(portfolio(each, of, rules))
+        except PortfolioError:
+            continue  # what cannot be read is nobody's to evaluate
+    return found
+
+
+def check(portfolios: Sequence[Portfolio], rules: Parameters) -> engine.Healths:
+    frame, prepared = engine.prepared(portfolios, rules)
+    found = engine.evaluate(frame, prepared)
+    for place, each in enumerate(portfolios):
+        if place in found.errors:
+            continue
+        expected = result_of(each, rules)
+        assert list(found.excesses(place)) == ends(expected)
+        assert found.status[place] == expected.status
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(accounts(), min_size=1, max_size=5), markets(), st.sampled_from([RULES, AWKWARD]))
+def test_every_account_is_as_by_the_rules(content: list[dict[str, Any]], of: dict[str, Any], rules: Parameters) -> None:
+    check(read(content, of, rules), rules)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(accounts(1e7), min_size=1, max_size=3), markets())
+def test_so_are_accounts_beyond_63_bits(content: list[dict[str, Any]], of: dict[str, Any]) -> None:
+    check(read(content, of, RULES), RULES)
+
+
+def many() -> list[dict[str, Any]]:
+    venues = {"a": {"limit": 3_000, "cash": -40}, "b": {"limit": 2_000, "seized": 100}}
+    return [
+        {"cash": 5},
+        {},
+        {"cash": -5},
+        {"cash": 1_000, "perpetuals": [perpetual(amount=0.5)]},
+        {"cash": 1_000, "options": [option(amount=-0.3), option(strike=3_500, amount=0.25)]},
+        {"cash": 1_000, "venues": {"a": venues["a"]}, "options": [option(amount=-3, venue="a")]},
+        {
+            "cash": 900,
+            "venues": venues,
+            "perpetuals": [perpetual(amount=1, venue="a"), perpetual(amount=-1, venue="b")],
+        },
+        {"cash": 900, "venues": venues, "perpetuals": [perpetual(amount=1, venue="a")], "options": [option()]},
+        {"collateral": [collateral("ETH", 2), collateral("USDC", 1_234.567)], "perpetuals": [perpetual(amount=-2)]},
+        {"collateral": [collateral("WSTETH", 1e4)], "debts": [collateral("ETH", 9_000)]},
+        {"collateral": [collateral("FTT", "0.123456789012345678")]},
+        {"cash": 3e9, "perpetuals": [perpetual("BTC", 200), perpetual("ETH", -10_000)]},
+        {"cash": 9e14, "perpetuals": [perpetual("BTC", 1)]},
+        {"venues": {"a": {"limit": 1e14}}, "options": [option("BTC", -5e4, 60_000, venue="a")]},
+        {"perpetuals": [perpetual("GHOST", -1, entry_price=3)]},
+    ]
+
+
+def test_each_kind_of_account_alone_and_all_together() -> None:
+    of = market(GHOST={"status": "MISSING"}, ETH={"low": 2_990, "high": 3_020, "vol_spread": 0.05})
+    rules = parameters()
+    portfolios = [portfolio(each, of, rules) for each in many()]
+    found = check(portfolios, rules)
+    assert not found.errors
+    assert len(many()) - 1 in found.by_rules
+    assert found.beyond
+    for each in portfolios:
+        check([each], rules)
+
+
+def test_ratios_with_many_digits_and_no_accounts() -> None:
+    check([portfolio(each, MARKET, TOO_FINE) for each in many()[:9]], TOO_FINE)
+    assert check([], RULES).excess.shape == (4, 0)
+
+
+def test_an_account_that_cannot_be_evaluated_stops_no_other() -> None:
+    endless = {"seconds": 5, "forward": 1e14, "rate": -9, "vol": 1}
+    of = market(BTC={"price": 1e14, "expiries": [{**endless, "seconds": 3_000_000_000}]})
+    rules = parameters()
+    bad = {"options": [option("BTC", 1, 1, seconds=3_000_000_000)]}
+    found = check([portfolio(each, of, rules) for each in (bad, {"cash": 7})], rules)
+    assert set(found.errors) == {0}
+    assert found.errors[0].field == "mark"
+    assert found.status[0] == 0
+    assert found.excesses(1) == (7 * 10**12,) * 4
