@@ -1,29 +1,27 @@
 """An account as plans and questions change it: what it holds by name, and what a change would make of it.
 
 An account is the same whatever the order of its lists. Every judgement of it is its profile's: here nothing is known of
-margins, only what things are worth at the market. Must not know plans.
+margins, only what things are worth at the market. Must not know plans, or how files say it.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, TypeAlias
 
-from node.margin.models.book import Balance, Book, Future, Option, Perpetual, read_book
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, value
 from node.margin.models.profile import Evaluation, Profile
-from node.margin.models.shocks import NO_MOVE, marks
 from node.margin.spec import cap, claim, receivable
 
 CASH = "cash"
 """What cash is called where holdings are."""
 USD = "USD"
-_WADS_OF_MONEY = WAD // PICO
+WADS_OF_MONEY = WAD // PICO
 MOST_HOLDINGS = 1_000
 
 
@@ -133,6 +131,24 @@ class Change:
 NO_CHANGE = Change()
 
 
+Unread: TypeAlias = "tuple[tuple[Kind, Mapping[str, object]], ...]"
+"""What has no usable price, as the file has it, with its section."""
+Parts: TypeAlias = "tuple[Money, dict[str, Holding], Unread, dict[str, Venue]]"
+"""Cash, holdings by name, what could not be read, and venues with terms."""
+
+
+class Form(Protocol):
+    """How a file says what an account holds."""
+
+    def read(self, fields: Fields, market: Fields) -> Parts:
+        """What the account holds. Raises PortfolioError."""
+        ...
+
+    def written(self, account: Account, change: Change) -> dict[str, object]:
+        """The account's part of the file after a change."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One account of a file under a profile, its market and its parameters."""
@@ -144,63 +160,25 @@ class Account:
     parameters: Fields
     cash: Money
     holdings: Mapping[str, Holding]
-    unread: tuple[tuple[Kind, Mapping[str, object]], ...]
+    unread: Unread
     venues: Mapping[str, Venue]
 
-    @classmethod
-    def read(cls, profile: Profile, content: object, name: str, market: Fields, parameters: Fields) -> Account:
-        """An account in the format of node/margin/models/book.py; what it holds may say its `chain` and `venue`.
+    form: Form
 
-        What has no usable price is left as it is, in `unread`: whether the account can be judged with it is the
-        profile's to say. Raises PortfolioError, which names account, instrument and field.
-        """
+    @classmethod
+    def read(
+        cls, form: Form, profile: Profile, content: object, name: str, market: Fields, parameters: Fields
+    ) -> Account:
+        """An account in a file's form. Raises PortfolioError, which names account, instrument and field."""
         fields = Fields.of(content, name)
-        cash = fields.money("cash", default=0)
-        held: dict[str, Holding] = {}
-        unread: list[tuple[Kind, Mapping[str, object]]] = []
-        for kind in Kind:
-            for item in _ordered(fields, kind):
-                try:
-                    book = read_book({kind.value: [item]}, name, market)
-                except PortfolioError:
-                    unread.append((kind, item))
-                    continue
-                for each in _instruments(book):
-                    holding = _holding(each, kind, Fields.of(item, name), held, market)
-                    held[holding.name] = holding
+        cash, held, unread, venues = form.read(fields, market)
         if len(held) > MOST_HOLDINGS:
             raise PortfolioError("split the account", account=name, length=len(held), bound=MOST_HOLDINGS)
-        return cls(profile, name, fields.content, market, parameters, cash, held, tuple(unread), _venues(fields))
+        return cls(profile, name, fields.content, market, parameters, cash, held, unread, venues, form)
 
     def after(self, change: Change) -> dict[str, object]:
         """The account's part of a file after a change. What nothing is left of is gone."""
-        content = {**self.content, "cash": money_text(self.cash + change.cash)}
-        sections: dict[str, list[Mapping[str, object]]] = {kind.value: [] for kind in Kind}
-        for kind, item in self.unread:
-            sections[kind].append(item)
-        for each in self.holdings.values():
-            amount = each.amount + change.amounts.get(each.name, 0)
-            if amount and not change.amounts.get(each.name) and not change.funding.get(each.name):
-                sections[each.kind].append(each.item)
-            elif amount:
-                # What a debt has become by now is written: without its index it is that.
-                changed = {name: had for name, had in each.item.items() if name != "index"}
-                changed["amount"] = text(amount)
-                if each.kind is Kind.PERPETUAL:
-                    changed["funding"] = money_text(each.funding + change.funding.get(each.name, 0))
-                sections[each.kind].append(changed)
-        if self.venues:
-            terms = Fields.of(self.content, self.name).section("venues")
-            content["venues"] = {name: self._venue_after(name, terms.section(name), change) for name in self.venues}
-        return {**content, **sections}
-
-    def _venue_after(self, name: str, terms: Fields, change: Change) -> Mapping[str, object]:
-        venue = self.venues[name]
-        return {
-            **terms.content,
-            "cash": money_text(venue.cash + change.venues.get(name, 0)),
-            "seized": money_text(venue.seized + change.seized.get(name, 0)),
-        }
+        return self.form.written(self, change)
 
     def evaluate(self, change: Change = NO_CHANGE) -> Evaluation:
         """What the profile says of the account after a change. Raises PortfolioError."""
@@ -208,7 +186,7 @@ class Account:
 
     def changed(self, change: Change) -> Account:
         """The account after a change, as an account."""
-        return Account.read(self.profile, self.after(change), self.name, self.market, self.parameters)
+        return Account.read(self.form, self.profile, self.after(change), self.name, self.market, self.parameters)
 
     @property
     def net_value(self) -> Money:
@@ -231,20 +209,6 @@ class Account:
         return Change(venues={venue: cash}) if venue in self.venues else Change(cash)
 
 
-def _venues(fields: Fields) -> dict[str, Venue]:
-    terms = fields.section("venues")
-    found = {}
-    for name in sorted(terms.content):
-        each = terms.section(name)
-        found[name] = Venue(
-            each.money("limit", low=0),
-            each.money("cash", default=0),
-            each.money("seized", low=0, default=0),
-            each.money("acknowledged", low=0, default=0),
-        )
-    return found
-
-
 def text(amount: int) -> str:
     """A Wad as decimal text, exactly."""
     return f"{'-' if amount < 0 else ''}{abs(amount) // WAD}.{abs(amount) % WAD:018d}"
@@ -252,67 +216,12 @@ def text(amount: int) -> str:
 
 def money_text(amount: int) -> str:
     """Money as decimal text, exactly."""
-    return text(amount * _WADS_OF_MONEY)
-
-
-_FRESH = "FRESH"
-_NOT_LIVE = frozenset({"STALE", "DISPUTED", "HALTED"})
-_Instrument = Balance | Perpetual | Future | Option
-
-
-def _ordered(fields: Fields, kind: Kind) -> list[Mapping[str, object]]:
-    """The items of a section in an order of their own."""
-    return sorted(
-        (each.content for each in fields.items(kind.value)), key=lambda item: json.dumps(item, sort_keys=True)
-    )
-
-
-def _instruments(book: Book) -> tuple[_Instrument, ...]:
-    return (*book.collateral, *book.debts, *book.perpetuals, *book.futures, *book.options)
-
-
-def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding], market: Fields) -> Holding:
-    chain, venue = item.text("chain", ""), item.text("venue", "")
-    what = each.name if isinstance(each, Option | Future) else each.quote.asset
-    name = " ".join(part for part in (_SINGULAR[kind], what, chain and f"on {chain}", venue and f"at {venue}") if part)
-    alike = sum(other.split(" #")[0] == name for other in others)
-    return Holding(
-        name=f"{name} #{alike + 1}" if alike else name,
-        kind=kind,
-        asset=each.quote.asset,
-        amount=each.amount,
-        price=_price(item.account, each),
-        entry=each.entry if isinstance(each, Perpetual | Future) else Wad(0),
-        funding=each.funding if isinstance(each, Perpetual) else Money(0),
-        spot=each.quote.price,
-        chain=chain,
-        venue=venue,
-        is_available=chain not in _NOT_LIVE and market.section(each.quote.asset).text("status", _FRESH) == _FRESH,
-        item=item.content,
-    )
-
-
-def _price(account: str, held: _Instrument) -> Wad:
-    """At the market; of a perpetual that its venue marks by itself, the worse of that and its asset's price."""
-    if isinstance(held, Option):
-        return Wad(marks(account, held, [NO_MOVE])[0] * _WADS_OF_MONEY)
-    if isinstance(held, Perpetual):
-        return min(held.price, held.quote.price) if held.amount > 0 else max(held.price, held.quote.price)
-    return held.forward if isinstance(held, Future) else held.quote.price
-
-
-_SINGULAR = {
-    Kind.COLLATERAL: "collateral",
-    Kind.DEBT: "debt",
-    Kind.PERPETUAL: "perpetual",
-    Kind.FUTURE: "future",
-    Kind.OPTION: "option",
-}
+    return text(amount * WADS_OF_MONEY)
 
 
 def cash_holding(cash: Money) -> Holding:
     """Cash as a holding: its amount in USD, at one."""
-    amount = Wad(cash * _WADS_OF_MONEY)
+    amount = Wad(cash * WADS_OF_MONEY)
     return Holding(
         name=CASH,
         kind=Kind.COLLATERAL,

@@ -15,6 +15,7 @@ from node.margin.models.fields import Fields
 from node.margin.models.profile import Profile
 from node.margin.planning.account import Account
 from node.margin.planning.plan import Plan, plan_liquidation
+from node.margin.planning.reading import read_account
 from node.margin.planning.terms import Terms, read_terms
 from node.margin.planning.verify import verify
 from node.margin.planning.what_if import MOST_STEPS, Step, what_if
@@ -58,6 +59,6 @@ def _each(
     market, parameters = file.section("market"), file.section("parameters")
     for account_name, account in accounts(content, name):
         try:
-            yield answer(Account.read(profile, account, account_name, market, parameters))
+            yield answer(read_account(profile, account, account_name, market, parameters))
         except PortfolioError as error:
             yield error

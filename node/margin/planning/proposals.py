@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO, WAD, Money, Wad, value
 from node.margin.planning.account import NO_CHANGE, USD, Account, Change, Holding, Kind, text
+from node.margin.planning.portfolio_form import PortfolioForm
 
 
 class Act(StrEnum):
@@ -102,11 +104,13 @@ def _moved(account: Account, proposal: Proposal) -> Account | None:
 
 
 def _added(account: Account, kind: Kind, item: Mapping[str, object], change: Change = NO_CHANGE) -> Account:
+    if not isinstance(account.form, PortfolioForm):
+        raise PortfolioError("give the account in the portfolio format to add to it", account=account.name)
     content = account.after(change)
     section = content[kind]
     listed = [*section, item] if isinstance(section, list) else [item]
     return Account.read(
-        account.profile, {**content, kind.value: listed}, account.name, account.market, account.parameters
+        account.form, account.profile, {**content, kind.value: listed}, account.name, account.market, account.parameters
     )
 
 

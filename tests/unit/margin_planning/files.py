@@ -10,6 +10,7 @@ from node.margin.models.profiles import PROFILES
 from node.margin.planning.account import Account
 from node.margin.planning.files import answers, terms_of
 from node.margin.planning.plan import Plan, plan_liquidation
+from node.margin.planning.reading import read_account
 from node.margin.planning.terms import Terms
 from node.margin.planning.what_if import Step
 
@@ -58,7 +59,7 @@ def option(amount: object, strike: int = 2_000, *, call: bool = True, **more: ob
 def read(profile: str, content: dict[str, Any]) -> tuple[Account, Terms]:
     fields = Fields.of(content, "")
     left = {key: each for key, each in content.items() if key not in {"market", "parameters", "plan", "what_if"}}
-    account = Account.read(PROFILES[profile], left, "alice", fields.section("market"), fields.section("parameters"))
+    account = read_account(PROFILES[profile], left, "alice", fields.section("market"), fields.section("parameters"))
     return account, terms_of(content)
 
 
