@@ -3,7 +3,7 @@
     profiles.PROFILES, profiles.evaluate_file  the models by name, and a file's accounts under one
     profile.composed                           a model from rules and their parameters
     book                                       the portfolio file, and what it becomes
-    derive_pm2                                 Derive's portfolio margin, which reads files of its own format
+    derive_pm2, derive_pm1                     Derive's portfolio margins, which read files of their own formats
     hypothec                                   ours, the default: every part of a margin, jointly
     derive_sm, dydx, drift, mango, synthetix   rules of other venues, one a function, next to their formulas
     lending                                    Aave's and Compound's
