@@ -13,12 +13,13 @@ from node.margin.models.fixed import PICO, WAD
 from node.margin.models.profile import Evaluation, Level, Profile, Threshold, equity, requirement
 from node.margin.models.profiles import PROFILES
 from node.margin.planning.account import Account, Change
+from node.margin.planning.files import terms_of
 from node.margin.planning.plan import Outcome, Plan, plan_liquidation
 from node.margin.planning.reading import read_account
 from node.margin.planning.verify import verify
 from node.margin.planning.what_if import Verdict, what_if
 from tests.shared import shared
-from tests.unit.margin_planning.files import file, held, read, terms_of
+from tests.unit.margin_planning.files import file, held, read
 
 FREE = {"fee": 0, "bonus": 0, "least_left": 0, "close_factor": 1}
 
@@ -30,9 +31,8 @@ def toy(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
     eth, sol = (held_of.get(asset, 0) for asset in ("ETH", "SOL"))
     needed = (100 * eth + 40 * sol + 200 * eth * max(0, WAD // 2 - sol) // WAD) * PICO // WAD
     lines = (equity("cash", "USD", fields.money("cash")), requirement("toy", "", needed))
-    return Evaluation(
-        account, "toy", (Level(Threshold("initial", "low"), lines), Level(Threshold("last", "out"), lines))
-    )
+    thresholds = (Threshold("initial", "low"), Threshold("last", "out"))
+    return Evaluation(account, "toy", tuple(Level(threshold, lines) for threshold in thresholds))
 
 
 TOY = Profile("toy", "", toy)

@@ -66,6 +66,9 @@ def test_a_trade_that_strictly_reduces_risk_is_admitted_below_initial_margin() -
     assert step("dydx", buy(-1), **short).verdict is Verdict.REDUCES_RISK
     assert step("dydx", buy(1), **short).verdict is Verdict.BELOW_INITIAL_MARGIN
     assert step("dydx", buy(-5), **short).verdict is Verdict.BELOW_INITIAL_MARGIN
+    # As much risk the other way is no reduction, whatever the price.
+    assert step("dydx", buy(-4), **short).verdict is Verdict.BELOW_INITIAL_MARGIN
+    assert step("dydx", buy(-4, price=2_010), **short).verdict is Verdict.BELOW_INITIAL_MARGIN
     # A price that gives the gain away, or a fee: no level may be lower after it.
     assert step("dydx", buy(-1, price=1_700), **short).verdict is Verdict.BELOW_INITIAL_MARGIN
     # A price that no market gives does not make more risk less.
