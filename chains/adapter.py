@@ -5,7 +5,8 @@ Raw endpoint data never crosses this line: what comes out has been verified to t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -37,12 +38,24 @@ class Beacon:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How one endpoint is used: HTTP requests a second at most, and its weight among those that answer as fast."""
+
+    per_second: float = math.inf
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block that is not proven."""
+    """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block that is not proven.
+
+    `terms` by URL, for those that have any.
+    """
 
     urls: tuple[str, ...]
     quorum: int = 2
     beacon: Beacon | None = None
+    terms: Mapping[str, Terms] = field(default_factory=dict)
 
 
 class DisputedError(HypothecError):

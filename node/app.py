@@ -16,7 +16,7 @@ import coincurve
 from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
-from chains.adapter import AdapterFactory, Beacon, Endpoints
+from chains.adapter import AdapterFactory, Beacon, Endpoints, Terms
 from chains.errors import ConfigError, HypothecError
 from chains.evm.beacon.client import node_names
 from chains.evm.endpoint import endpoint_names
@@ -311,7 +311,7 @@ async def _open_followers(
         recipe = policy.recipe_by_chain.get(chain_id)
         if recipe is None:
             continue
-        endpoints = Endpoints(chain.endpoints, chain.quorum, _beacon(config, chain, seal))
+        endpoints = Endpoints(chain.urls, chain.quorum, _beacon(config, chain, seal), _terms(chain))
         adapter = open_adapter(recipe, endpoints, watch.endpoint_fault, kinds)
         await opened.enter_async_context(adapter)
         followers[chain_id] = ChainFollower(
@@ -328,9 +328,13 @@ def _beacon(config: NodeConfig, chain: ChainTable, seal: bytes) -> Beacon | None
     return Beacon(table.endpoints, table.network, Hash32(table.checkpoint), state, seal, table.max_age_s)
 
 
+def _terms(chain: ChainTable) -> dict[str, Terms]:
+    return {endpoint.url: Terms(endpoint.per_second, endpoint.weight) for endpoint in chain.endpoints}
+
+
 def _endpoint_names(chain: ChainTable) -> tuple[str, ...]:
     beacons = node_names(chain.beacon.endpoints) if chain.beacon is not None else ()
-    return (*endpoint_names(chain.endpoints), *beacons)
+    return (*endpoint_names(chain.urls), *beacons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +377,7 @@ async def _open_relays(
     submits: dict[ChainId, Callable[[Job], None]] = {}
     for chain in config.file.chains:
         chain_id = ChainId(chain.id)
-        url = chain.submit or chain.endpoints[0]
+        url = chain.submit or chain.urls[0]
         opened_relay = await opened.enter_async_context(
             ChainRelay(chain_id, url, key, store.outbox, turn, meter, timing, relay.max_fee_gwei * 10**9)
         )

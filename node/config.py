@@ -6,6 +6,7 @@ that names file and field. Must not know how anything is run.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -116,6 +117,10 @@ def _beacon_network(value: object) -> BeaconConfig:
         raise ValueError(str(error)) from error
 
 
+def _endpoint(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
 class BeaconTable(_Table):
     """What a light client of one chain follows: beacon nodes, and a block that the operator knows to be true.
 
@@ -131,16 +136,29 @@ class BeaconTable(_Table):
     max_age_s: Annotated[int, Field(gt=0)] = 2400
 
 
+class EndpointTable(_Table):
+    """One endpoint: HTTP requests a second at most, and how much it is preferred to others that are as fast."""
+
+    url: str
+    per_second: Annotated[float, Field(gt=0)] = math.inf
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
 class ChainTable(_Table):
     """The endpoints of one chain and how many of them must agree on a header that is not proven."""
 
     id: Annotated[int, Field(gt=0)]
-    endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
+    endpoints: Annotated[tuple[Annotated[EndpointTable, BeforeValidator(_endpoint)], ...], Field(min_length=1)]
+    """Each a URL, or a table with its url and terms."""
     quorum: Annotated[int, Field(ge=1)]
     poll_ms: Annotated[int, Field(gt=0)] = 1000
     submit: str = ""
     """Where transactions are sent; the first endpoint when empty."""
     beacon: BeaconTable | None = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(endpoint.url for endpoint in self.endpoints)
 
     @model_validator(mode="after")
     def _same_chain(self) -> ChainTable:
@@ -211,7 +229,7 @@ class NodeConfig:
         if {chain.id for chain in file.chains} != set(policy.recipe_by_chain):
             raise ConfigError("give endpoints for exactly the chains of the policy", file=path)
         for chain in file.chains:
-            if chain.quorum > len(set(chain.endpoints)):
+            if chain.quorum > len(set(chain.urls)):
                 raise ConfigError("ask for no larger quorum than there are endpoints", chain=chain.id, file=path)
         return cls(folder, file, network, policy)
 

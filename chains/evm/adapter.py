@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
 
-from chains.adapter import DisputedError, Endpoints, FaultSink
+from chains.adapter import DisputedError, Endpoints, FaultSink, Terms
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
 from chains.evm.beacon import questions as beacon
 from chains.evm.beacon.client import LightClient, node_names
@@ -122,12 +123,16 @@ class EvmAdapter:
 
     async def __aenter__(self) -> Self:
         session = open_session()
+        terms = [self._endpoints.terms.get(url, Terms()) for url in self._endpoints.urls]
         endpoints = [
-            Endpoint(session, url, name, self._limits)
-            for url, name in zip(self._endpoints.urls, self._names, strict=True)
+            Endpoint(session, url, name, replace(self._limits, per_second=each.per_second))
+            for url, name, each in zip(self._endpoints.urls, self._names, terms, strict=True)
         ]
+        weights = {endpoint: each.weight for endpoint, each in zip(endpoints, terms, strict=True)}
         try:
-            self._pool = EndpointPool(self.chain_id, endpoints, self._faults, self._clock, self._quarantine)
+            self._pool = EndpointPool(
+                self.chain_id, endpoints, self._faults, self._clock, self._quarantine, weights=weights
+            )
             self._heads = self._final_heads(session)
         except ConfigError:
             await session.close()

@@ -5,7 +5,9 @@ Owns the transport and its limits. Must not know what an answer means, whether i
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -57,10 +59,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one HTTP exchange: seconds until the answer is complete, and bytes of it, decompressed."""
+    """Bounds on one HTTP exchange: seconds until the answer is complete, and bytes of it, decompressed.
+
+    `per_second`: requests that the endpoint is sent, a second's worth of them at once.
+    """
 
     seconds: float = 5.0
     answer_bytes: int = 32 << 20
+    per_second: float = math.inf
 
 
 class Endpoint:
@@ -73,6 +79,7 @@ class Endpoint:
         self._limits = limits or Limits()
         self._timeout = aiohttp.ClientTimeout(total=self._limits.seconds)
         self._ids = count(1)
+        self._due = 0.0
 
     async def batch(self, calls: Sequence[Call]) -> list[object]:
         """The `result` of each call, in order, over one HTTP request. One failed call fails the batch.
@@ -109,7 +116,20 @@ class Endpoint:
         """The JSON at `path`, which begins with a slash, below the endpoint's URL. Raises as `batch`."""
         return self._parse(await self._exchange("GET", path, None))
 
+    async def _turn(self) -> None:
+        """Wait until another request is within the rate. Raises RateLimited where that is too long to wait for."""
+        interval = 1.0 / self._limits.per_second
+        now = asyncio.get_running_loop().time()
+        due = max(self._due, now) + interval
+        wait = due - now - max(1.0, interval)
+        if wait > self._limits.seconds:
+            raise RateLimited(f"{self.name} is asked as often as it may be", endpoint=self.name, wait=round(wait, 1))
+        self._due = due
+        if wait > 0:
+            await asyncio.sleep(wait)
+
     async def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
+        await self._turn()
         try:
             async with self._session.request(
                 method,

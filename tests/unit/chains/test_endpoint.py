@@ -208,3 +208,25 @@ def test_what_is_no_http_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         endpoint_names([url])
     assert "passwd" not in str(caught.value)
+
+
+async def test_an_endpoint_is_sent_no_more_than_its_rate() -> None:
+    asked = 0
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return await answering(lambda good: good[0])(request)
+
+    async with serving(handle, Limits(per_second=0.01)) as endpoint:
+        await endpoint.batch(CALLS[:1])
+        with pytest.raises(RateLimited, match="as often as it may be"):
+            await endpoint.batch(CALLS[:1])
+    assert asked == 1
+
+
+async def test_requests_over_the_rate_wait_for_their_turn() -> None:
+    async with serving(answering(lambda good: good[0]), Limits(per_second=20)) as endpoint:
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(endpoint.batch(CALLS[:1]) for _ in range(24)))
+        assert asyncio.get_running_loop().time() - started > 0.19, "twenty at once, and four at their turn"

@@ -152,6 +152,20 @@ async def test_the_fastest_comes_first() -> None:
     assert table.order() == "cab|"
 
 
+async def test_a_weight_outweighs_so_much_latency_and_no_fault() -> None:
+    table = Table()
+    pool = EndpointPool(ChainId(7), table.all, table.faults.append, lambda: table.now, weights={table.c: 3.0})
+
+    async def takes(seconds: float) -> None:
+        table.now += seconds
+
+    for endpoint, seconds in zip(table.all, (1.0, 2.0, 2.0), strict=True):
+        await pool.ask_all([endpoint], lambda _, seconds=seconds: takes(seconds))  # type: ignore[misc]
+    assert [each.name for each in pool.ranked()[0]] == ["c", "a", "b"]
+    pool.report(table.c, HttpFailure("x"))
+    assert [each.name for each in pool.ranked()[0]] == ["a", "b"]
+
+
 def test_no_endpoint_is_no_pool() -> None:
     with pytest.raises(ConfigError):
         EndpointPool(ChainId(1), [], lambda fault: None, lambda: 0.0)

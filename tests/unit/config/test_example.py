@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def test_the_example_is_a_node_of_a_network_of_four() -> None:
     assert load_network(EXAMPLE / "network.toml") == config.network
 
 
+def test_an_endpoint_may_have_terms(folder: Path) -> None:
+    old, new = '"https://rpc.two.example/key"]', '{url = "https://rpc.two.example/key", per_second = 20, weight = 2}]'
+    chain = NodeConfig.load(changed(folder, "node.toml", old, new)).file.chains[0]
+    assert chain.urls[-1] == "https://rpc.two.example/key"
+    assert [(item.per_second, item.weight) for item in chain.endpoints] == [(math.inf, 1), (math.inf, 1), (20, 2)]
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "named"),
     [
@@ -42,6 +50,9 @@ def test_the_example_is_a_node_of_a_network_of_four() -> None:
         ("node.toml", "index = 3", "index = 2", "peer"),
         ("node.toml", "quorum = 2", "quorum = 4", "quorum"),
         ("node.toml", "id = 10", "id = 11", "endpoints"),
+        ("node.toml", '"http://127.0.0.1:8545"', '{url = "http://x", per_second = 0}', "per_second"),
+        ("node.toml", '"http://127.0.0.1:8545"', "{per_second = 1}", "url"),
+        ("node.toml", '"http://127.0.0.1:8545"', "8545", "endpoints"),
         ("node.toml", "poll_ms = 1000", "poll_ms = 0", "poll_ms"),
         ("node.toml", 'data_dir = "data"', "", "data_dir"),
         ("node.toml", "schema_version = 1", "schema_version = 2", "schema_version"),

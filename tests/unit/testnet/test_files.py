@@ -103,7 +103,7 @@ def test_a_nodes_folder_is_all_that_it_needs(tmp_path: Path, keys: list[NodeSecr
     assert (config.file.name, config.file.index, config.network) == ("node-2", 2, network)
     assert config.file.listen.operator == "127.0.0.1:303"
     assert [peer.address for peer in config.file.peers] == ["127.0.0.1:100", "127.0.0.1:200", "127.0.0.1:400"]
-    assert config.file.chains[0].endpoints == chains[0].endpoints
+    assert config.file.chains[0].urls == chains[0].endpoints
     assert read_secret(config.path(config.file.consensus_key)) == keys[2].consensus
     assert read_secret(config.path(config.file.chain_key)) == keys[2].chain
     assert config.path(config.file.data_dir).joinpath("node.sqlite").is_file()
