@@ -214,6 +214,39 @@ def test_a_venue_is_paid_its_claim_and_positions_settle_with_it() -> None:
     assert left("hypothec", unpaid, insolvent).venues["dex"].seized == 6_000 * PICO
 
 
+def at_dex(limit: int, *collateral: dict[str, object], market: dict[str, Any] | None = None) -> dict[str, Any]:
+    """7000 are owed to a venue that may claim so much."""
+    venues = {"dex": {"limit": limit, "cash": -7_000}}
+    return file("hypothec", market=market or MARKET, collateral=list(collateral), venues=venues, plan=FREE)
+
+
+def test_a_venue_gets_no_more_than_its_limit() -> None:
+    for limit, owed in ((100_000, 7_000), (5_000, 5_000)):
+        content = at_dex(limit, held("USDC", 4_000))
+        plan = planned("hypothec", content)
+        assert (plan.outcome, plan.net_value) == (Outcome.INSOLVENT, (4_000 - owed) * PICO)
+        assert left("hypothec", content, plan).venues["dex"].most == (limit - 4_000) * PICO
+
+
+@pytest.mark.parametrize(
+    ("holding", "market"),
+    [
+        (held("SOL", 50, chain="HALTED"), MARKET),
+        (held("SOL", 50), {**MARKET, "SOL": {"price": 100, "status": "FROZEN"}}),
+    ],
+)
+def test_what_is_not_certainly_there_at_its_price_is_not_taken(
+    holding: dict[str, object], market: dict[str, Any]
+) -> None:
+    content = at_dex(100_000, held("USDC", 3_000), holding, market=market)
+    account, _ = read("hypothec", content)
+    assert [each.is_available for each in account.holdings.values() if each.asset == "SOL"] == [False]
+    plan = planned("hypothec", content)
+    assert not any("SOL" in action.holding for leg in plan.legs for action in leg.actions)
+    assert plan.outcome is not Outcome.RESTORED
+    assert planned("hypothec", at_dex(100_000, held("USDC", 3_000), held("SOL", 10))).legs[-1].actions
+
+
 def test_more_legs_than_the_terms_allow_are_left_to_the_next_plan() -> None:
     collateral = [held("ETH", 2), held("SOL", 40), held("BTC", "0.08")]
     content = file(collateral=collateral, debts=usdc(11_700), plan={**FREE, "most_legs": 1})

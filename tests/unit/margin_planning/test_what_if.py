@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from node.margin.models.errors import PortfolioError
+from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO
+from node.margin.planning.proposals import carried_out, read_proposal
 from node.margin.planning.what_if import Step, Verdict
-from tests.unit.margin_planning.files import DAY, MARKET, asked, file, held, option
+from tests.unit.margin_planning.files import DAY, MARKET, asked, file, held, option, read
 
 
 def step(profile: str, proposal: dict[str, Any], **content: object) -> Step:
@@ -136,6 +138,15 @@ def test_trades_net_with_what_is_held_and_settle_at_their_venue() -> None:
     made = step("hypothec", trade, **at_venue)
     assert made.verdict is Verdict.ADMITTED
     assert changes(made)["maintenance"] < -5
+
+
+@pytest.mark.parametrize(("sign", "entry"), [(1, 333_333_333_333_333_334), (-1, 333_333_333_333_333_333)])
+def test_an_average_price_is_rounded_against_the_account(sign: int, entry: int) -> None:
+    account, _ = read("dydx", file("dydx", perpetuals=[held("ETH", sign, entry_price=1)]))
+    proposal = read_proposal(Fields.of(buy(2 * sign, price=0), "alice"))
+    after = carried_out(account, proposal)
+    assert after is not None
+    assert after.holdings["perpetual ETH"].entry == entry
 
 
 @pytest.mark.parametrize(
