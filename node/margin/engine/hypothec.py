@@ -25,7 +25,7 @@ from node.margin.engine.hypothec_frame import (
     prepared,
 )
 from node.margin.engine.hypothec_rows import Sums, health
-from node.margin.engine.hypothec_sums import BoolArray, exact, largest, whole
+from node.margin.engine.hypothec_sums import BoolArray, chosen_of, exact, largest, whole
 from node.margin.math.products import DenseRows, FloatArray, IntArray, Table, products
 from node.margin.models.errors import PortfolioError
 from node.margin.models.hypothec.margin import evaluate as by_rules
@@ -89,9 +89,10 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
     signed, size = _sums(chunk.signed, tables.signed, chunk.decimals)
     owed, other = _sums(chunk.owed, tables.owed, chunk.decimals)
     rows = np.bincount(chunk.account, minlength=len(chunk.places))
+    # Worth, change and cost of K rows and the constants then add up to less than 2^61·(1 + 3·K/(K+1)) < 2^63.
     most = np.zeros(len(chunk.places))
     np.maximum.at(most, chunk.account, np.maximum(size, other))
-    fits = most < np.minimum(2.0**61 / (rows + 1), largest(chunk.decimals))
+    fits = (most < np.minimum(2.0**61 / (rows + 1), largest(chunk.decimals))) & (chunk.largest < 1 << 61)
     if frame.exact_only:
         return (
             np.zeros((len(LEVELS), len(fits)), np.int64),
@@ -123,8 +124,8 @@ def _exactly(chunk: Chunk, accounts: IntArray, frame: Frame) -> tuple[IntArray, 
             chunk.limit[chosen].astype(object),
             chunk.constant[:, chosen].astype(object),
             chunk.is_charged[chosen],
-            exact(chunk.rows, chosen, frame.signed.entries, chunk.decimals),
-            exact(chunk.owed_rows, chosen, frame.owed.entries, chunk.decimals),
+            exact(chosen_of(chunk.rows, chosen), frame.signed.entries, chunk.decimals),
+            exact(chosen_of(chunk.owed_rows, chosen), frame.owed.entries, chunk.decimals),
         ),
         frame,
     )

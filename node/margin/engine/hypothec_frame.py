@@ -29,8 +29,8 @@ from node.model.health import ZERO, Interval
 MOST_ROWS = 15
 CHUNK = 1_024
 """Accounts that go through together: their sums stay in the cache."""
-LARGEST_FIXED = 1 << 58
-"""Constants of an account, in 1e-12 USD, that the arithmetic holds; whose are larger is for the rules."""
+LARGEST_FIXED = 1 << 62
+"""An account whose constants and limits, in 1e-12 USD, add up to as much is for the rules."""
 
 
 class CachedUnits(Units):
@@ -239,11 +239,12 @@ class PartRow:
 class AccountRows:
     """An account: constants of its own, and a row for each part that has units or a limit.
 
-    `amounts` are the rows' by column, in 10^-decimals units.
+    `amounts` are the rows' by column, in 10^-decimals units; `constant` is what constants and limits add up to.
     """
 
     low: int
     high: int
+    constant: int
     rows: tuple[PartRow, ...]
     amounts: tuple[dict[int, int], ...]
     decimals: int
@@ -254,26 +255,27 @@ def account_rows(portfolio: Portfolio, units: Units, columns: Columns) -> Accoun
 
     What has no bound or does not fit is the rules'.
     """
-    low = high = 0
+    low = high = constant = 0
     rows: list[PartRow] = []
     for draft in drafts(portfolio, units):
         row = None if any(entry.open_ended for entry in draft.entries) else _part_row(draft, columns)
-        if row is None or max(abs(row.low), abs(row.high), row.limit or 0) >= LARGEST_FIXED:
+        if row is None:
             return None
+        constant += max(abs(row.low), abs(row.high)) + (row.limit or 0)
         if row.limit is None:
             low, high = low + row.low, high + row.high
         if row.held or row.limit is not None:
             rows.append(row)
     union = {(place, column): amount for place, row in enumerate(rows) for column, amount in row.held.items()}
     found = in_units(dict(enumerate(union.values())))
-    if found is None or len(rows) > MOST_ROWS:
+    if found is None or len(rows) > MOST_ROWS or constant >= LARGEST_FIXED:
         return None
     decimals, in_unit = found
     amounts: tuple[dict[int, int], ...] = tuple({} for _ in rows)
     for (place, column), amount in zip(union, in_unit.values(), strict=True):
         amounts[place][column] = amount
     ordered = tuple({column: held[column] for column in sorted(held)} for held in amounts)
-    return AccountRows(low, high, tuple(rows), ordered, decimals)
+    return AccountRows(low, high, constant, tuple(rows), ordered, decimals)
 
 
 def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
@@ -291,14 +293,16 @@ def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Accounts in order, as arrays. `places` among all; `fixed` [2, accounts]: constants at the low and high end.
+    """Accounts in order, as arrays.
 
+    `places` among all; `fixed` [2, accounts]: constants at either end; `largest`: what those and limits add up to.
     By row: `account` its account in the chunk, `slot` its number in the account, `limit` (−1: none), `constant`
     [2, rows] of rows with a limit, `is_charged`. `signed` and `owed` are the amounts, to be multiplied.
     """
 
     places: IntArray
     fixed: IntArray
+    largest: IntArray
     account: IntArray
     slot: IntArray
     limit: IntArray
@@ -341,6 +345,7 @@ def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: 
     return Chunk(
         places=array(place for place, _ in accounts),
         fixed=np.stack([array(each.low for _, each in accounts), array(each.high for _, each in accounts)]),
+        largest=array(each.constant for _, each in accounts),
         account=array(place for place, *_ in rows),
         slot=array(slot for _, slot, *_ in rows),
         limit=array(-1 if row.limit is None else row.limit for _, _, row, _ in rows),

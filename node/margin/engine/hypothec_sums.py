@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from node.margin.math.products import ExactSums, FloatArray, IntArray, Rows
+from node.margin.engine.portfolio import floored, integers
+from node.margin.math.products import ExactSums, FloatArray, IntArray, Rows, exact_products
 from node.margin.models.fixed import WAD, Wad
 
 Numbers: TypeAlias = NDArray[Any]
@@ -73,13 +74,14 @@ def largest(decimals: int) -> float:
     return min(2.0**61, 2.0**111 / float(10**decimals))
 
 
-def exact(rows: Rows, chosen: IntArray, entries: IntArray, decimals: int) -> Numbers:
-    """⌊Σ amount·entry / 10^decimals⌋ of some rows in Python's integers, [columns, rows]."""
-    found: Numbers = np.zeros((entries.shape[1], len(chosen)), dtype=object)
-    for place, row in enumerate(chosen.tolist()):
-        within = slice(int(rows.starts[row]), int(rows.starts[row + 1]))
-        amounts = rows.amounts[within].astype(object)
-        if len(amounts):
-            found[:, place] = amounts @ entries[rows.columns[within]].astype(object)
-    divided: Numbers = found // 10**decimals
-    return divided
+def chosen_of(rows: Rows, chosen: IntArray) -> Rows:
+    """Some of the rows."""
+    lengths = np.diff(rows.starts)[chosen]
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    within = np.arange(starts[-1]) - np.repeat(starts[:-1] - rows.starts[chosen], lengths)
+    return Rows(starts, rows.columns[within], rows.amounts[within])
+
+
+def exact(rows: Rows, entries: IntArray, decimals: int) -> Numbers:
+    """⌊Σ amount·entry / 10^decimals⌋ by row in Python's integers, [columns, rows]."""
+    return integers(floored(exact_products(rows, entries), decimals))
