@@ -26,6 +26,7 @@ from node.model.network import Network, NodeKeys
 from node.model.signatures import address_of as address_of_key
 from node.peers.identity import Authority, create_authority, issue
 from node.store.sqlite.store import initialise
+from node.testnet.beacon.start import LocalBeacon
 from node.testnet.chain import LocalChain
 from node.testnet.deployment import ASSETS, PRICE_DECIMALS, DemoAsset, Deployment, address_of
 from node.testnet.ports import HOST, NodePorts
@@ -123,6 +124,7 @@ class NetworkFolder:
         ports: Sequence[NodePorts],
         chains: Sequence[LocalChain],
         network: Network,
+        beacons: Sequence[LocalBeacon] = (),
     ) -> Path:
         """One node's folder with its empty store; returns the path of its `node.toml`."""
         folder = self.node(index)
@@ -132,7 +134,7 @@ class NetworkFolder:
         write_material(folder / "tls", material)
         (folder / _STORE).parent.mkdir(parents=True)
         initialise(folder / _STORE, network.network_id)
-        (folder / "node.toml").write_text(node_toml(index, ports, chains))
+        (folder / "node.toml").write_text(node_toml(index, ports, chains, beacons))
         return folder / "node.toml"
 
 
@@ -170,7 +172,9 @@ signer = {_hex(node.signer)}
     return text
 
 
-def node_toml(index: int, ports: Sequence[NodePorts], chains: Sequence[LocalChain]) -> str:
+def node_toml(
+    index: int, ports: Sequence[NodePorts], chains: Sequence[LocalChain], beacons: Sequence[LocalBeacon]
+) -> str:
     """One node's own file, as `config.NodeFile` reads it."""
     own = ports[index]
     text = f"""schema_version = 1
@@ -214,6 +218,7 @@ id = {chain.chain_id}
 endpoints = [{endpoints}]
 quorum = 2
 """
+        text += "".join(beacon.toml() for beacon in beacons if beacon.chain_id == chain.chain_id)
     return text
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from chains.errors import ConfigError, RetryError
 from chains.types import ChainId
 from node.model.network import Network
+from node.testnet.beacon.start import LocalBeacon, run_beacon
 from node.testnet.chain import LocalChain, Wallet, anvil_command, run_chain
 from node.testnet.deployment import Deployment, deploy
 from node.testnet.errors import ProcessDied
@@ -46,6 +47,8 @@ class Options:
     directory: Path | None = None
     base_port: int = 0
     round_ms: int = 500
+    light_client: bool = False
+    """Put a simulated beacon chain over each chain, and let nodes prove by it what is final."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -66,6 +69,7 @@ class Testnet:
         self.folder = folder
         self.network = network
         self.deployments: tuple[Deployment, ...] = ()
+        self.beacons: tuple[LocalBeacon, ...] = ()
         self.nodes: tuple[NodeHandle, ...] = ()
         self.operators: tuple[Operator, ...] = ()
         self.feeds: Feeds
@@ -94,6 +98,8 @@ class Testnet:
                 say(f"{len(chains)} chains run: " + ", ".join(str(chain.chain_id) for chain in chains))
                 owner = await net.guard(net._deploy(opened, chains, keys))
                 say("contracts deployed, first prices posted")
+                if options.light_client:
+                    await net._start_beacons(opened)
                 await net._start_nodes(opened, keys, ports, owner)
                 say(f"{options.nodes} nodes started; files in {path}")
                 await net.guard(net._ready(say))
@@ -135,6 +141,9 @@ class Testnet:
         opened.push_async_callback(end, posting)
         return _Funded(owner, wallets)
 
+    async def _start_beacons(self, opened: AsyncExitStack) -> None:
+        self.beacons = tuple([await opened.enter_async_context(run_beacon(chain)) for chain in self.chains])
+
     async def _start_nodes(
         self, opened: AsyncExitStack, keys: list[NodeSecrets], ports: Ports, funded: _Funded
     ) -> None:
@@ -143,7 +152,8 @@ class Testnet:
         self.folder.write_policy(self.deployments, key_address(venue))
         tls = self.folder.write_people()
         configs = [
-            self.folder.write_node(index, key, ports.nodes, self.chains, self.network) for index, key in enumerate(keys)
+            self.folder.write_node(index, key, ports.nodes, self.chains, self.network, self.beacons)
+            for index, key in enumerate(keys)
         ]
         self.nodes = tuple(
             NodeHandle.at(index, config, ports.nodes[index], self._died) for index, config in enumerate(configs)

@@ -1,8 +1,9 @@
 """The execution blocks of a real node, as the payloads of beacon blocks.
 
-Owns the mapping from blocks to slots. A block has the slot of its timestamp, but one of its own: blocks of the same
-second have slots one after another. A slot without a new block has the newest one before it once more, which no light
-client minds. Must not know who is told.
+Owns the mapping from blocks to slots. A block has the slot of its timestamp, but one of its own: of blocks of the same
+second, the later ones are ahead of their time. Those up to a certain height, which may have been mined in no time, have
+the slots of their numbers. A slot without a new block has the newest one before it once more, which no light client
+minds. Must not know who is told.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from chains.proofs import parse
 from chains.proofs.header import Header, verify_header
 from chains.proofs.lightclient.config import BeaconConfig, Slot
 from chains.proofs.lightclient.containers import ExecutionHeader
-from chains.types import Hash32
+from chains.types import Hash32, Height
 
 _A_REQUEST = 128
 _NO_TRANSACTIONS = False
 
 
 class Blocks:
-    """All blocks of the node at `url`, as of the last `look`."""
+    """All blocks of the node at `url`, as of the last `look`. Up to height `numbered`, slots are numbers."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, config: BeaconConfig) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, config: BeaconConfig, numbered: Height) -> None:
         self._session = session
         self._url = url
         self._config = config
+        self._numbered = numbered
         self._payloads: list[ExecutionHeader] = []
         self._slots: list[Slot] = []  # of each, ascending
         self._final = 0
@@ -71,8 +73,10 @@ class Blocks:
         del self._payloads[count:], self._slots[count:]
 
     def _add(self, payload: ExecutionHeader) -> None:
-        by_time = (payload.timestamp - self._config.genesis_time) // self._config.seconds_per_slot
-        self._slots.append(Slot(max(by_time, self._slots[-1] + 1 if self._slots else 0)))
+        slot = (payload.timestamp - self._config.genesis_time) // self._config.seconds_per_slot
+        if payload.block_number <= self._numbered:
+            slot = payload.block_number
+        self._slots.append(Slot(max(slot, self._slots[-1] + 1 if self._slots else 0)))
         self._payloads.append(payload)
 
     async def _blocks(self, names: list[str]) -> list[Any]:

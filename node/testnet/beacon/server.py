@@ -52,7 +52,7 @@ class BeaconLie(Enum):
 def simulated_network(height: Height, time: UnixSeconds, newest: Fork = Fork.ELECTRA) -> BeaconConfig:
     """A network of the minimal preset's committees with a slot a second, on which `newest` has always been in force.
 
-    Its genesis leaves each block up to `height`, which was mined at `time`, a slot of its own.
+    Its genesis leaves each block up to `height`, which was mined at `time`, the slot of its number.
     """
     genesis_time = UnixSeconds(time - height)
     return BeaconConfig(
@@ -71,15 +71,18 @@ def simulated_network(height: Height, time: UnixSeconds, newest: Fork = Fork.ELE
 class BeaconServer:
     """An HTTP server; `async with` runs it. Honest until `lie` is set, which may be at any time.
 
-    `upstream` is the URL of the execution node. `port` 0 takes a free one; then `url` says where it is. `requests`
-    counts them by the last part of their path.
+    `upstream` is the URL of the execution node; blocks up to height `numbered` have the slots of their numbers. `port`
+    0 takes a free one; then `url` says where it is. `requests` counts them by the last part of their path.
     """
 
-    def __init__(self, upstream: str, config: BeaconConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, upstream: str, config: BeaconConfig, numbered: Height, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.config = config
         self.requests: Counter[str] = Counter()
         self.url = ""
         self._upstream = upstream
+        self._numbered = numbered
         self._host = host
         self._port = port
         self._lie: BeaconLie | None = None
@@ -102,7 +105,7 @@ class BeaconServer:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
-        self._blocks = Blocks(self._session, self._upstream, self.config)
+        self._blocks = Blocks(self._session, self._upstream, self.config, self._numbered)
         self._chain = BeaconChain(self.config, self._blocks.payload, KnownCommittees(self.config.committee_size))
         application = web.Application(middlewares=[self._distorted])
         application.add_routes(

@@ -38,6 +38,7 @@ class Tower:
     server: BeaconServer
     proxies: list[LyingProxy]
     checkpoint: Hash32
+    numbered: Height
     state: Path
     faults: list[EndpointFault] = field(default_factory=list)
     late: int = 0
@@ -83,20 +84,25 @@ class Tower:
         self.clock += 1e6
         await client.look()
 
+    def another(self) -> BeaconServer:
+        """Another beacon node of the same chain."""
+        return BeaconServer(self.site.url, self.server.config, self.numbered)
+
     def final_height(self) -> int:
         return self.site.height - FINALITY
 
 
 @asynccontextmanager
 async def tower(site: Site, state: Path, fork: Fork = Fork.ELECTRA) -> AsyncIterator[Tower]:
-    network = simulated_network(Height(site.height), UnixSeconds(site.chain.now()), fork)
+    height = Height(site.height)
+    network = simulated_network(height, UnixSeconds(site.chain.now()), fork)
     async with (
-        BeaconServer(site.url, network) as server,
+        BeaconServer(site.url, network, height) as server,
         LyingProxy(site.url) as one,
         LyingProxy(site.url) as two,
         LyingProxy(site.url) as three,
     ):
-        yield Tower(site, server, [one, two, three], await server.checkpoint(), state / "light-client.json")
+        yield Tower(site, server, [one, two, three], await server.checkpoint(), height, state / "light-client.json")
 
 
 @pytest.fixture
@@ -266,7 +272,7 @@ async def test_a_beacon_node_that_lies_is_named_and_moves_nothing(over: Tower, l
     "lie", [BeaconLie.BAD_SIGNATURE, BeaconLie.WRONG_COMMITTEE, BeaconLie.FEW_SIGNERS, BeaconLie.NOT_JSON]
 )
 async def test_a_lie_about_past_periods_leads_nowhere_and_another_node_is_asked(over: Tower, lie: BeaconLie) -> None:
-    async with BeaconServer(over.site.url, over.server.config) as honest, over.client(honest) as client:
+    async with over.another() as honest, over.client(honest) as client:
         await over.look(client)
         over.site.chain.pass_to(over.site.chain.now() + 3 * PERIOD)
         over.site.settle()
@@ -291,7 +297,7 @@ async def test_whoever_begins_elsewhere_is_not_followed(over: Tower) -> None:
 
 
 async def test_of_two_nodes_the_one_that_stays_behind_is_named(over: Tower) -> None:
-    async with BeaconServer(over.site.url, over.server.config) as other, over.client(other) as client:
+    async with over.another() as other, over.client(other) as client:
         await over.look(client)
         other.lie = BeaconLie.STALE
         await over.look(client)
