@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from node.margin.engine.derive_pm2_money import BASE, Amounts
-from node.margin.engine.portfolio import divided, floored, in_wads, integers, least, of_integers
+from node.margin.engine.portfolio import ObjectArray, divided, floored, in_wads, integers, least, of_integers
 from node.margin.engine.span_accounts import Frame, Positions, Underlying, positions
 from node.margin.engine.table import BoolArray
 from node.margin.math.products import ExactSums, IntArray, Rows, Table, products
@@ -140,24 +141,25 @@ def _put_scan(
     """
     decimals = held.batch.decimals
     numbers.option_value.put(block, floored(sums[0], decimals))
-    closely = offset
+    closely = np.full(len(offset), not held.dense.are_comparable)
     if each.asset in held.linear:
         linear = held.linear[each.asset]
-        closely = offset.copy()
         closely[linear.rows[linear.within(block)] - block.start] = True
-    if not held.dense.are_comparable:
-        closely = np.ones_like(offset)
     if not closely.all():
         worst = Amounts.zeros(len(offset))
-        for weight, rows in each.by_weight:
-            gain = floored(sums.least(rows), decimals)
+        for weight, moves in each.by_weight:
+            gain = floored(sums.least(moves), decimals)
             worst = worst.least(gain if weight == ONE else gain.down(weight))
         numbers.scan.put(block, -worst)
-    rows = np.flatnonzero(closely)
-    if len(rows):
+    if closely.any():
+        rows = np.flatnonzero(closely)
         gains = _gains(each, floored(sums[1:, rows], decimals), held, block, rows)
         numbers.scan.put(block.start + rows, -least(gains).at_most_zero())
-        numbers.price_risk.put(block.start + rows, price_risk(gains))
+        numbers.price_risk.put(block.start + rows, price_risk(gains[:PAIRED], numbers.scan[block.start + rows]))
+    rows = np.flatnonzero(offset & ~closely)
+    if len(rows):
+        gains = floored(sums[1 : 1 + PAIRED, rows], decimals)
+        numbers.price_risk.put(block.start + rows, price_risk(gains, numbers.scan[block.start + rows]))
 
 
 def _gains(each: Underlying, gains: Amounts, held: Positions, block: slice, rows: IntArray) -> Amounts:
@@ -176,16 +178,15 @@ def _gains(each: Underlying, gains: Amounts, held: Positions, block: slice, rows
     return gains
 
 
-def price_risk(gains: Amounts) -> Amounts:
-    """Scan risk less volatility and time risk, not below zero, of [moves, accounts]."""
-    paired = gains[:PAIRED]
+def price_risk(paired: Amounts, scan: Amounts) -> Amounts:
+    """Scan risk less volatility and time risk, not below zero; of the moves in pairs, [moves, accounts]."""
     high = paired.high.min(axis=0)
     worst = np.where(paired.high == high, paired.low, BASE).argmin(axis=0)
     pair, accounts = worst - worst % 2, np.arange(len(worst))
-    apart = _at(gains, pair, accounts) - _at(gains, pair + 1, accounts)
+    apart = _at(paired, pair, accounts) - _at(paired, pair + 1, accounts)
     volatility = half(-apart.whole().losses())
-    time = -half(gains[0] + gains[1])
-    return -(least(gains).at_most_zero() + volatility + time).whole().at_most_zero()
+    time = -half(paired[0] + paired[1])
+    return -(volatility + time - scan).whole().at_most_zero()
 
 
 def _at(gains: Amounts, rows: IntArray, accounts: IntArray) -> Amounts:
@@ -277,22 +278,28 @@ def _credits(found: Sequence[Found], frame: Frame) -> list[Amounts]:
     if not len(rows):
         return credited
     legs = sorted({place for spread in frame.spreads for place in (spread.first, spread.second)})
-    net = {place: integers(found[place].net[rows]) for place in legs}
-    left = {place: np.abs(numbers) for place, numbers in net.items()}
-    size = {place: numbers * WAD for place, numbers in left.items()}
+    net = {place: np.abs(integers(found[place].net[rows])) for place in legs}
+    left = {place: numbers.copy() for place, numbers in net.items()}
     risk = {place: integers(found[place].price_risk[rows]) for place in legs}
     credit = {place: np.zeros(len(rows), dtype=object) for place in legs}
     for spread, opposite in zip(frame.spreads, offset, strict=True):
         active = np.flatnonzero(opposite[rows])
         ratios = ((spread.first, spread.first_ratio), (spread.second, spread.second_ratio))
-        spreads = np.minimum(*(left[place][active] * WAD // ratio for place, ratio in ratios))
+        rate = Fraction(spread.rate, WAD)
+        spreads = np.minimum(*(_scaled(left[place][active], Fraction(WAD, ratio)) for place, ratio in ratios))
         for place, ratio in ratios:
-            used = spreads * ratio // WAD
-            credit[place][active] += risk[place][active] * used * spread.rate // size[place][active]
+            used = _scaled(spreads, Fraction(ratio, WAD))
+            weighted = risk[place][active] * used * rate.numerator
+            credit[place][active] += weighted // (net[place][active] * rate.denominator)
             left[place][active] -= used
     for place in legs:
         credited[place].put(rows, of_integers(credit[place]))
     return credited
+
+
+def _scaled(numbers: ObjectArray, ratio: Fraction) -> ObjectArray:
+    """⌊numbers·ratio⌋."""
+    return numbers if ratio == 1 else np.asarray(numbers * ratio.numerator // ratio.denominator)
 
 
 def _opposite(first: Amounts, second: Amounts) -> BoolArray:

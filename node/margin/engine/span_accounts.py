@@ -94,7 +94,7 @@ class Frame:
         parameters: SpanParameters,
         moves: Callable[[SpanAsset], Sequence[Move]] = span.moves,
     ) -> Frame:
-        """Of all that books of one market hold. `moves` are the rows: seven pairs, then as many extremes as wanted."""
+        """Of all that books of one market hold. `moves` are the rows: seven pairs that count in full, then extremes."""
         held = {asset for book in books for asset in underlyings(book)}
         known = sorted(asset for asset in held & {*parameters.assets} if _is_held(parameters.assets[asset]))
         rows = {asset: tuple(moves(parameters.assets[asset])) for asset in known}
