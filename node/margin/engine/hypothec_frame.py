@@ -209,8 +209,7 @@ class Frame:
             multiple=multiple(parameters.shortfall),
             ratios=ratios,
             concentration=rate,
-            exact_only=any(term >= LARGEST_TERM for each in (*ratios, rate) for term in each)
-            or any(room(risks[root], charges) >> LARGEST_BITS for root in roots),
+            exact_only=any(term >= LARGEST_TERM for each in (*ratios, rate) for term in each),
         )
 
     def tables(self, chunk: Chunk) -> Tables:

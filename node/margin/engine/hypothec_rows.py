@@ -19,6 +19,8 @@ from node.margin.models.hypothec.shortfall import RAISED
 from node.model.health import HealthStatus
 
 _LARGEST_SHORTFALL = 2.0**60
+_LARGEST_ROOM = 1 << 62
+"""Beyond every delta that 64 bits hold here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ def _costs(sums: Sums, frame: Frame) -> Numbers:
     contingency = -sums.signed[frame.signed.figures["less cost"]] - sums.owed[frame.owed.figures["less cost"]]
     charged: Numbers = np.zeros_like(contingency)
     for root, column in enumerate(frame.signed.deltas.tolist()):
-        beyond = np.maximum(np.abs(sums.signed[column]) - frame.rooms[root], 0)
+        delta = sums.signed[column]
+        room = frame.rooms[root] if delta.dtype == np.dtype(object) else min(frame.rooms[root], _LARGEST_ROOM)
+        beyond = np.maximum(np.abs(delta) - room, 0)
         charged = charged + up(beyond, frame.concentration)
     found: Numbers = contingency + charged * sums.is_charged
     return found
