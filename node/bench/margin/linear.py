@@ -29,6 +29,8 @@ from node.margin.models.profiles import BORROW_AND_LIQUIDATION
 ASSETS = 500
 DEPOSITS, DEBTS = 5, 3
 DECIMALS = 9
+PRICE_UNIT = 10**10
+"""1e-8 USD, in which prices come."""
 LIQUIDATION = 1
 NEAR_SHARE, NEAR = 0.001, 0.001
 """One account of a thousand is within 10 bp of the last threshold."""
@@ -62,7 +64,7 @@ def sample(accounts: int, seed: int = 1) -> tuple[LinearAccounts, dict[str, Wad]
     chosen = np.random.default_rng(seed)
     names = [f"asset {n}" for n in range(ASSETS)]
     usd = np.exp(chosen.uniform(np.log(0.05), np.log(50_000), ASSETS))
-    prices = {name: Wad(round(price * 10**8) * 10**10) for name, price in zip(names, usd, strict=True)}
+    prices = {name: Wad(round(price * 10**8) * PRICE_UNIT) for name, price in zip(names, usd, strict=True)}
     factors = chosen.integers(5_000, 9_000, ASSETS)
     deposited = [
         Instrument(name, DECIMALS, (Wad(int(factor - 300) * 10**14), Wad(int(factor) * 10**14)))

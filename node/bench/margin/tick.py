@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from node.bench.margin.linear import sample
+from node.bench.margin.linear import PRICE_UNIT, sample
 from node.margin.engine.incremental import Watch
 from node.margin.models.fixed import Wad
 
@@ -26,7 +26,8 @@ def measure(accounts: int, ticks: int = TICKS) -> dict[str, float | None]:
     gc.collect()
     for place, up in zip(chosen.integers(0, len(names), ticks), chosen.integers(0, 2, ticks), strict=True):
         name = names[place]
-        prices[name] = Wad(prices[name] * (10_000 + BASIS_POINTS * (1 if up else -1)) // 10_000)
+        moved = prices[name] * (10_000 + BASIS_POINTS * (1 if up else -1)) // 10_000
+        prices[name] = Wad(moved // PRICE_UNIT * PRICE_UNIT)
         start = time.process_time()
         outcome = watch.tick({name: prices[name]})
         taken.append(1000 * (time.process_time() - start))

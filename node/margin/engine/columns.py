@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from chains.errors import InputError, LimitError
 from node.margin.math.products import FloatArray, IntArray
-from node.margin.models.fixed import ONE, PICO, WAD, Wad
+from node.margin.models.fixed import ONE, PICO, WAD, Wad, as_float
 from node.margin.models.profile import Threshold
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 StatusArray: TypeAlias = NDArray[np.int8]
 
-LARGEST_DIVISOR = 1 << 49
+LARGEST_DIVISOR = 1 << 50
 LARGEST_WEIGHT_DIVISOR = 1 << 31
 LARGEST = 1 << 62
 """Results, and sums of results of one account, are to stay below it in absolute value."""
@@ -89,17 +89,20 @@ class Ratios:
                 divisor = common
         made = cls(divisor, np.zeros(len(ratios), np.int64), np.zeros(len(ratios)), np.ones(len(ratios), np.bool_))
         for place, (numerator, denominator) in enumerate(lowest):
-            made.put(place, numerator, denominator)
+            made.put(place, numerator, denominator, divisor)
         return made
 
-    def put(self, place: int, numerator: int, denominator: int) -> bool:
-        """Change one; whether the divisor can hold it."""
+    def put(self, place: int, numerator: int, denominator: int, largest: int = LARGEST_DIVISOR) -> None:
+        """Change one, and the divisor with it if it has to be and can be larger."""
         numerator, denominator = _lowest(numerator, denominator)
-        held = self.divisor % denominator == 0
+        common = lcm(self.divisor, denominator)
+        held = common <= largest
+        if held and common != self.divisor:
+            self.multiplier *= np.int64(common // self.divisor)  # modulo 2^64, as they are
+            self.divisor = common
         self.exact_only[place] = not held
         self.multiplier[place] = wrapped(numerator * (self.divisor // denominator)) if held else 0
         self.nearest[place] = numerator / denominator if held else 0.0
-        return held
 
 
 def _lowest(numerator: int, denominator: int) -> tuple[int, int]:
@@ -118,9 +121,9 @@ def rounded(
     """⌊numbers·multiplier/divisor⌋ exactly, or ⌈…⌉ if `up`. `quotient` is about that; it is only read.
 
     Let x be the true quotient, |x| < 2^62, and q that of the floats, cut to an integer. Each float here is made of at
-    most eight operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
-    numbers·multiplier − q·divisor is (x − q)·divisor, at most 2^62 for divisors up to 2^49. Products and difference
-    wrap at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
+    most ten operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
+    numbers·multiplier − q·divisor is (x − q)·divisor, below 2^63 for divisors up to 2^50. Products and difference wrap
+    at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
     """
     found = quotient.astype(np.int64)
     rest = numbers * multiplier
@@ -183,9 +186,13 @@ class Instruments:
 
 
 class PriceColumns:
-    """What a unit of each instrument is worth in money, and after those what a unit of amount·entry price is."""
+    """Prices by name, and what a unit of each instrument is worth.
 
-    __slots__ = ("_instruments", "_priced", "prices", "ratios")
+    `ratios` have that in money, and after all instruments what a unit of amount·entry price is; `usd` are the nearest
+    floats of the prices, 0 where there is none.
+    """
+
+    __slots__ = ("_instruments", "_priced", "prices", "ratios", "usd")
 
     def __init__(self, instruments: Instruments, prices: Mapping[str, Wad]) -> None:
         self._instruments = instruments.each
@@ -195,6 +202,7 @@ class PriceColumns:
         self.prices: dict[str | None, Wad] = {None: ONE}
         self.prices.update(prices)
         self.ratios = self._compiled()
+        self.usd = np.array([as_float(self.prices.get(each.price, Wad(0))) for each in self._instruments])
 
     def _compiled(self) -> Ratios:
         worth = [self._worth(instrument) for instrument in self._instruments]
@@ -204,7 +212,7 @@ class PriceColumns:
         ]
         ratios = Ratios.of([*worth, *entries])
         for place, each in enumerate(self._instruments):
-            ratios.exact_only[place] |= each.price not in self.prices or ratios.exact_only[place + len(worth)]
+            ratios.exact_only[place] |= each.price not in self.prices
         return ratios
 
     def _worth(self, instrument: Instrument) -> tuple[int, int]:
@@ -214,13 +222,13 @@ class PriceColumns:
         """Change a price."""
         self.prices[name] = price
         for place in self._priced.get(name, ()):
-            if self.ratios.exact_only[place] or not self.ratios.put(place, *self._worth(self._instruments[place])):
-                self.ratios = self._compiled()
-                return
+            self.ratios.put(place, *self._worth(self._instruments[place]))
+            self.usd[place] = as_float(price)
 
     def exact_only(self, weights: Sequence[Ratios]) -> BoolArray | None:
         """The instruments that only the rules can evaluate; None if there are none."""
-        found = self.ratios.exact_only[: len(self._instruments)]
+        count = len(self._instruments)
+        found = self.ratios.exact_only[:count] | self.ratios.exact_only[count:]
         for each in weights:
             found = found | each.exact_only
         return found if found.any() else None

@@ -116,10 +116,9 @@ class Watch:
         changed: NDArray[np.bool_] = self.statuses[rows] != statuses
         self.statuses[rows] = statuses
         radius = _radii(levels, np.sum([np.diff(legs.starts) for legs in accounts.kinds], axis=0, dtype=np.int64))
-        prices = np.array([as_float(self._prices.prices.get(each.price, Wad(0))) for each in accounts.instruments.each])
         for legs, own, slots in zip(accounts.kinds, self._accounts.kinds, self._slots, strict=True):
             mine = slots if accounts is self._accounts else slots[own.places(rows)[1]]
-            price = prices[legs.instruments]
+            price = self._prices.usd[legs.instruments]
             spread = price * np.repeat(radius, np.diff(legs.starts))
             self._low[mine] = price - spread
             self._high[mine] = price + spread
@@ -144,5 +143,5 @@ def _radii(levels: Levels, legs: IntArray) -> FloatArray:
             excess[row], moving[row] = sums[threshold].excess, sums[threshold].moving
         slack = np.where(excess >= 0, excess, -excess - 1) - 2 * roundings
         np.minimum(found, slack / (moving + roundings + 1), out=found)
-    found[list(levels.refused)] = -1.0
+    found[list(levels.refused)] = LARGEST_RADIUS  # a price that is missing is 0, so that any price leaves its interval
     return found - ROUNDING

@@ -88,7 +88,11 @@ def test_what_the_arrays_cannot_hold_is_evaluated_by_the_rules_and_stops_no_othe
 def test_a_price_with_too_many_digits_is_left_to_the_rules() -> None:
     held = {"collateral": ETH}
     found = levels(
-        file(held, {"collateral": [{"asset": "USDC", "amount": 1}]}, ETH={"price": "2000.000000000000000001"})
+        file(
+            held,
+            {"collateral": [{"asset": "USDC", "amount": 1}]},
+            ETH={"price": "2000.000000000000000001", "decimals": 18},
+        )
     )
     assert found.beyond.keys() == {0}
     assert found.sums(0, 0).equity == 16_000 * PICO
