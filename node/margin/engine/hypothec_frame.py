@@ -63,17 +63,22 @@ class Columns:
     """Units by column, in the order in which accounts have brought them."""
 
     units: list[Unit] = field(default_factory=list)
-    places: dict[tuple[int, bool], int] = field(default_factory=dict)
+    places: dict[tuple[int, bool], int | None] = field(default_factory=dict)
     kept: list[Unit] = field(default_factory=list)
 
-    def place(self, entry: Entry) -> int:
-        """The column of an entry's unit. Apart from the others it has no worth here: what it counts is a constant."""
+    def place(self, entry: Entry) -> int | None:
+        """The column of an entry's unit; None where its figures do not fit.
+
+        Apart from the others it has no worth here: what it counts is a constant.
+        """
         key = id(entry.unit), entry.apart
         if key not in self.places:
             unit = entry.unit
             self.kept.append(unit)  # so that its id stays its own
-            self.places[key] = len(self.units)
-            self.units.append(replace(unit, initial=ZERO, maintenance=ZERO, market=ZERO) if entry.apart else unit)
+            self.places[key] = len(self.units) if usable(unit) else None
+            if usable(unit):
+                apart = replace(unit, initial=ZERO, maintenance=ZERO, market=ZERO)
+                self.units.append(apart if entry.apart else unit)
         return self.places[key]
 
 
@@ -281,9 +286,9 @@ def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
     held: dict[int, Wad] = {}
     low = high = int(draft.cash)
     for entry in draft.entries:
-        if not usable(entry.unit):
-            return None
         column = columns.place(entry)
+        if column is None:
+            return None
         held[column] = Wad(held.get(column, 0) + entry.amount)
         alone = entry.counted(entry.unit.maintenance) if entry.apart else Interval(entry.fixed, entry.fixed)
         low, high = low + alone.low, high + alone.high

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from node.margin.math import power
 from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
@@ -81,12 +82,16 @@ def vol_rule(shock: float, short_power: float, long_power: float, least_up: floa
     def shocked(vol: float, seconds: int) -> float:
         if shock == 0.0:
             return vol
-        days = max(1.0, seconds / SECONDS_A_DAY)
-        multiple = power(_REFERENCE_DAYS / days, short_power if days < _REFERENCE_DAYS else long_power)
-        moved = max(0.0, vol * (1.0 + shock * multiple))
+        moved = max(0.0, vol * (1.0 + shock * _multiple(seconds, short_power, long_power)))
         return max(moved, least_up) if shock > 0.0 else moved
 
     return shocked
+
+
+@lru_cache(maxsize=4096)  # the same for every strike of an expiry and every row
+def _multiple(seconds: int, short_power: float, long_power: float) -> float:
+    days = max(1.0, seconds / SECONDS_A_DAY)
+    return power(_REFERENCE_DAYS / days, short_power if days < _REFERENCE_DAYS else long_power)
 
 
 def worst_loss(pnl: Iterable[Money]) -> Money:
