@@ -8,14 +8,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.errors import ProofError, RetryError
 from chains.proofs.lightclient import read
 from chains.proofs.lightclient.store import Store
-from tests.unit.chains.test_beacon_client import Rig
-from tests.unit.chains.test_beacon_kept import leaves
+from tests.unit.chains.test_beacon_client import START, Rig
+from tests.unit.chains.test_beacon_kept import changed, leaves
 
 ASKED = ("bootstrap", "updates", "finality_update", "optimistic_update")
 SCALARS = (
@@ -55,6 +56,12 @@ def followed(twisted: str, twist: Any = lambda answer: answer) -> Store | None: 
         return asyncio.run(run(Path(folder)))
 
 
+def at(value: Any, place: tuple[Any, ...]) -> Any:  # noqa: ANN401 - JSON
+    for key in place:
+        value = value[key]
+    return value
+
+
 def recorded() -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for name in ASKED:
@@ -68,6 +75,8 @@ def recorded() -> dict[str, Any]:
 
 ANSWERS = recorded()
 PLACES = {name: [*leaves(answer)] for name, answer in ANSWERS.items()}
+VALUES = [at(ANSWERS[name], place) for name, places in PLACES.items() for place in places]
+"""What is genuine elsewhere."""
 TRUTH = followed("nothing")
 UPDATES = [
     read.update(answer) for name in ASKED[1:] for answer in (ANSWERS[name] if name == "updates" else [ANSWERS[name]])
@@ -79,22 +88,38 @@ GENUINE = {
 }
 
 
+def is_true(held: Store | None) -> bool:
+    """Whether all that is held is of the chain itself; nothing may be."""
+    if held is None:
+        return True
+    assert TRUTH is not None
+    headers = {held.finalized, held.optimistic} <= GENUINE
+    return headers and held.current == TRUTH.current and held.next in (None, TRUTH.next)
+
+
 @settings(max_examples=150)
 @given(data=st.data())
 def test_what_a_beacon_node_answers_breaks_nothing_and_proves_nothing_else(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(ASKED))
-    place, other = data.draw(st.sampled_from(PLACES[name])), data.draw(ANYTHING)
+    place = data.draw(st.sampled_from(PLACES[name]))
+    other = data.draw(ANYTHING | st.sampled_from(VALUES) | st.integers(START, START + 8).map(str))
 
     def twist(answer: Any) -> Any:  # noqa: ANN401 - JSON
-        inner = answer
-        for key in place[:-1]:
-            inner = inner[key]
-        inner[place[-1]] = other
+        at(answer, place[:-1])[place[-1]] = other
         return answer
 
-    held = followed(name, twist)
-    assert TRUTH is not None
-    if held is not None:
-        assert held.current == TRUTH.current
-        assert held.next in (None, TRUTH.next)
-        assert {held.finalized, held.optimistic} <= GENUINE
+    assert is_true(followed(name, twist))
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_field_can_be_another(name: str) -> None:
+    for place in PLACES[name]:
+        if place[-1] == "version":
+            continue  # nobody reads it
+
+        def twist(answer: Any, place: tuple[Any, ...] = place) -> Any:  # noqa: ANN401 - JSON
+            inner = at(answer, place[:-1])
+            inner[place[-1]] = changed(inner[place[-1]])
+            return answer
+
+        assert is_true(followed(name, twist)), place
