@@ -1,8 +1,9 @@
 """Linear accounts as structure of arrays, and how books become them.
 
-Owns what a leg costs: 10 bytes, 18 for a perpetual, and nothing for what an account does not hold. Cash is a leg of
+Owns what a leg costs: 10 bytes, 8 more for a perpetual, 4 more where amounts of its kind exceed 2^63 units, and nothing
+for what an account does not hold. Cash is a leg of
 dollars, whose price is one: collateral that counts in full, or a debt; funding is a perpetual of them that was
-entered at nothing. An amount that its instrument's scale does not hold stays beside the arrays, exactly as it was, and
+entered at nothing. What its instrument's scale does not hold stays beside the arrays, exactly as it was, and
 its account is evaluated by the rules. Must not know prices.
 """
 
@@ -16,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.errors import InputError
-from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Instruments
+from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Instruments, wrapped
 from node.margin.engine.composition import Linear, mark, positions
-from node.margin.math.products import IntArray
+from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.book import SECTIONS, Balance, Book, Future, Perpetual, instruments
 from node.margin.models.errors import OutOfRange, PortfolioError, UnsupportedInstrument
 from node.margin.models.fixed import ONE, Wad
@@ -27,8 +28,10 @@ from node.margin.models.profile import Parameters, Threshold
 
 StartArray: TypeAlias = NDArray[np.uint32]
 PlaceArray: TypeAlias = NDArray[np.uint16]
+HighArray: TypeAlias = NDArray[np.int32]
 
-LARGEST_AMOUNT = 1 << 62
+LARGEST_AMOUNT = 1 << 94
+LARGEST_ENTRY = 1 << 62
 MONEY_DECIMALS = 12
 ENTRY_DECIMALS = 8
 _MONEY = 10 ** (WAD_DIGITS - MONEY_DECIMALS)
@@ -36,12 +39,16 @@ _MONEY = 10 ** (WAD_DIGITS - MONEY_DECIMALS)
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """Legs of one kind: account i has those of `starts[i]` to `starts[i + 1]`. Only perpetuals have entry prices."""
+    """Legs of one kind: account i has those of `starts[i]` to `starts[i + 1]`. Only perpetuals have entry prices.
+
+    An amount is amounts + high·2^64; without `high` there is none that needs it.
+    """
 
     starts: StartArray
     instruments: PlaceArray
     amounts: IntArray
     entries: IntArray | None = None
+    high: HighArray | None = None
 
     @classmethod
     def of(
@@ -50,8 +57,11 @@ class Legs:
         """From how many legs each account has, and the legs one after another."""
         starts = np.zeros(len(counts) + 1, np.uint32)
         np.cumsum(counts, out=starts[1:])
+        low = np.array([wrapped(amount) for amount in amounts], np.int64)
+        above = [(amount - wrapped(amount)) >> 64 for amount in amounts]
+        high = np.array(above, np.int32) if any(above) else None
         held = None if entries is None else np.array(entries, np.int64)
-        return cls(starts, np.array(places, np.uint16), np.array(amounts, np.int64), held)
+        return cls(starts, np.array(places, np.uint16), low, held, high)
 
     def __len__(self) -> int:
         return len(self.amounts)
@@ -74,7 +84,20 @@ class Legs:
         """The legs of some accounts."""
         starts, places = self.places(rows)
         entries = None if self.entries is None else self.entries[places]
-        return Legs(starts, self.instruments[places], self.amounts[places], entries)
+        high = None if self.high is None else self.high[places]
+        return Legs(starts, self.instruments[places], self.amounts[places], entries, high)
+
+    def amount(self, place: int) -> int:
+        """A leg's amount, in its instrument's unit."""
+        low = int(self.amounts[place])
+        return low if self.high is None else low + (int(self.high[place]) << 64)
+
+    def about(self, own: slice = slice(None)) -> FloatArray:
+        """The floats of the amounts."""
+        found = self.amounts[own].astype(np.float64)
+        if self.high is not None:
+            found += self.high[own] * 2.0**64
+        return found
 
     def holders(self, wrong: BoolArray) -> IntArray:
         """The account of each leg that is wrong."""
@@ -83,7 +106,7 @@ class Legs:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        arrays = (self.starts, self.instruments, self.amounts, self.entries)
+        arrays = (self.starts, self.instruments, self.amounts, self.entries, self.high)
         return sum(each.nbytes for each in arrays if each is not None)
 
 
@@ -104,8 +127,9 @@ class ExactLegs:
 class LinearAccounts:
     """Accounts under one profile. `names` may be empty: an account is then called by its row.
 
-    `beside` has accounts whose amounts the arrays do not hold. `refused` has those that cannot be evaluated: amounts
-    that are negative where they may not be, or beyond 2^62. Raises InputError when the arrays do not belong together.
+    `beside` has accounts whose amounts the arrays do not hold. `refused` has those that cannot be evaluated: with
+    amounts or entry prices that are negative where they may not be, or entry prices of 2^62 units and more. Raises
+    InputError when the arrays do not belong together.
     """
 
     instruments: Instruments
@@ -128,20 +152,24 @@ class LinearAccounts:
 
     def _refused(self) -> dict[int, PortfolioError]:
         found: dict[int, PortfolioError] = {}
-        for kind, legs, low in (("collateral", self.collateral, 0), ("debts", self.debts, 0),
-                                ("perpetuals", self.perpetuals, 1 - LARGEST_AMOUNT)):  # fmt: skip
-            for name, numbers, least in (("amount", legs.amounts, low), ("entry_price", legs.entries, 0)):
-                if numbers is None:
-                    continue
-                wrong = (numbers < least) | (numbers >= LARGEST_AMOUNT)
-                for row, place in zip(legs.holders(wrong).tolist(), np.flatnonzero(wrong).tolist(), strict=True):
-                    instrument = self.instruments[legs.instruments[place]].name
-                    found.setdefault(row, OutOfRange(
-                        f"it is to be at least {least} and below 2^62",
-                        account=self.name(row), instrument=instrument, field=f"{kind}.{name}",
-                        value=int(numbers[place]),
-                    ))  # fmt: skip
+        for kind, legs in zip(("collateral", "debts", "perpetuals"), self.kinds, strict=True):
+            if kind != "perpetuals":
+                wrong = legs.amounts < 0 if legs.high is None else legs.about() < 0
+                self._refuse(found, legs, wrong, f"{kind}.amount", "it may not be negative")
+            if legs.entries is not None:
+                wrong = (legs.entries < 0) | (legs.entries >= LARGEST_ENTRY)
+                self._refuse(found, legs, wrong, f"{kind}.entry_price", "it is to be at least 0 and below 2^62")
         return found
+
+    def _refuse(
+        self, found: dict[int, PortfolioError], legs: Legs, wrong: BoolArray, field_name: str, message: str
+    ) -> None:
+        for row, place in zip(legs.holders(wrong).tolist(), np.flatnonzero(wrong).tolist(), strict=True):
+            instrument = self.instruments[legs.instruments[place]].name
+            error = OutOfRange(
+                message, account=self.name(row), instrument=instrument, field=field_name, value=legs.amount(place)
+            )
+            found.setdefault(row, error)
 
     def __len__(self) -> int:
         return len(self.collateral.starts) - 1
@@ -178,7 +206,7 @@ class LinearAccounts:
         for place in legs.span(row):
             instrument = self.instruments[legs.instruments[place]]
             entry = 0 if legs.entries is None else int(legs.entries[place]) * instrument.entry_unit
-            amount = int(legs.amounts[place]) * instrument.unit
+            amount = legs.amount(place) * instrument.unit
             found.append((int(legs.instruments[place]), Wad(amount), Wad(entry)))
         return tuple(found)
 
@@ -207,7 +235,7 @@ class _Kind:
         for place, amount, entry in legs:
             units, odd = divmod(amount, instruments[place].unit)
             price, odd_price = divmod(entry, instruments[place].entry_unit)
-            fits = not odd and not odd_price and abs(units) < LARGEST_AMOUNT and price < LARGEST_AMOUNT
+            fits = not odd and not odd_price and abs(units) < LARGEST_AMOUNT and price < LARGEST_ENTRY
             self.places.append(place)
             self.amounts.append(units if fits else 0)
             self.entries.append(price if fits else 0)
@@ -231,8 +259,8 @@ class Packed:
 def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Book]) -> Packed:
     """Books of one market as arrays, in their order, without those that the parameters do not cover.
 
-    An asset's amounts are held in its quote's `decimals`, entry prices in 1e-8 USD, money exactly. An asset that has
-    two values has two prices, `{asset} held` and `{asset} owed`.
+    An asset's amounts are held in its quote's `decimals`, in 1e-18 where those are too few; entry prices in 1e-8 USD,
+    money exactly. An asset that has two values has two prices, `{asset} held` and `{asset} owed`.
     """
     table = _Table(profile.thresholds)
     kinds = _Kind(), _Kind(), _Kind()
@@ -291,10 +319,10 @@ def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table
                 )
     collateral, debts, perpetuals = [], [], []
     for each in book.collateral:
-        instrument = Instrument(_price(each, "held"), each.quote.decimals, weights(each.quote.asset, profile.factor))
+        instrument = Instrument(_price(each, "held"), _decimals(each), weights(each.quote.asset, profile.factor))
         collateral.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
     for each in book.debts:
-        instrument = Instrument(_price(each, "owed"), each.quote.decimals)
+        instrument = Instrument(_price(each, "owed"), _decimals(each))
         debts.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
     if book.cash > 0:
         collateral.append((table.cash(ONE), Wad(book.cash * _MONEY), Wad(0)))
@@ -310,6 +338,11 @@ def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table
         if isinstance(held, Perpetual) and held.funding:
             perpetuals.append((table.cash(Wad(0), entered=True), Wad(held.funding * _MONEY), Wad(0)))
     return ExactLegs(tuple(collateral), tuple(debts), tuple(perpetuals))
+
+
+def _decimals(held: Balance | Perpetual | Future) -> int:
+    decimals = held.quote.decimals
+    return decimals if held.amount % 10 ** (WAD_DIGITS - decimals) == 0 else WAD_DIGITS
 
 
 def _price(balance: Balance, side: str) -> str:

@@ -121,6 +121,7 @@ class _Part:
 
     places: IntArray
     amounts: IntArray
+    about: FloatArray
     entries: IntArray | None
     accounts: int
     starts: IntArray
@@ -137,6 +138,7 @@ class _Part:
         return cls(
             legs.instruments[own].astype(np.int64),
             legs.amounts[own],
+            legs.about(own),
             None if legs.entries is None else legs.entries[own],
             last - first,
             starts[:-1] if filled is None else starts[:-1][filled],
@@ -180,8 +182,7 @@ def _evaluate_block(
 
 def _collateral(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌊⌊amount·price⌋·factor⌋; gives about how large the values are."""
-    near = part.amounts.astype(np.float64)
-    near *= part.of(prices.nearest)
+    near = part.about * part.of(prices.nearest)
     values = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near)
     for threshold, counted in enumerate(weighted(values, weights, part.places)):
         levels.equity[threshold, block] += part.sums(counted)
@@ -190,8 +191,7 @@ def _collateral(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: 
 
 def _debts(part: _Part, _: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌈amount·price⌉, at every threshold; gives about how large they are."""
-    near = part.amounts.astype(np.float64)
-    near *= part.of(prices.nearest)
+    near = part.about * part.of(prices.nearest)
     owed = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near, up=True)
     levels.requirement[:, block] += part.sums(owed)
     return near
@@ -200,14 +200,14 @@ def _debts(part: _Part, _: Sequence[Ratios], prices: Ratios, levels: Levels, blo
 def _perpetuals(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌊amount·(price − entry)⌋ and ⌈⌈|amount|·price⌉·rate⌉; gives about how large both prices' notionals are."""
     assert part.entries is not None  # noqa: S101 - of perpetuals
-    size = np.abs(part.amounts)
-    about = size.astype(np.float64)
+    sign, about = np.sign(part.about), np.abs(part.about)
+    size = part.amounts * sign.astype(np.int64)  # |amount| modulo 2^64
     multiplier = part.of(prices.multiplier)
     notional = about * part.of(prices.nearest)
     entered = part.entries * prices.nearest[part.places + len(prices.nearest) // 2]
     entered *= about
     paid = part.entries * prices.multiplier[part.places + len(prices.multiplier) // 2]
-    about_profits = (notional - entered) * np.sign(part.amounts)
+    about_profits = (notional - entered) * sign
     profits = rounded(part.amounts, multiplier - paid, prices.divisor, about_profits)
     sizes = rounded(-size, multiplier, prices.divisor, -notional)
     gained = part.sums(profits)

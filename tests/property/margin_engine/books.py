@@ -29,7 +29,7 @@ class Ranges:
 
 ORDINARY = Ranges(
     st.one_of(decimals(3_000, 8, least=1), decimals(100, 2, least=1), st.sampled_from(["1", "0.00000001"])),
-    st.one_of(decimals(100, 6), decimals(10, 9), st.sampled_from(["0", "0.000000001"])),
+    st.one_of(decimals(100, 6), decimals(10, 9), decimals(50, 18), st.sampled_from(["0", "0.000000001"])),
     st.one_of(st.sampled_from(["0", "1"]), decimals(1, 4)),
     st.just(9),
 )

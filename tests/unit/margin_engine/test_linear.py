@@ -75,14 +75,26 @@ def test_each_product_is_rounded_against_the_account() -> None:
 def test_what_the_arrays_cannot_hold_is_evaluated_by_the_rules_and_stops_no_other() -> None:
     small = {"collateral": ETH, "debts": [{"asset": "USDC", "amount": 1}]}
     whale = {"collateral": [{"asset": "ETH", "amount": 10**12}], "debts": [{"asset": "USDC", "amount": 10**15}]}
-    fine = {"collateral": [{"asset": "ETH", "amount": "1.000000000000000001"}]}
-    found = levels(file(small, whale, fine, small))
+    position = {"asset": "ETH", "amount": 1, "entry_price": "2000.000000001"}
+    fine = {"perpetuals": [position]}
+    found = levels(file(small, whale, fine, small), CROSS_COLUMNS)
     assert found.beyond.keys() == {1, 2}
     assert found.sums(1, 0) == Sums(Money(16 * 10**14 * PICO), Money(999 * 10**12 * PICO), Money(2_599 * 10**12 * PICO))
     assert found.equity[0, 1] == found.requirement[0, 1] == 2**63 - 1
-    assert found.sums(2, 0).equity == 1_600 * PICO
-    assert found.statuses().tolist() == [0, 0, 0, 0]
+    assert found.sums(2, 0).equity == -1_000
+    assert found.statuses().tolist() == [0, 0, 2, 0]
     assert found.sums(0, 1) == found.sums(3, 1)
+
+
+def test_amounts_in_wei_are_held_by_the_arrays() -> None:
+    wei = {"collateral": [{"asset": "ETH", "amount": "1000.000000000000000001"}],
+           "debts": [{"asset": "USDC", "amount": "999.999999999999999999"}]}  # fmt: skip
+    made = packed(LTV_COLUMNS, file(wei, {"collateral": ETH}))
+    assert made.accounts.exact(0).collateral[0][1] == 1_000 * WAD + 1
+    found = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.prices))
+    assert not found.beyond
+    assert found.equity[0].tolist() == [1_600_000 * PICO, 16_000 * PICO]
+    assert found.requirement[0, 0] == 999 * PICO
 
 
 def test_a_price_with_too_many_digits_is_left_to_the_rules() -> None:
@@ -148,9 +160,9 @@ def arrays(collateral: Legs, debts: Legs = NONE, perpetuals: Legs = NONE) -> Lin
     ("kind", "made"),
     [
         ("collateral.amount", arrays(Legs.of([1], [0], [-1]), Legs.of([0], [], []), Legs.of([0], [], []))),
-        ("collateral.amount", arrays(Legs.of([1], [0], [2**62]), Legs.of([0], [], []), Legs.of([0], [], []))),
+        ("collateral.amount", arrays(Legs.of([1], [0], [-(2**70)]), Legs.of([0], [], []), Legs.of([0], [], []))),
         ("debts.amount", arrays(Legs.of([0], [], []), Legs.of([1], [0], [-(2**63)]), Legs.of([0], [], []))),
-        ("perpetuals.amount", arrays(Legs.of([0], [], []), Legs.of([0], [], []), Legs.of([1], [0], [-(2**62)], [1]))),
+        ("perpetuals.entry_price", arrays(Legs.of([0], [], []), Legs.of([0], [], []), Legs.of([1], [0], [1], [2**62]))),
         ("perpetuals.entry_price", arrays(Legs.of([0], [], []), Legs.of([0], [], []), Legs.of([1], [0], [1], [-1]))),
     ],
 )
@@ -182,5 +194,9 @@ def test_ratios_take_the_divisors_that_fit() -> None:
     assert ratios.divisor == 24
     assert ratios.multiplier.tolist() == [3, 8, 0, 168]
     assert ratios.exact_only.tolist() == [False, False, True, False]
-    assert not ratios.put(0, 1, 5)
+    ratios.put(0, 1, 5, 100)
+    assert ratios.exact_only.tolist() == [True, False, True, False]
+    ratios.put(0, 5, 48, 100)
+    assert (ratios.divisor, ratios.multiplier.tolist()) == (48, [5, 16, 0, 336])
+    assert ratios.exact_only.tolist() == [False, False, True, False]
     assert [wrapped(number) for number in (2**63, -(2**63) - 1, 5 - 2**64)] == [-(2**63), 2**63 - 1, 5]
