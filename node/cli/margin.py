@@ -26,8 +26,8 @@ _MAX_BYTES = 64 << 20
 def _group() -> None:
     """Evaluate portfolios in files under a margin model.
 
-    A file has `market`, `parameters` and one account (`cash`, `collateral`, `debts`, `perpetuals`, `options`) or a list
-    of `accounts`; node/margin/models/book.py says it all. `derive-pm2` reads PMRM_2 test files as they are.
+    A file has `market`, `parameters` and one account (`cash`, `collateral`, `debts`, `perpetuals`, `futures`,
+    `options`) or a list of `accounts`; node/margin/models/book.py says it all. `derive-pm2` reads PMRM_2 test files as they are.
     """
 
 

@@ -16,9 +16,11 @@ from node.margin.models.errors import (
     UnknownAsset,
     UnsupportedInstrument,
 )
-from node.margin.models.fixed import PICO
+from node.margin.models.fields import Fields
+from node.margin.models.fixed import PICO, WAD
+from node.margin.models.market import read_held
 from node.margin.models.profile import Level
-from node.margin.models.profiles import PROFILES
+from node.margin.models.profiles import PROFILES, evaluate_file
 from tests.unit.margin_models.test_lending import only
 
 DAY = 86_400
@@ -207,6 +209,18 @@ def test_redemption_rounds_against_the_account() -> None:
     assert found == {"debt at redemption value WSTETH": pytest.approx(2e-9)}
 
 
+def test_what_is_said_of_the_asset_alone_gives_way_to_what_it_redeems_for() -> None:
+    content = redeemable(2_200, 1.05)
+    market = Fields(content["market"], "alice")
+    quote = read_held(market, "WSTETH")
+    assert quote.confidence == 9 * WAD // 10
+    assert quote.price == quote.stable == quote.twap == quote.redemption == 2_100 * WAD
+    assert quote.market == 2_200 * WAD
+    content["market"]["WSTETH"].update(stable_price=2_150, twap=2_160, confidence=0.5)
+    quote = read_held(market, "WSTETH")
+    assert (quote.stable, quote.twap, quote.confidence) == (2_150 * WAD, 2_160 * WAD, WAD // 2)
+
+
 PARAMETERS: dict[str, Any] = {
     "derive-sm": {"assets": {"WSTETH": {
         "perpetual_initial": 1, "perpetual_maintenance": 1, "base_initial": 0.5, "base_maintenance": 0.5}}},
@@ -309,6 +323,18 @@ def test_a_bad_index_is_named(
 
 def test_no_debt_reads_no_index() -> None:
     assert owed({"price": "NaN", "borrow_index": "NaN"}, index=1, amount=0) == 0
+
+
+@pytest.mark.parametrize("name", [5, "", "x" * 201, [], True])
+def test_an_account_that_cannot_be_named_is_refused_by_its_place(name: object) -> None:
+    content = {"accounts": [{"account": name}, {"account": "bob", "cash": 1}]}
+    wrong, bob = evaluate_file(PROFILES["ltv"], content, "file")
+    if name == "":
+        assert not isinstance(wrong, PortfolioError)
+        return
+    assert isinstance(wrong, PortfolioError)
+    assert (wrong.account, wrong.field) == ("account 0", "account")
+    assert not isinstance(bob, PortfolioError)
 
 
 def test_every_model_is_tried_here() -> None:

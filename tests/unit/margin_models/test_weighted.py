@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.margin.models.errors import UnknownAsset
+from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fixed import PICO
 from tests.unit.margin_models.test_dydx import only
 
@@ -81,6 +81,14 @@ def test_the_gravest_unmet_level_is_the_status(profile: str) -> None:
     held = [{"asset": "SOL", "amount": 10}]
     for debt, status in ((700, "healthy"), (750, "margin_call"), (870, "reduce_only"), (901, "liquidatable")):
         assert only(content(collateral=held, cash=-debt), profile).status == status
+
+
+@pytest.mark.parametrize("name", ["deposit_scale_start", "borrow_scale_start"])
+def test_mango_scales_from_something(name: str) -> None:
+    content = mango(debts=[{"asset": "USDC", "amount": 1}])
+    content["parameters"]["tokens"]["USDC"] = {**TOKEN, name: 0}
+    with pytest.raises(OutOfRange, match=name):
+        only(content, "mango")
 
 
 @pytest.mark.parametrize("profile", ["drift", "mango"])
