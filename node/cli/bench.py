@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -38,8 +37,6 @@ def proofs(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
 @app.command()
 def margin(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False) -> None:
     """Measure margin on one core: linear accounts, portfolios, a price tick; each beside its yardstick."""
-    for library in ("OPENBLAS", "OMP", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"  # NumPy reads it once, when it is imported
     from node.bench.margin import run
 
     run(as_json=as_json)

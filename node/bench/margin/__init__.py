@@ -5,21 +5,19 @@ linear      accounts of eight positions at every threshold; health factors besid
 portfolio   portfolio.measure() -> dict: accounts with options over shared tables of scenarios, by profile
 tick        one of 500 assets moves by 10 bp: from the price to every status of a million accounts
 
-Processor time, medians. What is not installed gives None. Must not be imported before the threads of matrix products
-are limited to one (the command does it).
+Processor time, medians. What is not installed gives None.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
 
-from node.bench.margin import linear, tick
+from node.bench.margin import linear, portfolio, tick
 
 Figures: TypeAlias = "Mapping[str, Figures | float | None]"
 
@@ -38,7 +36,7 @@ def run(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(figures))  # noqa: T201 - one line for a machine
         return
-    targets = TARGETS | {f"portfolio {name}": target for name, target in _portfolio_targets().items()}
+    targets = TARGETS | {f"portfolio {name}": target for name, target in portfolio.TARGETS.items()}
     table = Table("figure", "measured", "wanted")
     for name, figure in flat(figures):
         table.add_row(name, "not installed" if figure is None else f"{figure:,}", targets.get(name, ""))
@@ -47,7 +45,7 @@ def run(*, as_json: bool) -> None:
 
 def measure(accounts: int = ACCOUNTS) -> dict[str, Figures]:
     """All figures."""
-    return {"linear": linear.measure(accounts), "portfolio": _portfolio(), "tick": tick.measure(accounts)}
+    return {"linear": linear.measure(accounts), "portfolio": portfolio.measure(), "tick": tick.measure(accounts)}
 
 
 def flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, float | None]]:
@@ -57,19 +55,3 @@ def flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, float | None
             yield from flat(value, f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}", value
-
-
-def _portfolio() -> Figures:
-    module = _portfolio_module()
-    return {} if module is None else module.measure()
-
-
-def _portfolio_targets() -> dict[str, str]:
-    return getattr(_portfolio_module(), "TARGETS", {})
-
-
-def _portfolio_module() -> Any:  # noqa: ANN401 - it is where SciPy and its kin are asked for
-    try:
-        return import_module("node.bench.margin.portfolio")
-    except ModuleNotFoundError:
-        return None
