@@ -30,6 +30,8 @@ from node.margin.models.span import SpanParameters
 
 PAIRED = 14
 """The rows that come in pairs of volatilities; those after them are extremes."""
+DELTA_CHUNK = 512
+"""Accounts whose deltas are added up at a time, so that what belongs to their options stays in cache."""
 _LARGEST_FAST = 2.0**28
 """What amounts add up to whose products with the digits of a delta add up to less than 2^62."""
 _LARGEST_RESULT = (1 << 62) * BASE
@@ -111,10 +113,11 @@ def margins(held: Positions, frame: Frame) -> tuple[Amounts, Amounts, Amounts]:
     """Equity, and the requirement at the initial and the maintenance threshold, of the accounts of a batch in order."""
     tables = [Table.of(each.entries, held.dense.row_bits, each.options.start) for each in frame.underlyings]
     found = [Found.empty(len(held.batch)) for _ in frame.underlyings]
+    if frame.needs_deltas:
+        for first in range(0, len(held.batch), DELTA_CHUNK):
+            _put_deltas(found, held, frame, slice(first, min(first + DELTA_CHUNK, len(held.batch))))
     for first, last, sums in products(held.dense, tables):
         block = slice(first, last)
-        if frame.needs_deltas:
-            _put_deltas(found, held, frame, block)
         offset = _offset(found, frame, block)
         for place, each in enumerate(frame.underlyings):
             _put_scan(found[place], each, sums[place], held, block, offset[place])

@@ -21,7 +21,7 @@ from node.margin.math.products import DenseRows, FloatArray, IntArray, Rows
 from node.margin.models import span
 from node.margin.models.book import Book, gain
 from node.margin.models.fixed import WAD, Money, Wad, value
-from node.margin.models.shocks import Move, futures_on, linear_amounts, on, underlyings
+from node.margin.models.shocks import Move, futures_on, linear_deltas, on, underlyings
 from node.margin.models.span import SpanAsset, SpanParameters
 
 LARGEST_MONEY = Money(10**24)
@@ -29,7 +29,7 @@ LARGEST_MONEY = Money(10**24)
 _LARGEST_CHARGE = 10**6 * WAD
 
 Sizes: TypeAlias = tuple[int, int, int]
-"""Of linear positions on an underlying: their value in money, net and gross amount in 1e-18."""
+"""Of linear positions on an underlying: their value in money, net and gross delta in 1e-18."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _is_held(rules: SpanAsset) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Perpetuals and futures: for each account (by row) that has some on an underlying, their value and their sizes."""
+    """Perpetuals and futures: for each account (by row) that has some on an underlying, their value and deltas."""
 
     rows: IntArray
     value: Amounts
@@ -191,13 +191,13 @@ def positions(books: Sequence[Book], frame: Frame) -> tuple[list[Positions], tup
 
 
 def _linear(book: Book, frame: Frame) -> dict[str, Sizes] | None:
-    """Value, net and gross size of the linear positions by underlying; None where the arithmetic does not hold them."""
+    """Value and deltas of linear positions by underlying; None where the arithmetic does not hold them."""
     known = {each.asset for each in frame.underlyings}
     found = dict[str, Sizes]()
     for asset in underlyings(book):
         if asset not in known:
             return None
-        if sizes := linear_amounts(book, asset):
+        if sizes := linear_deltas(book, asset):
             worth = sum(each.amount * each.quote.price for each in on(book, asset)[0])
             worth += sum(each.amount * each.forward for each in futures_on(book, asset))
             found[asset] = value(1, Wad(worth)), sum(sizes), sum(map(abs, sizes))

@@ -114,9 +114,8 @@ def expiry_deltas(options: Sequence[Option]) -> FloatArray:
     deviation = expiry.vol(strikes) * sqrt(expiry.years)
     with np.errstate(all="ignore"):
         upper = normal_cdf(ln(forward / strikes) / deviation + 0.5 * deviation)
-    in_the_money = (forward > strikes).astype(np.float64)
-    carry = _discount(expiry) * forward / as_float(quote.price)
-    return carry * (np.where(deviation == 0.0, in_the_money, upper) - (1.0 - _calls(options)))
+        upper = np.where(deviation == 0.0, (forward > strikes).astype(np.float64), upper)
+        return _discount(expiry) * forward / as_float(quote.price) * (upper - (1.0 - _calls(options)))
 
 
 def _strikes(options: Sequence[Option]) -> FloatArray:

@@ -59,9 +59,10 @@ class Rows:
         """The sum over each row of one number an entry."""
         if not len(self):
             return np.zeros(0, dtype=numbers.dtype)
-        padded = np.append(numbers, numbers.dtype.type(0))  # so that the start of an empty last row is a place
-        found = np.add.reduceat(padded, self.starts[:-1])
-        found[np.diff(self.starts) == 0] = 0
+        if self.starts[-2] == len(numbers):  # an empty last row starts nowhere
+            numbers = np.append(numbers, numbers.dtype.type(0))
+        found = np.add.reduceat(numbers, self.starts[:-1])
+        found[self.starts[1:] == self.starts[:-1]] = 0
         return found
 
 

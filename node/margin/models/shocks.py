@@ -144,10 +144,14 @@ def _upper(forward: float, strike: float, vol: float, years: float) -> float:
     return normal_cdf(ln(forward / strike) / deviation + 0.5 * deviation)
 
 
+def linear_deltas(book: Book, asset: str) -> list[Wad]:
+    """The delta of each perpetual and future on an underlying; a future's is F/S a contract, rounded down."""
+    parts = [each.amount for each in on(book, asset)[0]]
+    return parts + [Wad(each.amount * each.forward // each.quote.price) for each in futures_on(book, asset)]
+
+
 def deltas(book: Book, asset: str) -> tuple[Wad, Wad]:
-    """Net and gross delta of the positions on an underlying, in units of it; a future's is F/S a contract."""
-    perpetuals, options = on(book, asset)
-    parts = [each.amount for each in perpetuals]
-    parts += [Wad(each.amount * each.forward // each.quote.price) for each in futures_on(book, asset)]
-    parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in options]
+    """Net and gross delta of the positions on an underlying, in units of it."""
+    parts = linear_deltas(book, asset)
+    parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in on(book, asset)[1]]
     return Wad(sum(parts)), Wad(sum(map(abs, parts)))
