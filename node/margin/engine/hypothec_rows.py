@@ -68,6 +68,7 @@ def health(sums: Sums, frame: Frame) -> Found:
         after = worth - up(charged, by)
         now, least = _left(sums, after, place % 2), _least(sums, frame, after, by, place % 2)
         found.append(np.minimum(least, now - nets.at(sums, after, by)))
+    found[:2] = (np.minimum(stricter, below) for stricter, below in zip(found[:2], found[2:], strict=True))
     excess = np.stack(found)
     market = sums.signed[frame.signed.figures["market high"]] + sums.owed[frame.owed.figures["market width"]]
     covered = _left(sums, market + sums.constant[1], 1) >= 0

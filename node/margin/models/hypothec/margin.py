@@ -13,7 +13,7 @@ not know instruments or where anything comes from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.margin.account import status_of
 from node.margin.models.fixed import ONE, Money, Wad, down, up
@@ -29,11 +29,16 @@ SHORTFALL = "expected shortfall"
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One threshold at one end: what is left by row (the first as the market is), the shortfall, and which decided."""
+    """One threshold at one end: what is left by row (the first as the market is), the shortfall, and which decided.
+
+    `most` is what the threshold below leaves: a stricter one leaves no more. (By its rows alone it could, where a limit
+    binds: half a gain may leave a claim at its limit that the whole gain brings below it.)
+    """
 
     ratio: Wad
     left: tuple[Money, ...]
     shortfall: Money
+    most: Money | None = None
 
     @property
     def worst(self) -> int | None:
@@ -42,9 +47,14 @@ class End:
         return None if self.left[0] - self.shortfall < least else self.left.index(least)
 
     @property
+    def required(self) -> Money:
+        """The least that any row or the shortfall leaves."""
+        return Money(min(*self.left, self.left[0] - self.shortfall))
+
+    @property
     def excess(self) -> Money:
         """The least of all."""
-        return Money(min(*self.left, self.left[0] - self.shortfall))
+        return self.required if self.most is None else min(self.required, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,9 @@ def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Paramete
         low, high = ([getattr(span, end) for span in spans] for end in ("low", "high"))
         return _end(parts, low, ratio, shortfalls), _end(parts, high, ratio, shortfalls)
 
-    initial = ends([part.initial for part in parts], ONE)
     maintenance = ends([part.maintenance for part in parts], parameters.maintenance)
+    low, high = ends([part.initial for part in parts], ONE)
+    initial = replace(low, most=maintenance[0].excess), replace(high, most=maintenance[1].excess)
     status = status_of(
         Interval(initial[0].excess, initial[1].excess),
         Interval(maintenance[0].excess, maintenance[1].excess),

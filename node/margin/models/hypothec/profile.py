@@ -185,8 +185,10 @@ def _lines(found: tuple[Part, ...], end: End, spans: list[Interval], names: list
     lines = [*_worth_lines(found, end, spans), *_requirement_lines(found, end, spans, names)]
     yield from lines
     counted = sum(line.amount if line.side == "equity" else -line.amount for line in lines)
-    if rounding := end.excess - counted:
+    if rounding := end.required - counted:
         yield equity("rounding", "", rounding)
+    if more := end.required - end.excess:
+        yield requirement("no less than at maintenance", "", more)
 
 
 def _worth_lines(found: tuple[Part, ...], end: End, spans: list[Interval]) -> Iterable[Line]:
