@@ -104,13 +104,15 @@ class ChainDelta:
 
     `accounts` holds, for each touched account, its nonce and the balances of its touched tokens (zero when emptied);
     untouched tokens of a touched account are left out. Complete: what is not here did not change.
-    `tokens` has every token of the recipe, changed or not.
+    `tokens` has every token of the recipe, changed or not. `links` says of each (account, wallet) that was touched in
+    the vault's registry whether the wallet joins the account.
     """
 
     checkpoint: Checkpoint
     assurance: Assurance
     accounts: Mapping[AccountId, VaultEntry]
     tokens: Mapping[Address, TokenFact]
+    links: Mapping[tuple[AccountId, Address], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -30,16 +30,16 @@ from node.consensus.outcome.observation import (
     QuoteObservation,
 )
 from node.model.digests import account_id
-from node.model.ledger import Holdings, encode_token, token_key
+from node.model.ledger import Holdings, consent_key, encode_consent, encode_token, token_key
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
 from node.model.policy import Policy
 from node.model.reports import Position, Report, ReportEntry
-from node.model.requests import AuthorizeVenue, Link, Request, RevokeVenue, WithdrawalRequest
+from node.model.requests import AuthorizeVenue, Link, LinkWallet, Request, RevokeVenue, Unlink, WithdrawalRequest
 from node.model.signatures import address_of, sign
 from node.model.state import ChainBook, RootVote
 
-_R = TypeVar("_R", AuthorizeVenue, RevokeVenue, WithdrawalRequest)
+_R = TypeVar("_R", LinkWallet, Unlink, AuthorizeVenue, RevokeVenue, WithdrawalRequest)
 NETWORK_ID = Hash32(keccak(b"a network for tests"))
 ONE, TEN = ChainId(1), ChainId(10)
 TOKEN = Address(b"\x11" * 20)
@@ -165,6 +165,12 @@ class Owner:
         digest = link.digest(NETWORK_ID)
         return replace(link, owner_signature=sign(key(self.name), digest), linked_signature=sign(key(linked), digest))
 
+    def link_wallet(self, wallet: Address, chain_id: ChainId = ONE) -> LinkWallet:
+        return self._signed(LinkWallet(self.account, chain_id, wallet, self.next_nonce()))
+
+    def unlink(self, linked: Address, chain_id: ChainId = ChainId(0)) -> Unlink:  # noqa: B008 - it is an int
+        return self._signed(Unlink(self.account, chain_id, linked, self.next_nonce()))
+
     def authorize(self, limit_usd: int = 10_000, venue: str = "demo", payee: str = "demo payee") -> AuthorizeVenue:
         payees = ((ONE, address(payee)), (TEN, address(payee)))
         return self._signed(AuthorizeVenue(self.account, venue, limit_usd * USD, payees, self.next_nonce()))
@@ -227,6 +233,7 @@ def book(
     nonces: Mapping[AccountId, int] | None = None,
     *,
     held: int | None = None,
+    joining: Iterable[tuple[AccountId, Address]] = (),
 ) -> ChainBook:
     """The holdings of one token, all of it in the vault, that a node proved at a cut."""
     leaves: dict[bytes, bytes] = {
@@ -234,6 +241,7 @@ def book(
         for account, amount in balances.items()
     }
     booked = Amount(sum(balances.values()))
+    leaves |= {consent_key(*link): encode_consent(*link) for link in joining}
     leaves[token_key(TOKEN)] = encode_token(TokenFact(booked, booked if held is None else Amount(held)))
     checkpoint = Checkpoint(at, Hash32(keccak(b"storage" + bytes(at.block_hash))))
     return ChainBook(checkpoint, MerkleMap.of(leaves), Assurance.ATTESTED)

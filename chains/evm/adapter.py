@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -32,7 +33,7 @@ from chains.evm.pool import EndpointPool, Quarantine
 from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
 from chains.evm.tokens import contracts as token_contracts
 from chains.evm.tokens import facts as token_facts
-from chains.evm.vault import balance_slot, nonce_slot, touched
+from chains.evm.vault import balance_slot, link_slot, linked, nonce_slot, touched
 from chains.prices import aggregator
 from chains.proofs.eip1186 import Account
 from chains.proofs.header import Header
@@ -78,6 +79,14 @@ NODES_KEPT = 8_192
 
 _LATEST = uint_word(aggregator.LATEST_SLOT)
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Changed:
+    """What events name: (account, token) of the vault's books, and (account, wallet) of its links."""
+
+    books: set[tuple[AccountId, Address]] = field(default_factory=set)
+    links: set[tuple[AccountId, Address]] = field(default_factory=set)
 
 
 class EvmAdapter:
@@ -223,12 +232,12 @@ class EvmAdapter:
         bottom = max(self._recipe.from_height - 1, 0) if since is None else since.cut.height
         if bottom >= to.height:
             raise InputError("A delta goes from an older cut to a newer one", since=bottom, to=to.height)
-        pairs: set[tuple[AccountId, Address]] = set()
+        changed = _Changed()
         lowest = top
         async for blocks in self._down(top, bottom):
             lowest = blocks[-1]
             if storage_hash != known:
-                await self._collect(blocks, pairs)
+                await self._collect(blocks, changed)
         if since is not None and lowest.parent_hash != since.cut.block_hash:
             raise DisputedError(
                 "The chain forked below the last cut",
@@ -238,7 +247,8 @@ class EvmAdapter:
                 parent=lowest.parent_hash,
             )
         known_by = self._heads.assurance(top)
-        return ChainDelta(Checkpoint(to, storage_hash), known_by, await self._entries(top, pairs), tokens)
+        accounts, links = await self._entries(top, changed)
+        return ChainDelta(Checkpoint(to, storage_hash), known_by, accounts, tokens, links)
 
     async def _vault_and_tokens(self, header: Header) -> tuple[Hash32, dict[Address, TokenFact]]:
         """The vault's storage hash at `header`, if its code is what the recipe says, and its tokens."""
@@ -264,20 +274,24 @@ class EvmAdapter:
             blocks = await self._pool.ask(partial(ancestors, child=blocks[-1], count=count))
             yield blocks
 
-    async def _collect(self, blocks: Sequence[Header], pairs: set[tuple[AccountId, Address]]) -> None:
-        """Add to `pairs` each account and token that an event in `blocks` names."""
+    async def _collect(self, blocks: Sequence[Header], changed: _Changed) -> None:
+        """Add to `changed` all that an event in `blocks` names."""
         vault = self._recipe.vault
         suspects = [block for block in blocks if bloom_may_contain(block.logs_bloom, vault)]
         for batch in _batches(suspects, RECEIPTS_A_REQUEST):
-            for block_logs in await self._pool.ask(partial(logs, headers=batch)):
-                pairs.update(pair for log in block_logs if (pair := touched(vault, log)) is not None)
-            if len(pairs) > MAX_TOUCHED:
-                raise LimitError("A delta touches too much; take a nearer cut", touched=len(pairs), limit=MAX_TOUCHED)
+            for log in chain.from_iterable(await self._pool.ask(partial(logs, headers=batch))):
+                changed.books.update(filter(None, (touched(vault, log),)))
+                changed.links.update(filter(None, (linked(vault, log),)))
+            if (count := len(changed.books) + len(changed.links)) > MAX_TOUCHED:
+                raise LimitError("A delta touches too much; take a nearer cut", touched=count, limit=MAX_TOUCHED)
 
-    async def _entries(self, header: Header, pairs: set[tuple[AccountId, Address]]) -> dict[AccountId, VaultEntry]:
-        """The books of each pair at `header`, proven slot by slot."""
-        slots = {balance_slot(account, token) for account, token in pairs}
-        slots |= {nonce_slot(account) for account, _ in pairs}
+    async def _entries(
+        self, header: Header, changed: _Changed
+    ) -> tuple[dict[AccountId, VaultEntry], dict[tuple[AccountId, Address], bool]]:
+        """The books of each account and the links that changed, at `header`, proven slot by slot."""
+        slots = {balance_slot(account, token) for account, token in changed.books}
+        slots |= {nonce_slot(account) for account, _ in changed.books}
+        slots |= {link_slot(account, wallet) for account, wallet in changed.links}
         words: dict[Hash32, int] = {}
         # In the order of the trie's keys, neighbours share most of their proofs.
         calls = [
@@ -287,9 +301,11 @@ class EvmAdapter:
             for proven in await self._pool.ask(partial(proofs, header=header, contracts=request, store=self._store)):
                 words.update(proven.slots)
         balances: dict[AccountId, dict[Address, Amount]] = {}
-        for account, token in sorted(pairs):
+        for account, token in sorted(changed.books):
             balances.setdefault(account, {})[token] = Amount(words[balance_slot(account, token)])
-        return {account: VaultEntry(words[nonce_slot(account)], by_token) for account, by_token in balances.items()}
+        entries = {account: VaultEntry(words[nonce_slot(account)], by_token) for account, by_token in balances.items()}
+        links = {(account, wallet): words[link_slot(account, wallet)] != 0 for account, wallet in sorted(changed.links)}
+        return entries, links
 
     # === Quotes ===
 

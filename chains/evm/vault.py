@@ -23,6 +23,9 @@ NONCES: Final = uint_word(1)
 TOTALS: Final = uint_word(2)
 """mapping(address token => uint256)"""
 
+LINKS: Final = uint_word(6)
+"""mapping(bytes32 account => mapping(address wallet => bool))"""
+
 EVENTS: Final = (
     "Deposited(bytes32,address,address,uint256)",
     "Withdrawn(bytes32,address,address,uint256,uint64,bytes32)",
@@ -31,6 +34,10 @@ EVENTS: Final = (
 )
 """All events that go with a change of the books; their first two indexed fields are account and token."""
 
+LINK_EVENT: Final = "LinkSet(bytes32,address,bool)"
+"""The event that goes with a change of the links; its two indexed fields are account and wallet."""
+
+_LINK_TOPIC = keccak(LINK_EVENT.encode())
 _TOPICS = frozenset(keccak(event.encode()) for event in EVENTS)
 
 
@@ -42,6 +49,18 @@ def touched(vault: Address, log: Log) -> tuple[AccountId, Address] | None:
     if log.address != vault or not log.topics or log.topics[0] not in _TOPICS:
         return None
     if len(log.topics) != 4 or any(log.topics[2][:12]):
+        raise DisputedError("The vault emits an event that its code cannot emit", vault=vault, event=log.topics[0])
+    return AccountId(log.topics[1]), Address(log.topics[2][12:])
+
+
+def linked(vault: Address, log: Log) -> tuple[AccountId, Address] | None:
+    """The account and wallet whose link `log` says was set; None if it is not about the vault's links.
+
+    Raises DisputedError likewise.
+    """
+    if log.address != vault or not log.topics or log.topics[0] != _LINK_TOPIC:
+        return None
+    if len(log.topics) != 3 or any(log.topics[2][:12]):
         raise DisputedError("The vault emits an event that its code cannot emit", vault=vault, event=log.topics[0])
     return AccountId(log.topics[1]), Address(log.topics[2][12:])
 
@@ -59,3 +78,8 @@ def nonce_slot(account: AccountId) -> Hash32:
 def total_slot(token: Address) -> Hash32:
     """Where the sum of the books of `token` is."""
     return mapping_slot(TOTALS, address_word(token))
+
+
+def link_slot(account: AccountId, wallet: Address) -> Hash32:
+    """Where it says whether `wallet` joins `account`."""
+    return mapping_slot(LINKS, Hash32(account), address_word(wallet))

@@ -94,7 +94,12 @@ class SimulatedAdapter:
             balances = {token: entry.balances.get(token, Amount(0)) for token in tokens}
             accounts[account] = VaultEntry(entry.nonce, balances)
         facts = {recipe.token: end.token(recipe.token) for recipe in self._recipe.tokens}
-        return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts, facts)
+        links = {
+            link: link in end.links
+            for height in range(first, to.height + 1)
+            for link in self._block(height).links ^ self._block(height - 1).links
+        }
+        return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts, facts, links)
 
     async def quotes(self) -> tuple[Quote, ...]:
         self._may_fail()

@@ -39,7 +39,7 @@ class Block:
     """A block with all that is true after it. `touched` names the (account, token) pairs that it changed.
 
     `burned` is what tokens took from the vault behind its books, `rates` the assets and shares of those that have a
-    rate, `disputed` the tokens that are other contracts by now.
+    rate, `disputed` the tokens that are other contracts by now, `links` the (account, wallet) pairs of the registry.
     """
 
     cut: Cut
@@ -50,6 +50,7 @@ class Block:
     burned: Mapping[Address, int] = field(default_factory=dict)
     rates: Mapping[Address, tuple[int, int]] = field(default_factory=dict)
     disputed: frozenset[Address] = frozenset()
+    links: frozenset[tuple[AccountId, Address]] = frozenset()
 
     def token(self, token: Address) -> TokenFact:
         """What the books of a token add up to, and what is there."""
@@ -107,6 +108,11 @@ class SimulatedChain:
     def redeem_at(self, token: Address, assets: int, shares: int) -> None:
         """From the next block on, so many shares of `token` are redeemed for so many assets."""
         self._next = replace(self._next, rates={**self._next.rates, token: (assets, shares)})
+
+    def set_link(self, account: AccountId, wallet: Address, *, joins: bool = True) -> None:
+        """In the next block, `wallet` says whether it belongs to `account`."""
+        links = self._next.links | {(account, wallet)} if joins else self._next.links - {(account, wallet)}
+        self._next = replace(self._next, links=links)
 
     def upgrade(self, token: Address, *, back: bool = False) -> None:
         """From the next block on, `token` is another contract than its recipe says; or is that one again."""

@@ -14,7 +14,15 @@ from chains.adapter import ChainAdapter, DisputedError
 from chains.types import Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Height, Quote
 from node.ingest.ports import Meter
 from node.model.header import ChainState
-from node.model.ledger import Holdings, encode_token, is_token_key, token_key
+from node.model.ledger import (
+    Holdings,
+    consent_key,
+    encode_consent,
+    encode_token,
+    is_reserved_key,
+    is_token_key,
+    token_key,
+)
 from node.model.merkle import MerkleMap
 from node.model.state import MAX_CANDIDATES, ChainBook, RootVote
 
@@ -166,14 +174,16 @@ class ChainFollower:
 
 
 def _leaves(before: MerkleMap, delta: ChainDelta) -> dict[bytes, bytes | None]:
-    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones go. No account is a token."""
+    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones go."""
     leaves: dict[bytes, bytes | None] = {}
     for account, entry in delta.accounts.items():
-        if is_token_key(account):
+        if is_reserved_key(account):
             continue
         leaf = before.get(account)
         balances = dict(Holdings.decode(leaf).balances) if leaf is not None else {}
         balances |= entry.balances
         kept = tuple(sorted((token, amount) for token, amount in balances.items() if amount > 0))
         leaves[account] = Holdings(entry.nonce, kept).encode() if kept or entry.nonce > 0 else None
+    for link, joins in delta.links.items():
+        leaves[consent_key(*link)] = encode_consent(*link) if joins else None
     return leaves | {token_key(token): encode_token(fact) for token, fact in delta.tokens.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32, TokenFact
 from node.model.codec import Malformed, Reader, Writer
 from node.model.digests import ReleaseKind, tag, word
@@ -21,7 +22,11 @@ from node.model.reports import MAX_POSITIONS, Position, read_position, write_pos
 _VERSION = 1
 _TOKEN_LEAF = 2
 """First byte of a token's leaf in a chain's map; holdings begin with 1."""
-_TOKEN = tag("token")
+_CONSENT_LEAF = 3
+"""And of a wallet's consent."""
+_WALLETS = 3
+"""First byte of a record that has wallets: one without is as it was before there were any."""
+_TOKEN, _CONSENT = tag("token"), tag("consent")
 _PREFIX = 12
 _MANY = 1 << 16
 
@@ -59,11 +64,29 @@ def token_key(token: Address) -> bytes:
 
 
 def is_token_key(key: bytes) -> bool:
-    """Whether `key` is kept for tokens. Who deposits for an account of that name gives the money away: it has no owner.
-
-    An id of an account is a hash; that one begins with these twelve bytes is as likely as a guessed key.
-    """
+    """Whether `key` is kept for tokens."""
     return key[:_PREFIX] == _TOKEN[:_PREFIX]
+
+
+def consent_key(account: AccountId, wallet: Address) -> bytes:
+    """The key in a chain's map under which it stands that a wallet of that chain joins an account.
+
+    The first 12 bytes of tag("consent"), then the first 20 of keccak(account ‖ wallet).
+    """
+    return _CONSENT[:_PREFIX] + keccak(account + wallet)[:20]
+
+
+def encode_consent(account: AccountId, wallet: Address) -> bytes:
+    """The leaf there."""
+    return Writer().u8(_CONSENT_LEAF).raw(account, 32).raw(wallet, 20).done()
+
+
+def is_reserved_key(key: bytes) -> bool:
+    """Whether `key` is no account's. Who deposits for an account of that name gives the money away: it has no owner.
+
+    An id of an account is a hash; that one begins with twelve bytes of a tag is as likely as a guessed key.
+    """
+    return key[:_PREFIX] in (_TOKEN[:_PREFIX], _CONSENT[:_PREFIX])
 
 
 def encode_token(fact: TokenFact) -> bytes:
@@ -95,7 +118,7 @@ def token_facts(
 
 def decode_holdings(account: AccountId, books: Mapping[ChainId, bytes | None]) -> dict[ChainId, Holdings]:
     """The account's holdings from its leaf in each chain's map. Raises Malformed."""
-    if is_token_key(account):
+    if is_reserved_key(account):
         return {}
     return {chain_id: Holdings.decode(leaf) for chain_id, leaf in books.items() if leaf is not None}
 
@@ -196,7 +219,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """Leaf of the accounts map. `nonce` is that of the last request; `collateral` names the assets opted in."""
+    """Leaf of the accounts map. `nonce` is that of the last request; `collateral` names the assets opted in.
+
+    `linked` are addresses whose keys signed; `wallets` contracts, each of its chain, that joined by a vault's registry.
+    """
 
     owner: Address
     nonce: int
@@ -205,18 +231,23 @@ class AccountRecord:
     authorizations: tuple[Authorization, ...]
     reservations: tuple[Reservation, ...]
     decisions: tuple[Decision, ...]
+    wallets: tuple[tuple[ChainId, Address], ...] = ()
 
     def encode(self) -> bytes:
-        writer = Writer().u8(_VERSION).raw(self.owner, 20).u64(self.nonce)
+        writer = Writer().u8(_WALLETS if self.wallets else _VERSION).raw(self.owner, 20).u64(self.nonce)
         writer.many(self.linked, lambda w, address: w.raw(address, 20)).many(self.collateral, Writer.text)
         writer.many(self.authorizations, _write_authorization).many(self.reservations, write_reservation)
-        return writer.many(self.decisions, _write_decision).done()
+        writer.many(self.decisions, _write_decision)
+        if self.wallets:
+            writer.many(self.wallets, lambda w, wallet: w.u64(wallet[0]).raw(wallet[1], 20))
+        return writer.done()
 
     @classmethod
     def decode(cls, data: bytes) -> AccountRecord:
         """Raises Malformed."""
         reader = Reader(data, "account record")
-        reader.version(_VERSION)
+        has_wallets = data[:1] == bytes([_WALLETS])
+        reader.version(_WALLETS if has_wallets else _VERSION)
         owner, nonce = Address(reader.raw(20)), reader.u64()
         linked = reader.many(lambda r: Address(r.raw(20)), _MANY)
         reader.ascending(linked, "linked addresses")
@@ -232,7 +263,11 @@ class AccountRecord:
             authorizations,
             reader.many(read_reservation, _MANY),
             reader.many(_read_decision, _MANY),
+            reader.many(lambda r: (ChainId(r.u64()), Address(r.raw(20))), _MANY) if has_wallets else (),
         )
+        reader.ascending(record.wallets, "wallets")
+        if has_wallets and not record.wallets:
+            raise Malformed("leave out wallets where there are none")
         reader.done()
         return record
 

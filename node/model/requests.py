@@ -34,6 +34,8 @@ _WITHDRAW = (
     "RequestWithdrawal(bytes32 account,uint256 chainId,address vault,address token,uint256 amount,"
     "address recipient,uint64 nonce,uint64 expiry)"
 )
+_LINK_WALLET = "LinkWallet(bytes32 account,uint256 chainId,address wallet,uint64 nonce)"
+_UNLINK = "Unlink(bytes32 account,uint256 chainId,address linked,uint64 nonce)"
 _ACTIVATE = "ActivatePolicy(uint64 version,bytes32 policyHash,uint64 activatesAt)"
 
 
@@ -67,6 +69,39 @@ class Link:
             raise SignatureError("refuse a link to an account that is not the owner's", account=self.account)
         _signed_by(self.owner, self.digest(network_id), self.owner_signature)
         _signed_by(self.linked, self.digest(network_id), self.linked_signature)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWallet:
+    """Joins the contract `wallet` of one chain to the account, as it says itself in the registry of that chain's vault.
+
+    A contract has no key to sign with; what it wrote there is proven at a certified cut.
+    """
+
+    account: AccountId
+    chain_id: ChainId
+    wallet: Address
+    nonce: int
+    signature: bytes = b""
+
+    def digest(self, network_id: Hash32) -> Hash32:
+        hashed = struct_hash(_LINK_WALLET, self.account, word(self.chain_id), word(self.wallet), word(self.nonce))
+        return typed_digest(network_id, hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Takes `linked` off the account; `chain_id` is a wallet's, and zero for an address that was linked by its key."""
+
+    account: AccountId
+    chain_id: ChainId
+    linked: Address
+    nonce: int
+    signature: bytes = b""
+
+    def digest(self, network_id: Hash32) -> Hash32:
+        hashed = struct_hash(_UNLINK, self.account, word(self.chain_id), word(self.linked), word(self.nonce))
+        return typed_digest(network_id, hashed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +198,7 @@ class VenueEquivocation:
         return Hash32(keccak(_EQUIVOCATION + low + high))
 
 
-OwnerRequest: TypeAlias = Link | AuthorizeVenue | RevokeVenue | WithdrawalRequest
+OwnerRequest: TypeAlias = Link | LinkWallet | Unlink | AuthorizeVenue | RevokeVenue | WithdrawalRequest
 Request: TypeAlias = OwnerRequest | PolicyActivation | VenueEquivocation
 
 
@@ -187,6 +222,8 @@ _KINDS: dict[int, type] = {
     4: WithdrawalRequest,
     5: PolicyActivation,
     6: VenueEquivocation,
+    7: LinkWallet,
+    8: Unlink,
 }
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 
@@ -212,6 +249,12 @@ def encode_request(request: Request) -> bytes:
         case PolicyActivation():
             writer.u64(request.version).var(request.body).u64(request.activates_at)
             writer.many(request.signatures, lambda w, signature: w.raw(signature, 65))
+        case LinkWallet():
+            writer.raw(request.account, 32).u64(request.chain_id).raw(request.wallet, 20).u64(request.nonce)
+            writer.raw(request.signature, 65)
+        case Unlink():
+            writer.raw(request.account, 32).u64(request.chain_id).raw(request.linked, 20).u64(request.nonce)
+            writer.raw(request.signature, 65)
         case VenueEquivocation():
             writer.var(request.first.encode()).var(request.second.encode())
     return writer.done()
@@ -264,6 +307,11 @@ def decode_request(data: bytes) -> Request:
         )
     elif kind == 6:
         request = VenueEquivocation(Report.decode(reader.var()), Report.decode(reader.var()))
+    elif kind in (7, 8):
+        made = LinkWallet if kind == 7 else Unlink
+        request = made(
+            AccountId(reader.raw(32)), ChainId(reader.u64()), Address(reader.raw(20)), reader.u64(), reader.raw(65)
+        )
     else:
         raise Malformed("use a known kind of request", kind=kind)
     reader.done()

@@ -16,7 +16,15 @@ from node.model.digests import ReleaseKind
 from node.model.identity import Role
 from node.model.ledger import AccountRecord, Decision, Verdict
 from node.model.network import Network
-from node.model.requests import AuthorizeVenue, Link, RevokeVenue, WithdrawalRequest, decode_request
+from node.model.requests import (
+    AuthorizeVenue,
+    Link,
+    LinkWallet,
+    RevokeVenue,
+    Unlink,
+    WithdrawalRequest,
+    decode_request,
+)
 from node.rpc.answers import Answers, nested
 from node.rpc.errors import NoState, NotFound
 from node.rpc.guard import Caller, Rule
@@ -61,7 +69,7 @@ class OwnerService:
         self._policies = policies
 
     async def submit_link(self, request: pb.SubmitLinkRequest, _: Caller) -> pb.SubmitLinkResponse:
-        return pb.SubmitLinkResponse(digest=await self._submit(request.request, Link))
+        return pb.SubmitLinkResponse(digest=await self._submit(request.request, Link, LinkWallet, Unlink))
 
     async def authorize_venue(self, request: pb.AuthorizeVenueRequest, _: Caller) -> pb.AuthorizeVenueResponse:
         return pb.AuthorizeVenueResponse(digest=await self._submit(request.request, AuthorizeVenue))
@@ -72,13 +80,13 @@ class OwnerService:
     async def request_withdrawal(self, request: pb.RequestWithdrawalRequest, _: Caller) -> pb.RequestWithdrawalResponse:
         return pb.RequestWithdrawalResponse(digest=await self._submit(request.request, WithdrawalRequest))
 
-    async def _submit(self, raw: bytes, kind: type) -> Hash32:
+    async def _submit(self, raw: bytes, *kinds: type) -> Hash32:
         request = decode_request(raw)
-        if not isinstance(request, kind):
+        if not isinstance(request, kinds):
             raise InputError(
                 "send each kind of request to its own method",
                 field="request",
-                wanted=kind.__name__,
+                wanted=[kind.__name__ for kind in kinds],
                 given=type(request).__name__,
             )
         await self._inbox.submit_request(raw)

@@ -8,18 +8,23 @@ from __future__ import annotations
 from chains.types import AccountId, Address, ChainId
 from node.model.codec import Malformed
 from node.model.digests import tag, word
-from node.model.ledger import AccountRecord, AccountView, Obligations, decode_holdings
+from node.model.ledger import AccountRecord, AccountView, Obligations, consent_key, decode_holdings
 from node.model.merkle import MerkleMap
 from node.model.state import State
 
 _LINK = tag("link")
 _LINK_LEAF = b"\x02"
-"""First byte of a leaf of the accounts map that says to which account an address is linked (records begin with 1)."""
+"""First byte of a leaf of the accounts map that says whose an address is; records begin with 1 or 3."""
 
 
-def link_key(address: Address) -> bytes:
-    """The key in the accounts map under which the account of a linked address stands."""
-    return bytes(a ^ b for a, b in zip(_LINK, word(address), strict=True))
+ANY_CHAIN = ChainId(0)
+"""Of an address that is linked by its key, which is the same on every chain."""
+
+
+def link_key(address: Address, chain_id: ChainId = ANY_CHAIN) -> bytes:
+    """The key in the accounts map under which the account of a linked address stands; of a contract, on its chain."""
+    place = chain_id << 160 | int.from_bytes(address, "big")
+    return bytes(a ^ b for a, b in zip(_LINK, word(place), strict=True))
 
 
 class Draft:
@@ -54,18 +59,27 @@ class Draft:
         else:
             self.reserved.discard(account)
 
-    def account_of(self, address: Address) -> AccountId | None:
-        """The account that an address is linked to."""
-        key = link_key(address)
-        leaf = self._account_leaves.get(key) or self._accounts.get(key)
+    def account_of(self, address: Address, chain_id: ChainId = ANY_CHAIN) -> AccountId | None:
+        """The account that an address is linked to, by its key or as a contract of one chain."""
+        key = link_key(address, chain_id)
+        leaf = self._account_leaves[key] if key in self._account_leaves else self._accounts.get(key)
         if leaf is None:
             return None
         if leaf[:1] != _LINK_LEAF:
             raise Malformed("expect a link under a link's key", address=address)
         return AccountId(leaf[1:])
 
-    def put_link(self, address: Address, account: AccountId) -> None:
-        self._account_leaves[link_key(address)] = _LINK_LEAF + account
+    def put_link(self, address: Address, account: AccountId, chain_id: ChainId = ANY_CHAIN) -> None:
+        self._account_leaves[link_key(address, chain_id)] = _LINK_LEAF + account
+
+    def drop_link(self, address: Address, chain_id: ChainId = ANY_CHAIN) -> None:
+        """The address belongs to nobody any more."""
+        self._account_leaves[link_key(address, chain_id)] = None
+
+    def joins(self, account: AccountId, chain_id: ChainId, wallet: Address) -> bool:
+        """Whether the certified cut of the chain has the wallet's word that it belongs to the account."""
+        book = self.chains.get(chain_id)
+        return book is not None and book.get(consent_key(account, wallet)) is not None
 
     # === Obligations ===
 

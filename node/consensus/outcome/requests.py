@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from chains.errors import ConfigError
 from chains.types import NATIVE_COIN, AccountId, Address, ChainRecipe, Hash32
-from node.consensus.outcome.draft import Draft
+from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
 from node.model.digests import ReleaseKind
@@ -23,9 +23,11 @@ from node.model.policy import Policy
 from node.model.requests import (
     AuthorizeVenue,
     Link,
+    LinkWallet,
     OwnerRequest,
     PolicyActivation,
     RevokeVenue,
+    Unlink,
     WithdrawalRequest,
 )
 from node.model.state import Control, PolicyChange
@@ -80,7 +82,7 @@ def apply_owner_requests(
 
 
 def _open_account(draft: Draft, digest: Hash32, request: Link, context: RequestContext) -> None:
-    if draft.account_of(request.owner) is not None:
+    if _is_linked_elsewhere(draft, request.owner, request.account, context):
         return  # the first agreed link of an address wins, and there is no record to refuse in
     draft.put_link(request.owner, request.account)
     draft.put_record(request.account, AccountRecord(request.owner, 0, (request.owner,), request.collateral, (), (), ()))
@@ -103,7 +105,11 @@ def _decide(
     """Carry the request out in the draft, or say why not."""
     match request:
         case Link():
-            return _link(draft, request, record)
+            return _link(draft, request, record, context)
+        case LinkWallet():
+            return _link_wallet(draft, request, record, context)
+        case Unlink():
+            return _unlink(draft, request, record)
         case AuthorizeVenue():
             return _authorize(draft, request, record, context)
         case RevokeVenue():
@@ -112,19 +118,59 @@ def _decide(
             return _withdraw(draft, digest, request, record, context)
 
 
-def _link(draft: Draft, request: Link, record: AccountRecord) -> str | None:
+def _link(draft: Draft, request: Link, record: AccountRecord, context: RequestContext) -> str | None:
     if request.owner != record.owner:
         return "NOT_THE_OWNER"
-    holder = draft.account_of(request.linked)
-    if holder is not None and holder != request.account:
+    if _is_linked_elsewhere(draft, request.linked, request.account, context):
         return "LINKED_ELSEWHERE"
     if not set(record.collateral) <= set(request.collateral) and draft.obligations(request.account) is not None:
         return "VENUE_HAS_CLAIM"  # collateral that a venue relies on cannot be opted out
     linked = tuple(sorted({*record.linked, request.linked}))
-    if len(linked) > MAX_LINKED:
+    if len(linked) + len(record.wallets) > MAX_LINKED:
         return "TOO_MANY_LINKS"
     draft.put_link(request.linked, request.account)
     draft.put_record(request.account, replace(record, linked=linked, collateral=request.collateral))
+    return None
+
+
+def _is_linked_elsewhere(draft: Draft, address: Address, account: AccountId, context: RequestContext) -> bool:
+    """Whether the address belongs to another account: by its key, or as a contract of any chain."""
+    holders = {draft.account_of(address), *(draft.account_of(address, each) for each in context.policy.recipe_by_chain)}
+    return bool(holders - {None, account})
+
+
+def _link_wallet(draft: Draft, request: LinkWallet, record: AccountRecord, context: RequestContext) -> str | None:
+    # SECURITY: a contract is one of its chain alone. Whoever deploys at the same address elsewhere is somebody else.
+    if request.chain_id not in context.policy.recipe_by_chain:
+        return "UNKNOWN_CHAIN"
+    holders = {draft.account_of(request.wallet), draft.account_of(request.wallet, request.chain_id)}
+    if holders - {None, request.account}:
+        return "LINKED_ELSEWHERE"
+    if not draft.joins(request.account, request.chain_id, request.wallet):
+        return "NOT_IN_REGISTRY"
+    wallets = tuple(sorted({*record.wallets, (request.chain_id, request.wallet)}))
+    if len(record.linked) + len(wallets) > MAX_LINKED:
+        return "TOO_MANY_LINKS"
+    draft.put_link(request.wallet, request.account, request.chain_id)
+    draft.put_record(request.account, replace(record, wallets=wallets))
+    return None
+
+
+def _unlink(draft: Draft, request: Unlink, record: AccountRecord) -> str | None:
+    """Not while anything depends on it: a venue relies on whose account it is, and so does a release under way."""
+    if request.chain_id == ANY_CHAIN and request.linked == record.owner:
+        return "IS_THE_OWNER"
+    by_key = request.chain_id == ANY_CHAIN
+    if request.linked not in record.linked if by_key else (request.chain_id, request.linked) not in record.wallets:
+        return "NOT_LINKED"
+    if draft.obligations(request.account) is not None:
+        return "VENUE_HAS_CLAIM"
+    if record.reservations:
+        return "OPEN_RESERVATION"
+    draft.drop_link(request.linked, request.chain_id)
+    linked = tuple(each for each in record.linked if not by_key or each != request.linked)
+    wallets = tuple(each for each in record.wallets if each != (request.chain_id, request.linked))
+    draft.put_record(request.account, replace(record, linked=linked, wallets=wallets))
     return None
 
 

@@ -29,7 +29,9 @@ from hypothec.client.signing import (
     Signer,
     authorize_venue,
     link,
+    link_wallet,
     revoke_venue,
+    unlink,
     withdrawal,
 )
 from hypothec.client.venue import VenueClient
@@ -59,9 +61,11 @@ __all__ = [
     "Verifier",
     "authorize_venue",
     "link",
+    "link_wallet",
     "load_answer",
     "revoke_venue",
     "save_answer",
+    "unlink",
     "verify_answer",
     "withdrawal",
 ]

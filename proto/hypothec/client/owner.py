@@ -23,7 +23,16 @@ from node.model.header import Header
 from node.model.identity import TlsMaterial
 from node.model.ledger import AccountRecord, Decision, Verdict
 from node.model.network import Network
-from node.model.requests import AuthorizeVenue, Link, OwnerRequest, RevokeVenue, WithdrawalRequest, encode_request
+from node.model.requests import (
+    AuthorizeVenue,
+    Link,
+    LinkWallet,
+    OwnerRequest,
+    RevokeVenue,
+    Unlink,
+    WithdrawalRequest,
+    encode_request,
+)
 
 _STATUS = {Verdict.GRANTED: pb.DECISION_STATUS_GRANTED, Verdict.REFUSED: pb.DECISION_STATUS_REFUSED}
 _UNDECIDED = (pb.DECISION_STATUS_UNKNOWN, pb.DECISION_STATUS_PENDING)
@@ -80,7 +89,7 @@ class OwnerClient:
     async def _submit(self, request: OwnerRequest, raw: bytes) -> bytes:
         call, stub = self._connection.call, self._stub
         match request:
-            case Link():
+            case Link() | LinkWallet() | Unlink():
                 return (await call(stub.SubmitLink, pb.SubmitLinkRequest(request=raw))).digest
             case AuthorizeVenue():
                 return (await call(stub.AuthorizeVenue, pb.AuthorizeVenueRequest(request=raw))).digest

@@ -15,10 +15,11 @@ import coincurve
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.digests import account_id
 from node.model.reports import Report, ReportEntry
-from node.model.requests import AuthorizeVenue, Link, RevokeVenue, WithdrawalRequest
+from node.model.requests import AuthorizeVenue, Link, LinkWallet, RevokeVenue, Unlink, WithdrawalRequest
 from node.model.signatures import address_of, sign
 
 _NO_SALT = Hash32(bytes(32))
+_BY_KEY = ChainId(0)
 
 
 class Signer(Protocol):
@@ -79,6 +80,22 @@ def link(
     )
     digest = unsigned.digest(network_id)
     return replace(unsigned, owner_signature=owner.sign(digest), linked_signature=joined.sign(digest))
+
+
+def link_wallet(
+    network_id: Hash32, owner: Signer, account: AccountId, chain_id: ChainId, wallet: Address, nonce: int
+) -> LinkWallet:
+    """Join a contract that has said so itself by `setLink` on its chain's vault; see requests.LinkWallet."""
+    unsigned = LinkWallet(account, chain_id, wallet, nonce)
+    return replace(unsigned, signature=owner.sign(unsigned.digest(network_id)))
+
+
+def unlink(
+    network_id: Hash32, owner: Signer, account: AccountId, linked: Address, nonce: int, chain_id: ChainId = _BY_KEY
+) -> Unlink:
+    """Take an address off the account, a contract with its chain; see requests.Unlink."""
+    unsigned = Unlink(account, chain_id, linked, nonce)
+    return replace(unsigned, signature=owner.sign(unsigned.digest(network_id)))
 
 
 def authorize_venue(

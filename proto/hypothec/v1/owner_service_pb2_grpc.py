@@ -84,7 +84,7 @@ class OwnerServiceServicer:
     """
 
     def SubmitLink(self, request, context):
-        """Join an address to an account, or open the account.
+        """Join an address to an account, open the account, or take an address off: a Link, LinkWallet or Unlink.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,6 +38,8 @@ class Script(Protocol):
 
     def release(self, account: AccountId, token: Address, amount: int) -> None: ...
 
+    def set_link(self, account: AccountId, *, joins: bool) -> Address: ...
+
     def post(self, dollars: int) -> None: ...
 
     def mine(self, blocks: int) -> None: ...
@@ -82,6 +84,12 @@ class Simulated:
         self.chain.release(account, token, amount)
         self.mine(1)
 
+    def set_link(self, account: AccountId, *, joins: bool) -> Address:
+        wallet = Address(b"\x55" * 20)
+        self.chain.set_link(account, wallet, joins=joins)
+        self.mine(1)
+        return wallet
+
     def post(self, dollars: int) -> None:
         self.chain.post("feed", dollars * 10**12)
         self.mine(1)
@@ -125,6 +133,9 @@ class Evm:
 
     def release(self, account: AccountId, token: Address, amount: int) -> None:
         self._site.release(account, token, amount)
+
+    def set_link(self, account: AccountId, *, joins: bool) -> Address:
+        return self._site.set_link(account, joins=joins)
 
     def post(self, dollars: int) -> None:
         self._site.post(dollars * 10**8)

@@ -159,6 +159,24 @@ async def test_every_token_of_the_recipe_is_in_a_delta_changed_or_not(script: Sc
         assert (dict(later.accounts), later.tokens) == ({}, delta.tokens)
 
 
+async def test_links_are_told_as_they_are_at_the_cut(script: Script) -> None:
+    alice, bob = script.accounts[:2]
+    wallet = script.set_link(alice, joins=True)
+    script.set_link(bob, joins=True)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        delta = await adapter.delta(None, await newest(adapter))
+    assert delta.links == {(alice, wallet): True, (bob, wallet): True}
+    assert delta.accounts == {}
+    script.set_link(alice, joins=False)
+    script.deposit(bob, script.tokens[0], 1)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        later = await adapter.delta(delta.checkpoint, await newest(adapter))
+    assert later.links == {(alice, wallet): False}
+    assert set(later.accounts) == {bob}
+
+
 async def test_a_delta_has_what_changed_and_nothing_else(script: Script) -> None:
     alice, bob = script.accounts[:2]
     coin, token = script.tokens

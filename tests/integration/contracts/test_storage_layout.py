@@ -6,7 +6,7 @@ from eth_utils.crypto import keccak
 
 from chains.evm.contracts import Artifact, StorageVariable, artifact
 from tests.integration.contracts.digests import word
-from tests.integration.contracts.harness import NATIVE, UNLIMITED
+from tests.integration.contracts.harness import NATIVE, UNLIMITED, events
 from tests.integration.contracts.test_vault_exit import heard, request
 from tests.integration.contracts.world import SILENCE, WINDOW, World
 
@@ -41,6 +41,17 @@ def test_the_vault_keeps_its_books_where_nodes_look(world: World) -> None:
     assert stored(mapped(account, 5)) == world.chain.now()
 
 
+def test_the_vault_keeps_links_where_nodes_look(world: World) -> None:
+    functions, slot = world.vault.functions, mapped(world.stranger, mapped(world.account, 6))
+    for joins in (True, True, False):
+        receipt = world.chain.send(functions.setLink(world.account, joins), sender=world.stranger)
+        assert world.chain.storage(world.vault, slot) == int(joins)
+        assert functions.links(world.account, world.stranger).call() is joins
+        (told,) = events(world.vault.events.LinkSet(), receipt)
+        assert dict(told["args"]) == {"account": world.account, "wallet": world.stranger, "joins": joins}
+    assert not functions.links(world.account, world.owner).call()
+
+
 def test_the_compiler_agrees_with_the_vaults_description() -> None:
     layout = [(variable.label, variable.slot, variable.offset, variable.type) for variable in vault().storage]
     assert layout == [
@@ -50,6 +61,7 @@ def test_the_compiler_agrees_with_the_vaults_description() -> None:
         ("caps", 3, 0, "mapping(address => uint256)"),
         ("outflows", 4, 0, "mapping(address => struct CollateralVault.Outflow)"),
         ("exitRequests", 5, 0, "mapping(bytes32 => uint64)"),
+        ("links", 6, 0, "mapping(bytes32 => mapping(address => bool))"),
     ]
     assert members(vault().storage[4]) == [("window", 0, 0, 4), ("byOwners", 0, 4, 14), ("total", 0, 18, 14)]
 

@@ -63,6 +63,12 @@ class Site:
         release = replace(self.world.release(((to_checksum_address(token), amount),), nonce=nonce), account=account)
         self.chain.send(self.world.call(purpose, release))
 
+    def set_link(self, account: AccountId, *, joins: bool, sender: str | None = None) -> Address:
+        """What a wallet says of itself in the vault's registry; returns the wallet."""
+        wallet = sender or self.world.stranger
+        self.chain.send(self.world.vault.functions.setLink(account, joins), sender=wallet)
+        return Address(bytes.fromhex(wallet.removeprefix("0x")))
+
     def post(self, price: int) -> None:
         """Post a price in 1e-8 USD, with the newest block's time."""
         self.chain.send(self.feed.functions.post(price, self.chain.now()))

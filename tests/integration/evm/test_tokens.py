@@ -290,6 +290,21 @@ async def test_a_token_without_a_recipe_is_disputed(market: Market) -> None:
     assert [token for token, fact in facts.items() if not fact.disputed] == [NATIVE_COIN]
 
 
+async def test_a_contract_wallet_says_in_the_registry_whose_it_is(
+    panel: Panel, compiled: Mapping[str, Artifact]
+) -> None:
+    """It has no key to sign with; what its code did is proven from the vault's storage."""
+    chain, vault = panel.site.chain, panel.site.world.vault
+    wallet = chain.deploy(compiled["Wallet"])
+    for joins in (True, False):
+        chain.send(wallet.functions.run(vault.address, vault.encode_abi("setLink", [ALICE, joins])))
+        panel.site.settle()
+        panel.look_again()
+        async with panel.adapter() as adapter:
+            delta = await adapter.delta(None, (await adapter.final_cuts(Height(0), 1))[0])
+        assert delta.links == {(ALICE, raw_address(wallet)): joins}
+
+
 def test_the_slot_is_where_openzeppelin_keeps_balances() -> None:
     assert artifact("TestToken").slot("_balances") == 0
     assert to_checksum_address(NATIVE_COIN) == NATIVE

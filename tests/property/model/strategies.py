@@ -41,8 +41,10 @@ from node.model.reports import Position, Report, ReportEntry
 from node.model.requests import (
     AuthorizeVenue,
     Link,
+    LinkWallet,
     PolicyActivation,
     RevokeVenue,
+    Unlink,
     VenueEquivocation,
     WithdrawalRequest,
 )
@@ -137,6 +139,7 @@ account_records = st.builds(
     ascending(authorizations, lambda entry: entry.venue),
     some(reservations, 2),
     some(decisions),
+    ascending(st.tuples(chain_id, address)),
 )
 
 frame_prices = st.builds(
@@ -169,6 +172,8 @@ reports = st.builds(
 )
 
 links = st.builds(Link, hash32, address, hash32, address, ascending(name), u64, signature65, signature65)
+link_wallets = st.builds(LinkWallet, hash32, chain_id, address, u64, signature65)
+unlinks = st.builds(Unlink, hash32, chain_id, address, u64, signature65)
 authorize_venues = st.builds(
     AuthorizeVenue,
     hash32,
@@ -182,7 +187,8 @@ revoke_venues = st.builds(RevokeVenue, hash32, name, u64, signature65)
 withdrawals = st.builds(WithdrawalRequest, hash32, chain_id, address, address, u256, address, u64, u64, signature65)
 activations = st.builds(PolicyActivation, u64, st.binary(max_size=40), u64, some(signature65, 2))
 equivocations = st.builds(VenueEquivocation, reports, reports)
-requests = st.one_of(links, authorize_venues, revoke_venues, withdrawals, activations, equivocations)
+owner_requests = st.one_of(links, link_wallets, unlinks, authorize_venues, revoke_venues, withdrawals)
+requests = st.one_of(owner_requests, activations, equivocations)
 
 leaf_maps = st.dictionaries(st.binary(min_size=32, max_size=32), st.binary(max_size=20), max_size=8)
 """Contents of a map of the ledger, whatever it means."""

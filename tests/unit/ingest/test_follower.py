@@ -26,7 +26,15 @@ from chains.types import (
 from node.consensus.outcome.cuts import unstarted
 from node.ingest.follower import ChainFollower
 from node.model.header import ChainState, ChainStatus
-from node.model.ledger import Holdings, is_token_key, token_facts, token_key
+from node.model.ledger import (
+    Holdings,
+    consent_key,
+    encode_consent,
+    is_reserved_key,
+    is_token_key,
+    token_facts,
+    token_key,
+)
 from node.model.merkle import MerkleMap
 from node.model.state import ChainBook
 from tests import kit
@@ -343,3 +351,45 @@ def test_a_tokens_key_is_no_hash_of_an_account() -> None:
     assert is_token_key(token_key(Address(bytes(20))))
     assert token_key(TOKEN) != token_key(OTHER)
     assert not is_token_key(ALICE)
+
+
+# === Links ===
+
+
+async def test_a_wallets_word_is_in_the_book_of_each_cut_while_it_holds(setting: Setting) -> None:
+    wallet = Address(b"w" * 20)
+    setting.chain.set_link(ALICE, wallet)
+    given = setting.chain.mine()
+    setting.chain.set_link(BOB, wallet)
+    setting.chain.set_link(ALICE, wallet, joins=False)
+    taken_back = setting.chain.mine()
+    await setting.follower.poll()
+    found = []
+    for at in (given, taken_back):
+        vote = setting.follower.vote(at)
+        assert vote is not None
+        book = setting.follower.book(vote.root)
+        assert book is not None
+        found.append([book.get(consent_key(account, wallet)) for account in (ALICE, BOB)])
+    assert found == [[encode_consent(ALICE, wallet), None], [None, encode_consent(BOB, wallet)]]
+
+
+async def test_a_deposit_for_the_key_of_a_link_neither_makes_nor_hides_one(setting: Setting) -> None:
+    wallet = Address(b"w" * 20)
+    key = consent_key(ALICE, wallet)
+    assert is_reserved_key(key)
+    setting.chain.deposit(AccountId(key), TOKEN, 5)
+    first = setting.chain.mine()
+    setting.chain.set_link(ALICE, wallet)
+    second = setting.chain.mine()
+    setting.chain.deposit(AccountId(key), TOKEN, 5)
+    third = setting.chain.mine()
+    await setting.follower.poll()
+    leaves = []
+    for at in (first, second, third):
+        vote = setting.follower.vote(at)
+        assert vote is not None
+        book = setting.follower.book(vote.root)
+        assert book is not None
+        leaves.append(book.get(key))
+    assert leaves == [None, encode_consent(ALICE, wallet), encode_consent(ALICE, wallet)]

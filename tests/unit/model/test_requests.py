@@ -30,6 +30,8 @@ REQUESTS: list[Request] = [
     Owner().authorize(),
     Owner().revoke(),
     Owner().withdraw(7),
+    Owner().link_wallet(address("wallet")),
+    Owner().unlink(address("carol")),
     PolicyActivation(2, b"a policy", 5),
 ]
 SIGNATURES = {"owner_signature", "linked_signature", "signature", "signatures"}
@@ -45,6 +47,7 @@ OTHER: dict[str, Any] = {
     "payees": ((ChainId(1), address("mallory")),),
     "chain_id": ChainId(99),
     "vault": address("mallory"),
+    "wallet": address("mallory"),
     "token": address("mallory"),
     "amount": Amount(99),
     "recipient": address("mallory"),

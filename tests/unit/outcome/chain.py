@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from chains.types import AccountId, ChainId, Cut
+from chains.types import AccountId, Address, ChainId, Cut
 from node.consensus.outcome.observation import Observation
 from node.consensus.outcome.transition import derive, genesis
 from node.margin import MarginContext, evaluate
@@ -41,11 +42,17 @@ class Chain:
         self.state = derive(self.state, self.observations(nodes), self.network, self.world)
         return self.state
 
-    def settle(self, height: int, balances: dict[AccountId, int], nonces: dict[AccountId, int] | None = None) -> State:
-        """Certify the same books on both chains at `height`."""
+    def settle(
+        self,
+        height: int,
+        balances: dict[AccountId, int],
+        nonces: dict[AccountId, int] | None = None,
+        joining: Mapping[ChainId, Iterable[tuple[AccountId, Address]]] | None = None,
+    ) -> State:
+        """Certify the same books on both chains at `height`, and which wallets join which accounts on each."""
         for chain_id in (ONE, TEN):
             at = kit.cut(chain_id, height, self.world.time_ms)
-            self.world.add_book(kit.book(at, balances, nonces))
+            self.world.add_book(kit.book(at, balances, nonces, joining=(joining or {}).get(chain_id, ())))
         self.round()
         return self.round()
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from chains.types import Hash32
 from node.model.digests import name_word, typed_digest
-from node.model.requests import AuthorizeVenue, Link, PolicyActivation, RevokeVenue, WithdrawalRequest, policy_hash
+from node.model.requests import (
+    AuthorizeVenue,
+    Link,
+    LinkWallet,
+    PolicyActivation,
+    RevokeVenue,
+    Unlink,
+    WithdrawalRequest,
+    policy_hash,
+)
 from node.model.signatures import recover
 from tests.kit import address, key
 from tests.property.model import strategies as values
@@ -24,6 +33,8 @@ SALTED = [
 ]
 
 TYPES = {
+    "LinkWallet": "bytes32 account,uint256 chainId,address wallet,uint64 nonce",
+    "Unlink": "bytes32 account,uint256 chainId,address linked,uint64 nonce",
     "Link": "bytes32 account,address owner,bytes32 salt,address linked,bytes32[] collateral,uint64 nonce",
     "AuthorizeVenue": "bytes32 account,bytes32 venue,uint256 limit,Payee[] payees,uint64 nonce",
     "Payee": "uint256 chainId,address recipient",
@@ -68,6 +79,20 @@ def test_link(network_id: Hash32, link: Link) -> None:
         "nonce": link.nonce,
     }
     assert link.digest(network_id) == digest_of(typed_data(network_id, "Link", message))
+
+
+@given(values.hash32, values.link_wallets, values.unlinks)
+@settings(max_examples=20)
+def test_link_wallet_and_unlink(network_id: Hash32, joined: LinkWallet, left: Unlink) -> None:
+    message = {
+        "account": joined.account,
+        "chainId": joined.chain_id,
+        "wallet": joined.wallet,
+        "nonce": joined.nonce,
+    }
+    assert joined.digest(network_id) == digest_of(typed_data(network_id, "LinkWallet", message))
+    message = {"account": left.account, "chainId": left.chain_id, "linked": left.linked, "nonce": left.nonce}
+    assert left.digest(network_id) == digest_of(typed_data(network_id, "Unlink", message))
 
 
 @given(values.hash32, values.authorize_venues)

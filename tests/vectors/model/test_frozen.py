@@ -8,6 +8,7 @@ beside the old ones (`python -m tests.vectors.model.test_frozen` prints them).
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,10 @@ from node.model.ledger import (
     Reservation,
     VenueObligation,
     Verdict,
+    consent_key,
+    encode_consent,
     encode_token,
+    token_key,
 )
 from node.model.merkle import MerkleMap
 from node.model.reports import Position
@@ -91,11 +95,17 @@ def encodings() -> dict[str, bytes]:
         "revoke venue": owner.revoke(),
         "withdrawal": owner.withdraw(10**18),
         "policy activation": PolicyActivation(2, POLICY, 1_700_000_000, (bytes(65),)),
+        "link wallet": owner.link_wallet(PAYEE),
+        "unlink": owner.unlink(PAYEE, TEN),
     }
     return {
         "header": header().encode(),
         "control": control().encode(),
         "account": account_record().encode(),
+        "account with wallets": replace(account_record(), wallets=((ONE, PAYEE), (TEN, PAYEE))).encode(),
+        "consent": encode_consent(ACCOUNT, PAYEE),
+        "consent's key": consent_key(ACCOUNT, PAYEE),
+        "token's key": token_key(TOKEN),
         "holdings": Holdings(5, ((TOKEN, Amount(10**18)),)).encode(),
         "token": encode_token(TokenFact(Amount(10**18), Amount(7), (11, 10))),
         "disputed token": encode_token(TokenFact(Amount(10**18), Amount(0), disputed=True)),
@@ -129,6 +139,8 @@ def digests() -> dict[str, bytes]:
         ("revoke venue", owner.revoke()),
         ("withdrawal", owner.withdraw(10**18)),
         ("policy activation", PolicyActivation(2, POLICY, 1_700_000_000)),
+        ("link wallet", owner.link_wallet(PAYEE)),
+        ("unlink", owner.unlink(PAYEE, TEN)),
     ):
         made[name] = request.digest(NETWORK_ID)
     return made

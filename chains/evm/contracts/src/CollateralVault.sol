@@ -21,8 +21,10 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 ///   slot 3  caps: token => most that leaves in a window; zero: not admitted
 ///   slot 4  outflows: token => what left in the current window
 ///   slot 5  exitRequests: account => time of the owner's request
-/// Every change of slots 0-2 emits an event that names account and token, so the events of a block name every
-/// slot that it touched. Token zero is the chain's native coin.
+///   slot 6  links: account => wallet => whether the wallet joins it  keccak(wallet ‖ keccak(account ‖ 6))
+/// Every change of slots 0-2 emits an event that names account and token, and every change of slot 6 one that
+/// names account and wallet, so the events of a block name every slot that it touched. Token zero is the chain's
+/// native coin.
 ///
 /// Security considerations
 /// - Replay: a digest binds purpose, configuration, chain, vault, account and nonce. Nonces rise by one per
@@ -90,6 +92,8 @@ contract CollateralVault is ReentrancyGuardTransient {
     mapping(address token => Outflow) public outflows;
     /// @notice Block time at which an account's owner asked to exit; zero if never.
     mapping(bytes32 account => uint64) public exitRequests;
+    /// @notice Whether a wallet says that it belongs to an account. It takes the account's owner to agree.
+    mapping(bytes32 account => mapping(address wallet => bool)) public links;
 
     /// @notice Verifier whose signers release collateral.
     IStateVerifier public immutable verifier;
@@ -127,6 +131,8 @@ contract CollateralVault is ReentrancyGuardTransient {
         uint64 nonce,
         bytes32 referenceId
     );
+    /// @notice A wallet said whether it belongs to an account.
+    event LinkSet(bytes32 indexed account, address indexed wallet, bool joins);
     /// @notice An owner asked to exit.
     event ExitRequested(bytes32 indexed account, address indexed owner, uint64 executableAt);
     /// @notice An owner took collateral out without the network, likewise.
@@ -296,6 +302,14 @@ contract CollateralVault is ReentrancyGuardTransient {
         _debit(account, token, amount, true);
         emit Exited(account, token, to, amount);
         _pay(token, to, amount);
+    }
+
+    // === Links ===
+
+    /// @notice Say whether the sender belongs to an account: how a contract, which has no key to sign with, links.
+    function setLink(bytes32 account, bool joins) external {
+        links[account][msg.sender] = joins;
+        emit LinkSet(account, msg.sender, joins);
     }
 
     /// @notice When the network was last heard, Unix seconds.
