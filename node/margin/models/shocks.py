@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -79,24 +80,32 @@ def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
 def marks(account: str, option: Option, moves: Sequence[Move]) -> list[Money]:
     """The option's price under each move. Raises OutOfRange, which names it, where its market gives no finite one."""
     expiry = option.expiry
-    strike = np.array([as_float(option.strike)])
-    vol = float(expiry.vol(strike)[0])
-    prices = black76(
-        np.array([as_float(product(expiry.forward, ONE + move.spot)) for move in moves]),
-        strike,
+    vol = float(expiry.vol(np.array([as_float(option.strike)]))[0])
+    prices = _prices(
+        tuple(as_float(product(expiry.forward, ONE + move.spot)) for move in moves),
+        as_float(option.strike),
         expiry.years,
-        np.array([move.vol(vol, expiry.seconds) for move in moves]),
+        tuple(move.vol(vol, expiry.seconds) for move in moves),
         _discount(expiry),
-        np.array([float(option.is_call)]),
+        float(option.is_call),
     )
-    if not (prices < _LARGEST_MARK).all():
+    if not all(price < _LARGEST_MARK for price in prices):
         raise OutOfRange(
             "the market gives no finite price; check forward, rate and volatility",
             account=account,
             instrument=option.name,
             field="mark",
         )
-    return [as_money(price) for price in prices.tolist()]
+    return [as_money(price) for price in prices]
+
+
+@lru_cache(maxsize=1 << 14)
+def _prices(
+    forwards: tuple[float, ...], strike: float, years: float, vols: tuple[float, ...], discount: float, is_call: float
+) -> tuple[float, ...]:
+    """One option under all moves, remembered: every threshold and every trial of a plan asks for the same."""
+    call, at = np.array([is_call]), np.array([strike])
+    return tuple(black76(np.array(forwards), at, years, np.array(vols), discount, call).tolist())
 
 
 def _discount(expiry: Expiry) -> float:
