@@ -17,7 +17,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from node.bench.margin import linear, portfolio, tick
+from node.bench.margin import linear, tick
 
 Figures: TypeAlias = "Mapping[str, Figures | float | None]"
 
@@ -32,11 +32,13 @@ TARGETS = {
 
 def run(*, as_json: bool) -> None:
     """Measure and print."""
+    from node.bench.margin.portfolio import TARGETS as OF_PORTFOLIOS
+
     figures = measure()
     if as_json:
         print(json.dumps(figures))  # noqa: T201 - one line for a machine
         return
-    targets = TARGETS | {f"portfolio {name}": target for name, target in portfolio.TARGETS.items()}
+    targets = TARGETS | {f"portfolio {name}": target for name, target in OF_PORTFOLIOS.items()}
     table = Table("figure", "measured", "wanted")
     for name, figure in flat(figures):
         table.add_row(name, "not installed" if figure is None else f"{figure:,}", targets.get(name, ""))
@@ -45,6 +47,8 @@ def run(*, as_json: bool) -> None:
 
 def measure(accounts: int = ACCOUNTS) -> dict[str, Figures]:
     """All figures."""
+    from node.bench.margin import portfolio  # not above: it runs itself as a program
+
     return {"linear": linear.measure(accounts), "portfolio": portfolio.measure(), "tick": tick.measure(accounts)}
 
 

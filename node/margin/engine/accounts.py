@@ -49,6 +49,15 @@ class Legs:
     amounts: IntArray
     entries: IntArray | None = None
     high: HighArray | None = None
+    longest: int = field(init=False)
+    """Most legs of one account."""
+    complete: bool = field(init=False)
+    """Whether every account has one."""
+
+    def __post_init__(self) -> None:
+        counts = np.diff(self.starts)
+        object.__setattr__(self, "longest", int(counts.max(initial=0)))
+        object.__setattr__(self, "complete", bool(counts.all()))
 
     @classmethod
     def of(

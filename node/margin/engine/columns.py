@@ -118,7 +118,7 @@ def wrapped(number: int) -> int:
 def rounded(
     numbers: IntArray, multiplier: IntArray, divisor: int, quotient: FloatArray, *, up: bool = False
 ) -> IntArray:
-    """⌊numbers·multiplier/divisor⌋ exactly, or ⌈…⌉ if `up`. `quotient` is about that; it is only read.
+    """⌊numbers·multiplier/divisor⌋ exactly, or ⌈…⌉ if `up`. `quotient` is about that; `multiplier` is used up.
 
     Let x be the true quotient, |x| < 2^62, and q that of the floats, cut to an integer. Each float here is made of at
     most ten operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
@@ -126,7 +126,8 @@ def rounded(
     at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
     """
     found = quotient.astype(np.int64)
-    rest = numbers * multiplier
+    rest = multiplier
+    rest *= numbers
     rest -= found * np.int64(divisor)
     if up:
         rest += np.int64(divisor - 1)

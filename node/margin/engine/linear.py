@@ -96,10 +96,10 @@ def evaluate(accounts: LinearAccounts, prices: PriceColumns) -> Levels:
     )
     by_rules = set(accounts.beside)
     exact_only = prices.exact_only(accounts.instruments.weights)
-    for first, last in _blocks(accounts):
-        with np.errstate(invalid="ignore"):  # casts of what is too large; those accounts are replaced below
+    with np.errstate(invalid="ignore"):  # casts of what is too large; those accounts are replaced below
+        for first, last in _blocks(accounts):
             beyond = _evaluate_block(accounts, prices.ratios, exact_only, levels, slice(first, last))
-        by_rules.update((first + beyond).tolist())
+            by_rules.update((first + beyond).tolist())
     for row in sorted(by_rules - accounts.refused.keys()):
         try:
             _put(levels, row, _by_rules(accounts, prices, row))
@@ -119,32 +119,25 @@ def _blocks(accounts: LinearAccounts) -> Iterator[tuple[int, int]]:
 class _Part:
     """The legs of one kind of a block of accounts, and how to add them up by account."""
 
+    legs: Legs
+    own: slice
     places: IntArray
     amounts: IntArray
-    about: FloatArray
-    entries: IntArray | None
-    accounts: int
     starts: IntArray
     filled: BoolArray | None
-    longest: int
 
     @classmethod
     def between(cls, legs: Legs, first: int, last: int) -> _Part:
         starts = legs.starts[first : last + 1].astype(np.int64)
         own = slice(starts[0], starts[-1])
-        counts = np.diff(starts)
-        filled = None if counts.all() else counts > 0
+        filled = None if legs.complete else starts[1:] > starts[:-1]
         starts -= starts[0]
-        return cls(
-            legs.instruments[own].astype(np.int64),
-            legs.amounts[own],
-            legs.about(own),
-            None if legs.entries is None else legs.entries[own],
-            last - first,
-            starts[:-1] if filled is None else starts[:-1][filled],
-            filled,
-            int(counts.max(initial=0)),
-        )
+        starts = starts[:-1]
+        return cls(legs, own, legs.instruments[own].astype(np.int64), legs.amounts[own], starts, filled)
+
+    def about(self) -> FloatArray:
+        """The floats of the amounts."""
+        return self.legs.about(self.own)
 
     def of(self, column: NDArray[_Number]) -> NDArray[_Number]:
         """Each leg's number, by its instrument."""
@@ -154,9 +147,9 @@ class _Part:
         """By account."""
         if self.filled is None:
             return np.add.reduceat(numbers, self.starts)
-        found = np.zeros(self.accounts, numbers.dtype)
+        found = np.zeros(len(self.starts), numbers.dtype)
         if len(numbers):
-            found[self.filled] = np.add.reduceat(numbers, self.starts)
+            found[self.filled] = np.add.reduceat(numbers, self.starts[self.filled])
         return found
 
 
@@ -171,8 +164,11 @@ def _evaluate_block(
         for part, evaluate_kind in zip(parts, (_collateral, _debts, _perpetuals), strict=True)
         if len(part.amounts)
     ]
+    large = sum(float(sizes.max()) * part.legs.longest for part, sizes in grown) >= LARGEST
+    if not large and exact_only is None:
+        return np.zeros(0, np.int64)
     beyond = np.zeros(last - first, np.bool_)
-    if sum(float(sizes.max()) * part.longest for part, sizes in grown) >= LARGEST:
+    if large:
         beyond |= sum((part.sums(sizes) for part, sizes in grown), start=np.zeros(last - first)) >= LARGEST
     if exact_only is not None:
         for part, _ in grown:
@@ -182,7 +178,8 @@ def _evaluate_block(
 
 def _collateral(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌊⌊amount·price⌋·factor⌋; gives about how large the values are."""
-    near = part.about * part.of(prices.nearest)
+    near = part.about()
+    near *= part.of(prices.nearest)
     values = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near)
     for threshold, counted in enumerate(weighted(values, weights, part.places)):
         levels.equity[threshold, block] += part.sums(counted)
@@ -191,7 +188,8 @@ def _collateral(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: 
 
 def _debts(part: _Part, _: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌈amount·price⌉, at every threshold; gives about how large they are."""
-    near = part.about * part.of(prices.nearest)
+    near = part.about()
+    near *= part.of(prices.nearest)
     owed = rounded(part.amounts, part.of(prices.multiplier), prices.divisor, near, up=True)
     levels.requirement[:, block] += part.sums(owed)
     return near
@@ -199,14 +197,16 @@ def _debts(part: _Part, _: Sequence[Ratios], prices: Ratios, levels: Levels, blo
 
 def _perpetuals(part: _Part, weights: Sequence[Ratios], prices: Ratios, levels: Levels, block: slice) -> FloatArray:
     """⌊amount·(price − entry)⌋ and ⌈⌈|amount|·price⌉·rate⌉; gives about how large both prices' notionals are."""
-    assert part.entries is not None  # noqa: S101 - of perpetuals
-    sign, about = np.sign(part.about), np.abs(part.about)
+    assert part.legs.entries is not None  # noqa: S101 - of perpetuals
+    entries, about = part.legs.entries[part.own], part.about()
+    sign = np.sign(about)
+    about *= sign
     size = part.amounts * sign.astype(np.int64)  # |amount| modulo 2^64
     multiplier = part.of(prices.multiplier)
     notional = about * part.of(prices.nearest)
-    entered = part.entries * prices.nearest[part.places + len(prices.nearest) // 2]
+    entered = entries * prices.nearest[part.places + len(prices.nearest) // 2]
     entered *= about
-    paid = part.entries * prices.multiplier[part.places + len(prices.multiplier) // 2]
+    paid = entries * prices.multiplier[part.places + len(prices.multiplier) // 2]
     about_profits = (notional - entered) * sign
     profits = rounded(part.amounts, multiplier - paid, prices.divisor, about_profits)
     sizes = rounded(-size, multiplier, prices.divisor, -notional)
