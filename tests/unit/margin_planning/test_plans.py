@@ -43,6 +43,17 @@ def test_just_enough_is_seized_to_reach_the_level_before_the_gravest() -> None:
     assert 0 <= plan.after.excess[0] < 3 * PICO
 
 
+def test_the_bonus_comes_out_of_what_the_haircut_holds_back() -> None:
+    """From 1/0.95 − 1 a bonus would leave the account worse: half of that is the most."""
+    assets = {"ETH": {"borrow": 0.93, "liquidation": 0.95}, "USDC": {"borrow": 0.75, "liquidation": 0.78}}
+    content = file(parameters={"assets": assets}, collateral=ETH, debts=usdc(19_100))
+    content["plan"] = {**FREE, "bonus": 0.1, "close_factor": 1}
+    plan = planned("ltv", content)
+    (leg,) = plan.legs
+    assert plan.outcome is Outcome.RESTORED
+    assert abs(leg.cost * WAD / (leg.amount * PICO) - (1 / 0.95 - 1) / 2) < 1e-6
+
+
 def test_the_target_is_a_term() -> None:
     for target, excess in (
         ({"level": "liquidation"}, (1, 0)),
