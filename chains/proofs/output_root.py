@@ -41,7 +41,7 @@ class RollupFinality(IntEnum):
     SEQUENCER_SIGNED = 1
     """The sequencer signed the block and can sign another."""
     PROPOSED = 2
-    """Posted on L1, where it can still be challenged, or was posted by a game that does not count."""
+    """Posted on L1 in the respected way, where it can still be challenged, or is not past its delay."""
     CHALLENGE_PASSED = 3
     """Resolved for the defender, of the respected type, not blacklisted or retired, and past its delay."""
 

@@ -1,0 +1,189 @@
+"""Where rollups' L1 contracts keep what a settlement depends on: recipes, by kind of contract and version.
+
+Owns the layouts as data; the contracts' own storage snapshots are the source (optimism `contracts-bedrock`,
+`snapshots/storageLayout`; nitro-contracts `test/storage`). Must not know what the words found there mean.
+
+A layout is only right for the code that it was taken from. So a recipe pins each contract's code, and that of the
+implementations behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from chains.proofs.slots import uint_word
+from chains.types import Address, Hash32, ProxyRecipe, WordRecipe
+
+IMPLEMENTATION: Final = Hash32(bytes.fromhex("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"))
+"""EIP-1967: the slot in which a proxy names its implementation."""
+
+SECOND_IMPLEMENTATION: Final = Hash32(bytes.fromhex("2b1dbce74324248c222f0ec2d5ed7bd323cfc425b336f0253c5ccfda7265546d"))
+"""Where Arbitrum's rollup proxy names the logic for everybody but its admin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedContract:
+    """A contract on L1 that has this code, and, where it is a proxy, these implementations behind it."""
+
+    address: Address
+    code_hash: Hash32
+    proxies: tuple[ProxyRecipe, ...] = ()
+
+
+# === OP stack ===
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLayout:
+    """The guardian's say over games: in the AnchorStateRegistry, or before that in OptimismPortal2."""
+
+    blacklist: Hash32
+    """mapping(address game => bool)"""
+    respected_type: WordRecipe
+    retired_until: WordRecipe
+    """Games that were made up to this time, in Unix seconds, do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class GameLayout:
+    """A dispute game: what is in its storage, and what in the arguments that a clone has in its code.
+
+    `arguments` is how many bytes those are; the claimed root is 32 bytes at `root_at`, the number of the rollup's block
+    32 at `height_at`. `was_respected` is set by games that note whether their type was respected when they were made.
+    """
+
+    created_at: WordRecipe
+    resolved_at: WordRecipe
+    status: WordRecipe
+    was_respected: WordRecipe | None
+    arguments: int
+    root_at: int
+    height_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class GamesRecipe:
+    """An OP-stack chain whose outputs are proposed by dispute games.
+
+    `games` admits implementations by address: they are no proxies, so that their code cannot change. `delay`: seconds
+    from a game's resolution until it counts (`DISPUTE_GAME_FINALITY_DELAY_SECONDS`, which is part of the code).
+    """
+
+    factory: PinnedContract
+    game_list: Hash32
+    """GameId[]: type, time and address of each game in one word."""
+    registry: PinnedContract
+    registry_layout: RegistryLayout
+    games: Mapping[Address, GameLayout]
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
+class OracleLayout:
+    """An L2OutputOracle: a list of two words each, the root, and then its time below the block's number."""
+
+    outputs: Hash32
+    finalization_period: WordRecipe | None
+    """Where it says how many seconds an output can be deleted for; None where that is part of its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class OracleRecipe:
+    """An OP-stack chain whose outputs are proposed to an oracle. They count after `delay` seconds at least."""
+
+    oracle: PinnedContract
+    layout: OracleLayout
+    delay: int
+
+
+# === Arbitrum ===
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionsLayout:
+    """BoLD: assertions by their hash. `status` and `created_block` are relative to the struct."""
+
+    latest_confirmed: WordRecipe
+    assertions: Hash32
+    status: WordRecipe
+    created_block: WordRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class NodesLayout:
+    """Before BoLD: nodes by their number. `confirm_data` is relative to the struct."""
+
+    latest_confirmed: WordRecipe
+    first_unresolved: WordRecipe
+    latest_created: WordRecipe
+    nodes: Hash32
+    confirm_data: WordRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionsRecipe:
+    """An Arbitrum chain with BoLD."""
+
+    rollup: PinnedContract
+    layout: AssertionsLayout
+
+
+@dataclass(frozen=True, slots=True)
+class NodesRecipe:
+    """An Arbitrum chain before BoLD."""
+
+    rollup: PinnedContract
+    layout: NodesLayout
+
+
+RollupRecipe = GamesRecipe | OracleRecipe | AssertionsRecipe
+
+
+def _at(slot: int, offset: int = 0, size: int = 32) -> WordRecipe:
+    return WordRecipe(uint_word(slot), offset, size)
+
+
+GAME_LIST: Final = uint_word(104)
+"""`_disputeGameList` of DisputeGameFactory 1.x."""
+
+REGISTRIES: Final[Mapping[str, RegistryLayout]] = MappingProxyType(
+    {
+        # OptimismPortal2 3.x, of op-contracts 1.4 to 3
+        "portal2": RegistryLayout(uint_word(58), _at(59, 0, 4), _at(59, 4, 8)),
+        # AnchorStateRegistry 3.x, from op-contracts 4 on
+        "anchor-state-registry": RegistryLayout(uint_word(5), _at(6, 0, 4), _at(6, 4, 8)),
+    }
+)
+
+_CREATED, _RESOLVED, _STATUS = _at(0, 0, 8), _at(0, 8, 8), _at(0, 16, 1)
+
+GAMES: Final[Mapping[str, GameLayout]] = MappingProxyType(
+    {
+        # creator (20), root claim, L1 head, number of the block
+        "fault-1.0": GameLayout(_CREATED, _RESOLVED, _STATUS, None, 116, 20, 84),
+        # the same, which notes what was respected
+        "fault-1.4": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(10, 0, 1), 116, 20, 84),
+        # and then what was part of the code before: prestate, VM (20), registry (20), WETH (20), chain id
+        "fault-2": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(10, 0, 1), 240, 20, 84),
+        # with the game's type (4) before the number
+        "fault-2-typed": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(10, 0, 1), 244, 20, 88),
+    }
+)
+
+ORACLES: Final[Mapping[str, OracleLayout]] = MappingProxyType(
+    {
+        # up to L2OutputOracle 1.6
+        "immutable": OracleLayout(uint_word(3), None),
+        # from 1.7 on
+        "stored": OracleLayout(uint_word(3), _at(8)),
+    }
+)
+
+BOLD: Final = AssertionsLayout(_at(116), uint_word(117), _at(0, 25, 1), _at(0, 16, 8))
+"""RollupCore of nitro-contracts 3."""
+
+NODES: Final = NodesLayout(_at(117, 0, 8), _at(117, 8, 8), _at(117, 16, 8), uint_word(118), _at(2))
+"""RollupCore of nitro-contracts 1 and 2."""
