@@ -88,11 +88,12 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
     tables = frame.tables(chunk)
     signed, size = _sums(chunk.signed, tables.signed, chunk.decimals)
     owed, other = _sums(chunk.owed, tables.owed, chunk.decimals)
-    rows = np.bincount(chunk.account, minlength=len(chunk.places))
-    # Worth, change and cost of K rows and the constants then add up to less than 2^61·(1 + 3·K/(K+1)) < 2^63.
+    part = chunk.parts
+    rows = np.bincount(part.account, minlength=len(chunk.places))
+    # Worth, change and cost of K rows and the constants then add up to less than 3·2^61 + 2^60, the shortfall to 2^60.
     most = np.zeros(len(chunk.places))
-    np.maximum.at(most, chunk.account, np.maximum(size, other))
-    fits = (most < np.minimum(2.0**61 / (rows + 1), largest(chunk.decimals))) & (chunk.largest < 1 << 61)
+    np.maximum.at(most, part.account, np.maximum(size, other))
+    fits = (most < np.minimum(2.0**61 / np.maximum(rows, 1), largest(chunk.decimals))) & (chunk.largest < 1 << 60)
     if frame.exact_only:
         return (
             np.zeros((len(LEVELS), len(fits)), np.int64),
@@ -100,7 +101,7 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
             np.zeros(len(fits), np.bool_),
         )
     found = health(
-        Sums(chunk.fixed, chunk.account, chunk.slot, chunk.limit, chunk.constant, chunk.is_charged, signed, owed), frame
+        Sums(chunk.fixed, part.account, part.slot, part.limit, part.constant, part.is_charged, signed, owed), frame
     )
     return found.excess, found.status, fits & found.fits
 
@@ -115,15 +116,16 @@ def _sums(rows: DenseRows, table: Table, decimals: int) -> tuple[IntArray, Float
 
 def _exactly(chunk: Chunk, accounts: IntArray, frame: Frame) -> tuple[IntArray, IntArray]:
     """The same in Python's integers, of some accounts of the chunk."""
-    chosen = np.flatnonzero(np.isin(chunk.account, accounts))
+    part = chunk.parts
+    chosen = np.flatnonzero(np.isin(part.account, accounts))
     found = health(
         Sums(
             chunk.fixed[:, accounts].astype(object),
-            np.searchsorted(accounts, chunk.account[chosen]),
-            chunk.slot[chosen],
-            chunk.limit[chosen].astype(object),
-            chunk.constant[:, chosen].astype(object),
-            chunk.is_charged[chosen],
+            np.searchsorted(accounts, part.account[chosen]),
+            part.slot[chosen],
+            part.limit[chosen].astype(object),
+            part.constant[:, chosen].astype(object),
+            part.is_charged[chosen],
             exact(chosen_of(chunk.rows, chosen), frame.signed.entries, chunk.decimals),
             exact(chosen_of(chunk.owed_rows, chosen), frame.owed.entries, chunk.decimals),
         ),

@@ -296,27 +296,52 @@ def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Accounts in order, as arrays.
+class PartArrays:
+    """Parts by row: the account's place in the chunk, the part's in the account, and constants.
 
-    `places` among all; `fixed` [2, accounts]: constants at either end; `largest`: what those and limits add up to.
-    By row: `account` its account in the chunk, `slot` its number in the account, `limit` (−1: none), `constant`
-    [2, rows] of rows with a limit, `is_charged`. `signed` and `owed` are the amounts, to be multiplied.
+    `limit` is −1 for none; `constant` [2, rows] is that of parts with a limit, at either end.
     """
 
-    places: IntArray
-    fixed: IntArray
-    largest: IntArray
     account: IntArray
     slot: IntArray
     limit: IntArray
     constant: IntArray
     is_charged: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Accounts in order, as arrays.
+
+    `places` among all; `fixed` [2, accounts]: constants at either end; `largest`: what those and limits add up to.
+    `signed` and `owed` are the parts' amounts, and those of them that are owed, ready to be multiplied.
+    """
+
+    places: IntArray
+    fixed: IntArray
+    largest: IntArray
+    parts: PartArrays
     rows: Rows
     owed_rows: Rows
     signed: DenseRows
     owed: DenseRows
     decimals: int
+
+    @classmethod
+    def of(
+        cls,
+        places: IntArray,
+        fixed: IntArray,
+        largest: IntArray,
+        parts: PartArrays,
+        rows: Rows,
+        columns: int,
+        decimals: int,
+    ) -> Chunk:
+        """With what follows from the rows: amounts in 10^-decimals units of `columns` units."""
+        short = Rows(rows.starts, rows.columns, np.maximum(-rows.amounts, 0))
+        dense = DenseRows.of(rows, columns), DenseRows.of(short, columns)
+        return cls(places, fixed, largest, parts, rows, short, *dense, decimals)
 
 
 def chunks(accounts: Iterable[tuple[int, AccountRows]], columns: int) -> list[Chunk]:
@@ -341,29 +366,28 @@ def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: 
     starts = np.cumsum([0, *lengths], dtype=np.int64)
     column = np.array([each for *_, amounts in rows for each in amounts], dtype=np.int64)
     amount = np.array([each for *_, amounts in rows for each in amounts.values()], dtype=np.int64)
-    sparse, short = Rows(starts, column, amount), Rows(starts, column, np.maximum(-amount, 0))
 
     def array(numbers: Iterable[int]) -> IntArray:
         return np.array(list(numbers), dtype=np.int64)
 
-    return Chunk(
+    return Chunk.of(
         places=array(place for place, _ in accounts),
         fixed=np.stack([array(each.low for _, each in accounts), array(each.high for _, each in accounts)]),
         largest=array(each.constant for _, each in accounts),
-        account=array(place for place, *_ in rows),
-        slot=array(slot for _, slot, *_ in rows),
-        limit=array(-1 if row.limit is None else row.limit for _, _, row, _ in rows),
-        constant=np.stack(
-            [
-                array(0 if row.limit is None else row.low for _, _, row, _ in rows),
-                array(0 if row.limit is None else row.high for _, _, row, _ in rows),
-            ]
+        parts=PartArrays(
+            account=array(place for place, *_ in rows),
+            slot=array(slot for _, slot, *_ in rows),
+            limit=array(-1 if row.limit is None else row.limit for _, _, row, _ in rows),
+            constant=np.stack(
+                [
+                    array(0 if row.limit is None else row.low for _, _, row, _ in rows),
+                    array(0 if row.limit is None else row.high for _, _, row, _ in rows),
+                ]
+            ),
+            is_charged=array(row.is_charged for _, _, row, _ in rows),
         ),
-        is_charged=array(row.is_charged for _, _, row, _ in rows),
-        rows=sparse,
-        owed_rows=short,
-        signed=DenseRows.of(sparse, columns),
-        owed=DenseRows.of(short, columns),
+        rows=Rows(starts, column, amount),
+        columns=columns,
         decimals=decimals,
     )
 

@@ -25,7 +25,7 @@ _LARGEST_ROOM = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Accounts and their rows: as in hypothec_frame.Chunk, with the sums [columns, rows] of both tables."""
+    """Accounts and their rows: as in hypothec_frame.PartArrays, with the sums [columns, rows] of both tables."""
 
     fixed: Numbers
     account: IntArray
