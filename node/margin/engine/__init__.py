@@ -3,6 +3,8 @@
     linear.evaluate(accounts, prices)   linear accounts at every threshold of their profile
     incremental.Watch                   the same, again and again, where few accounts can have crossed a threshold
     accounts, columns, composition      what these take: legs as arrays, prices and factors as integers, the profiles
+    derive_pm2, hypothec, span          portfolios with options under the models of these names
+    portfolio, table                    what those share: a frame's instruments, accounts as sparse rows
 
 What the integers of an array cannot hold is evaluated by the rules themselves, account by account; what cannot be
 evaluated at all is a typed error of that account, and stops no other. Pure, like the models. Must not know the

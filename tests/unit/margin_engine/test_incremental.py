@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from chains.errors import HypothecError
-from node.bench.margin.linear import sample
+from node.bench.margin.linear import DEBTS, sample
 from node.margin.engine import incremental
+from node.margin.engine.accounts import Legs, LinearAccounts
 from node.margin.engine.columns import PriceColumns
 from node.margin.engine.composition import CROSS_COLUMNS
 from node.margin.engine.incremental import Watch
@@ -18,7 +19,8 @@ from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_engine.test_linear import packed
 
-ACCOUNTS = 3_000
+ACCOUNTS = 2_000
+NOTHING = Legs.of([0] * 500, [], [], [])
 
 
 def drift(ticks: int, *, seed: int = 3, most: int = 200) -> tuple[int, int]:
@@ -39,15 +41,25 @@ def drift(ticks: int, *, seed: int = 3, most: int = 200) -> tuple[int, int]:
 
 
 def test_few_accounts_are_evaluated_and_no_status_is_wrong() -> None:
-    evaluated, changed = drift(60)
-    assert changed > 20
-    assert evaluated < 60 * ACCOUNTS // 20
+    evaluated, changed = drift(40)
+    assert changed > 10
+    assert evaluated < 40 * ACCOUNTS // 20
 
 
 def test_intervals_five_percent_wider_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incremental, "ROUNDING", -0.05)
     with pytest.raises(AssertionError):
-        drift(60)
+        drift(40)
+
+
+def test_memory_grows_with_positions_and_is_below_300_bytes_for_eight() -> None:
+    made, prices = sample(500)
+    twice, _ = sample(1_000)
+    eight, doubled = Watch(made, prices).nbytes, Watch(twice, prices).nbytes
+    assert eight < 300 * 500
+    assert 1.99 < doubled / eight < 2.01
+    debtless = LinearAccounts(made.instruments, made.collateral, NOTHING, NOTHING)
+    assert eight - Watch(debtless, prices).nbytes == DEBTS * 500 * (10 + 16)  # a leg, and what it is found by
 
 
 def cross(**account: object) -> dict[str, Any]:
