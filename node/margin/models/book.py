@@ -66,7 +66,6 @@ from node.margin.models.market import (
 from node.margin.models.svi import Svi
 
 SECONDS_A_DAY = 86_400
-SECONDS_A_YEAR = 365 * SECONDS_A_DAY
 MOST_ACCOUNTS = 100_000
 _FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perpetuals", "futures", "options"})
 _FILE = frozenset({"market", "parameters", "plan", "what_if"})

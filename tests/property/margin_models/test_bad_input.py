@@ -17,7 +17,7 @@ from node.margin.models.profiles import PROFILES, evaluate_file
 from tests.property.margin_models.files import FILES
 
 LIGHT = settings(max_examples=20, deadline=None)
-HEAVY = settings(max_examples=300, deadline=None)
+HEAVY = settings(max_examples=150, deadline=None)
 Path: TypeAlias = tuple[str | int, ...]
 Outcome: TypeAlias = Evaluation | PortfolioError
 

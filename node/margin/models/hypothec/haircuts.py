@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 
-from node.margin.models.book import SECONDS_A_YEAR
 from node.margin.models.fixed import ONE, WAD, Wad
 from node.margin.models.hypothec.feeds import Feed
 from node.margin.models.hypothec.parameters import HaircutRules
+from node.margin.models.interest import SECONDS_A_YEAR
 
 UNCERTAINTY = frozenset({"age", "spread"})
 _SECONDS_AN_HOUR = 3_600

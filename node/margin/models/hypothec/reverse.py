@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from node.margin.math import sqrt
-from node.margin.models.book import SECONDS_A_YEAR
 from node.margin.models.fixed import WAD, Money, Wad, as_float, as_wad
 from node.margin.models.hypothec import scenarios
 from node.margin.models.hypothec.margin import evaluate
@@ -23,6 +22,7 @@ from node.margin.models.hypothec.parts import parts
 from node.margin.models.hypothec.portfolio import Portfolio
 from node.margin.models.hypothec.scenarios import Row
 from node.margin.models.hypothec.shortfall import variance
+from node.margin.models.interest import SECONDS_A_YEAR
 
 STEPS = 12
 """Of the scan; they grow with the square, as the nearest move matters most."""

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from math import ceil
 
 from node.margin.math import normal_cdf, normal_pdf, sqrt
-from node.margin.models.book import SECONDS_A_YEAR
 from node.margin.models.fixed import WAD, Money, Wad, as_float
 from node.margin.models.hypothec.parameters import Shortfall
+from node.margin.models.interest import SECONDS_A_YEAR
 
 RAISED = 1.0 + 2.0**-44
 """More than what the operations may have lost."""
