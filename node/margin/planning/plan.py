@@ -111,8 +111,12 @@ def best(goal: Goal, *, bounded: bool) -> Found:
 
 
 def ended(left: Account) -> Outcome:
-    """What an account is of which all that could be closed is, short of the target."""
-    if left.net_value < 0:
+    """What an account is of which all that could be closed is, short of the target.
+
+    With collateral that nobody knows the price of, nobody knows that it is insolvent.
+    """
+    is_known = all(kind is not Kind.COLLATERAL for kind, _ in left.unread)
+    if left.net_value < 0 and is_known:
         return Outcome.INSOLVENT
     is_open = left.cash < 0 or left.unread or any(held.kind is not Kind.COLLATERAL for held in left.holdings.values())
     return Outcome.STUCK if is_open else Outcome.CLOSED

@@ -108,18 +108,16 @@ class _Search:
         nothing = self._nothing()
         found: list[tuple[_Key, Candidate]] = []
         for candidate in self.tried:
-            for part in (_PARTS, 1):
-                trial = self._extended(candidate, nothing, part)
-                if trial is not None and not trial.is_worse and trial.missing < nothing.missing:
-                    found.append((self._key(candidate, nothing, trial), candidate))
-                    break
+            trial = self._better(candidate, nothing)
+            if trial is not None:
+                found.append((self._key(candidate, nothing, trial), candidate))
         found.sort(key=lambda each: each[0])
         return {candidate: key for key, candidate in found[:MOST_CANDIDATES]}
 
     def _nothing(self) -> _Trial:
         return _Trial([], (), self.goal.missing(self.goal.before), is_worse=False)
 
-    def _extended(self, candidate: Candidate, now: _Trial, parts: int = _PARTS) -> _Trial | None:
+    def _extended(self, candidate: Candidate, now: _Trial, parts: int) -> _Trial | None:
         """With a part more of a candidate; None where there is no more, or no room."""
         had, pinned = dict(now.selection).get(candidate, Wad(0)), self.pinned.get(candidate)
         if pinned is None:
@@ -151,15 +149,18 @@ class _Search:
         return self._cut(now)
 
     def _better(self, candidate: Candidate, now: _Trial) -> _Trial | None:
-        """With a part more of a candidate, if that may be and helps."""
+        """With a part more of a candidate, or else all of it, if that may be and helps."""
         chosen = [each for each, _ in now.selection]
         if self.pinned.get(candidate) == 0 or any(each != candidate and overlap(each, candidate) for each in chosen):
             return None
         if candidate not in chosen and len(chosen) >= self.goal.terms.most_legs:
             self.is_cut = True
             return None
-        trial = self._extended(candidate, now)
-        return None if trial is None or trial.is_worse or trial.missing >= now.missing else trial
+        for parts in (_PARTS, 1):
+            trial = self._extended(candidate, now, parts)
+            if trial is not None and not trial.is_worse and trial.missing < now.missing:
+                return trial
+        return None
 
     def _cut(self, trial: _Trial) -> _Trial:
         """Every leg, the last chosen first, no larger than the target needs."""

@@ -1,7 +1,8 @@
 """What a plan is to reach and may not do, judged by the account's own profile.
 
 The target is a level of the profile: equity of at least ratio·requirement, and an excess of at least so much. No part
-of a plan may leave any level's excess lower than it was: then no status is graver either. Must not know legs.
+of a plan may leave any level's excess lower than it was, or insolvent what was not: then no status is graver either.
+Must not know legs.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Goal:
         return Money(max(up(level.requirement, target.ratio) - level.equity, target.excess - level.excess))
 
     def is_worse(self, evaluation: Evaluation) -> bool:
-        """Whether any level's excess is lower than before."""
+        """Whether any level's excess is lower than before, or costs have made it insolvent."""
+        if evaluation.status == _INSOLVENT != self.before.status:
+            return True
         pairs = zip(self.before.levels, evaluation.levels, strict=True)
         return any(after.excess < before.excess for before, after in pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from node.margin.models.profile import Evaluation, Level, Profile, Threshold, eq
 from node.margin.models.profiles import PROFILES
 from node.margin.planning.account import Account, Change
 from node.margin.planning.files import terms_of
-from node.margin.planning.plan import Outcome, Plan, plan_liquidation
+from node.margin.planning.plan import Outcome, Plan, ended, plan_liquidation
 from node.margin.planning.reading import read_account
 from node.margin.planning.verify import verify
 from node.margin.planning.what_if import Verdict, what_if
@@ -62,6 +63,31 @@ def test_at_one_venue_both_go_as_one_leg() -> None:
     plan, _ = toy_plan("dex", "dex")
     assert [leg.name for leg in plan.legs] == ["close a part of everything at dex"]
     assert plan.outcome is Outcome.RESTORED
+
+
+def frail(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
+    """100 are needed while there is a position; with less than 5 in cash the account is insolvent."""
+    fields = Fields.of(content, account)
+    cash, is_open = fields.money("cash"), any(fields.items("perpetuals"))
+    lines = (equity("cash", "USD", cash), requirement("frail", "", 100 * PICO if is_open else 0))
+    verdict = "insolvent" if cash < 5 * PICO else "out" if cash < 100 * PICO and is_open else "healthy"
+    return Evaluation(account, "frail", (Level(Threshold("last", "out"), lines),), verdict=verdict)
+
+
+@pytest.mark.parametrize(("fee", "outcome"), [("0.002", Outcome.RESTORED), ("0.003", Outcome.STUCK)])
+def test_no_part_of_a_plan_makes_an_account_insolvent(fee: str, outcome: Outcome) -> None:
+    account = read("dydx", file(cash=10, perpetuals=[held("ETH", 1)]))[0]
+    frail_one = replace(account, profile=Profile("frail", "", frail))
+    plan = plan_liquidation(frail_one, terms_of({"plan": {**FREE, "fee": fee}}))
+    assert plan.outcome is outcome
+    assert plan.before.status == "out"
+
+
+def test_nobody_is_insolvent_while_collateral_has_no_price() -> None:
+    market = {"USDC": {"price": 1}, "ETH": {"status": "MISSING"}}
+    for amount, outcome in ((0, Outcome.INSOLVENT), (1, Outcome.STUCK)):
+        content = file("hypothec", market=market, cash=-5, collateral=[held("USDC", 1), held("ETH", amount)])
+        assert ended(read("hypothec", content)[0]) is outcome
 
 
 def published(name: str, *, short: float) -> dict[str, Any]:
