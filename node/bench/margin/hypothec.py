@@ -26,14 +26,21 @@ LARGEST_CASH = 500_000 * 10**12
 
 
 def measure(accounts: int = ACCOUNTS) -> Figures:
-    """Whole accounts a second, and the product of the first of them beside SciPy's."""
+    """Whole accounts a second, and the product of signed amounts with the changes by row beside SciPy's."""
     frame = sample_frame()
     held = sample(frame, accounts)
     [seconds] = in_turn([lambda: evaluate(frame, held)])
     return {
         "accounts_per_s": round(accounts / seconds),
-        "vs_csr": vs_csr(held.chunks[0].rows, frame.signed.entries[:, frame.signed.changes]),
+        "vs_csr": vs_csr(_together(held), frame.signed.entries[:, frame.signed.changes]),
     }
+
+
+def _together(accounts: Accounts) -> Rows:
+    rows = [chunk.rows for chunk in accounts.chunks]
+    lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(each.starts) for each in rows)])
+    columns, amounts = [each.columns for each in rows], [each.amounts for each in rows]
+    return Rows(np.cumsum(lengths), np.concatenate(columns), np.concatenate(amounts))
 
 
 def sample_frame() -> Frame:

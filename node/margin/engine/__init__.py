@@ -1,6 +1,7 @@
 """Vectorised evaluation of very many accounts, equal to the rules of `node.margin.models` bit for bit.
 
     linear.evaluate(accounts, prices)   linear accounts at every threshold of their profile
+    hypothec.prepared, .evaluate        accounts of the profile `hypothec`: both ends, both thresholds, the status
     incremental.Watch                   the same, again and again, where few accounts can have crossed a threshold
     accounts, columns, composition      what these take: legs as arrays, prices and factors as integers, the profiles
     derive_pm2, hypothec, span          portfolios with options under the models of these names

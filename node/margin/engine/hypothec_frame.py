@@ -27,8 +27,8 @@ from node.margin.models.hypothec.shortfall import multiple
 from node.model.health import ZERO, Interval
 
 MOST_ROWS = 15
-CHUNK = 1_024
-"""Accounts that go through together: their sums stay in the cache."""
+CHUNK = 8_192
+"""Accounts that go through together: a few megabytes."""
 LARGEST_FIXED = 1 << 62
 """An account whose constants and limits, in 1e-12 USD, add up to as much is for the rules."""
 
@@ -345,7 +345,7 @@ class Chunk:
 
 
 def chunks(accounts: Iterable[tuple[int, AccountRows]], columns: int) -> list[Chunk]:
-    """Accounts of one unit together, so many that their sums stay in the cache."""
+    """Accounts of one unit together, up to CHUNK."""
     by_unit: dict[int, list[tuple[int, AccountRows]]] = {}
     for place, account in accounts:
         by_unit.setdefault(account.decimals, []).append((place, account))
