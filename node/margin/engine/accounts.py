@@ -340,9 +340,7 @@ def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table
     if profile.rate is None:
         return ExactLegs(tuple(collateral), tuple(debts), ())
     for held in positions(book):
-        instrument = Instrument(
-            _marked(held), held.quote.decimals, weights(held.quote.asset, profile.rate), ENTRY_DECIMALS
-        )
+        instrument = Instrument(_marked(held), _decimals(held), weights(held.quote.asset, profile.rate), ENTRY_DECIMALS)
         perpetuals.append((table.place(instrument, mark(held)), held.amount, held.entry))
         if isinstance(held, Perpetual) and held.funding:
             perpetuals.append((table.cash(Wad(0), entered=True), Wad(held.funding * _MONEY), Wad(0)))

@@ -97,6 +97,26 @@ def test_amounts_in_wei_are_held_by_the_arrays() -> None:
     assert found.requirement[0, 0] == 999 * PICO
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_positions_in_wei_are_held_by_the_arrays(sign: int) -> None:
+    amount = "10.000000000000000001" if sign > 0 else "-10.000000000000000001"
+    found = levels(file({"perpetuals": [{"asset": "ETH", "amount": amount, "entry_price": 1_990}]}), CROSS_COLUMNS)
+    assert not found.beyond
+    assert found.equity[0, 0] == 100 * PICO if sign > 0 else -100 * PICO - 1
+    assert found.requirement[0, 0] == 2_000 * PICO + 1
+    assert found.sums(0, 0).moving >= 22_000 * PICO
+
+
+def test_entry_prices_with_too_many_digits_are_left_to_the_rules() -> None:
+    instruments = Instruments([Instrument("ETH", 18, (TENTH, TENTH), 18)], INITIAL_AND_MAINTENANCE)
+    nobody, position = Legs.of([0], [], []), Legs.of([1], [0], [WAD], [WAD // 2])
+    found = evaluate(
+        LinearAccounts(instruments, nobody, nobody, position), PriceColumns(instruments, {"ETH": Wad(2 * WAD)})
+    )
+    assert found.beyond.keys() == {0}
+    assert (found.equity[0, 0], found.requirement[0, 0]) == (3 * PICO // 2, PICO // 5)
+
+
 def test_a_price_with_too_many_digits_is_left_to_the_rules() -> None:
     held = {"collateral": ETH}
     found = levels(
