@@ -56,8 +56,8 @@ TARGETS = {
 PRICES = {"BTC": 60_000, "ETH": 3_000}
 DAYS = (1, 7, 30, 90, 180)
 STRIKES = 20
-LARGEST_LOTS = 250
-"""Amounts are up to 25 contracts, in tenths."""
+LARGEST_LOTS = 25
+"""Amounts are up to 2.5 contracts, in tenths."""
 _RUNS = 7
 _ELSEWHERE = ("hypothec", "derive_pm2")
 

@@ -151,6 +151,8 @@ def in_wads(amounts: IntArray, decimals: int) -> Amounts:
 
 def of_integers(numbers: ObjectArray) -> Amounts:
     """Amounts of Python integers below 2^62·10^9, in an array of any shape; whole."""
+    if np.abs(numbers).max(initial=0) >> LARGEST_BITS == 0:  # faster than Python's division
+        return Amounts.small(numbers.astype(np.int64))
     high = numbers // BASE
     return Amounts(high.astype(np.int64), (numbers - high * BASE).astype(np.int64))
 

@@ -65,6 +65,13 @@ def test_however_rows_are_kept_the_sums_are_the_same(case: Cases, dense: bool, c
     assert found.integers() == plain(rows, table)
 
 
+@given(st.lists(st.lists(wide.map(lambda number: number // 8), max_size=3), max_size=8))
+def test_sums_over_rows_some_of_which_are_empty(rows: list[list[int]]) -> None:
+    held = sparse([dict(enumerate(row)) for row in rows])
+    assert held.sums(held.amounts).tolist() == [sum(row) for row in rows]
+    assert held.sums(held.amounts.astype(object)).tolist() == [sum(row) for row in rows]
+
+
 def test_small_amounts_are_kept_dense_and_others_not() -> None:
     kept = [DenseRows.of(sparse([{0: amount, 1: 1}]), 2).image is not None for amount in (SMALL - 1, -SMALL + 1, SMALL)]
     assert kept == [True, True, False]

@@ -187,3 +187,12 @@ def test_offsetting_deltas_are_credited() -> None:
     books = read([{"options": [leg("BTC", "-1.5"), leg("ETH", "28.25")]}], 0.6)
     credited, full = engine.evaluate(books, both), engine.evaluate(books, free)
     assert 0 < integers(credited.maintenance)[0] < integers(full.maintenance)[0]
+
+
+def test_what_a_spread_has_used_no_later_one_uses() -> None:
+    contents = [{"options": [leg("BTC", "2"), leg("ETH", "-10"), leg("XAU", "-70")]}]
+    between = {"first_ratio": 1, "second_ratio": 20, "rate": "0.7"}
+    spreads = [{"first": "BTC", "second": second, **between} for second in ("ETH", "XAU", "ETH")]
+    assets = {**PARAMETERS["assets"], "XAU": {"price_range": "0.1", "vol_range": "0.1"}}
+    rules = {**PARAMETERS, "assets": assets, "spreads": spreads}
+    assert by_engine(read(contents, 0.6), read_span(Fields(rules, ""))) == [by_rules(contents[0], 0, 0.6, rules)]
