@@ -196,3 +196,12 @@ def test_what_a_spread_has_used_no_later_one_uses() -> None:
     assets = {**PARAMETERS["assets"], "XAU": {"price_range": "0.1", "vol_range": "0.1"}}
     rules = {**PARAMETERS, "assets": assets, "spreads": spreads}
     assert by_engine(read(contents, 0.6), read_span(Fields(rules, ""))) == [by_rules(contents[0], 0, 0.6, rules)]
+
+
+@pytest.mark.parametrize("amount", ["-1.456789012345678", "9999999", "-0.000000000123456789"])
+def test_amounts_with_many_digits_go_the_long_way(amount: str) -> None:
+    """Products with a delta that 64 bits do not hold."""
+    contents = [{"options": [leg("BTC", amount), leg("ETH", "-1"), leg("ETH", "2", DAY)]}]
+    rules = read_span(Fields(PARAMETERS, ""))
+    assert engine.evaluate(read(contents, 0.6), rules).by_rules == ()
+    assert by_engine(read(contents, 0.6), rules) == [by_rules(contents[0], 0, 0.6, PARAMETERS)]
