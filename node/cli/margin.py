@@ -27,7 +27,8 @@ def _group() -> None:
     """Evaluate portfolios in files under a margin model.
 
     A file has `market`, `parameters` and one account (`cash`, `collateral`, `debts`, `perpetuals`, `futures`,
-    `options`) or a list of `accounts`; node/margin/models/book.py says it all. `derive-pm2` reads PMRM_2 test files as
+    `options`) or a list of `accounts`; node/margin/models/book.py says it all, and
+    node/margin/models/hypothec what `hypothec`, the default, reads beside it. `derive-pm2` reads PMRM_2 test files as
     they are.
     """
 

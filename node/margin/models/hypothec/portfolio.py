@@ -98,6 +98,7 @@ def read_portfolio(content: object, name: str, market: Fields, parameters: Param
     fields = Fields.of(content, name)
     main = _read(fields, market, parameters)
     isolated: dict[str, Portfolio] = {}
+    fields.entries("isolated", most=MOST_ISOLATED)
     for each in fields.items("isolated"):
         title = each.text("name")
         apart = Fields({key: part for key, part in each.content.items() if key != "name"}, f"{name}/{title}")
@@ -106,7 +107,6 @@ def read_portfolio(content: object, name: str, market: Fields, parameters: Param
         if apart.has("isolated"):
             raise apart.wrong("an isolated account has no isolated accounts", "isolated")
         isolated[title] = _read(apart, market, parameters)
-    fields.entries("isolated", most=MOST_ISOLATED)
     return Portfolio(main.account, main.cash, main.holdings, main.debts, main.venues, main.risks, isolated)
 
 
@@ -139,8 +139,9 @@ def _with_placeholders(market: Fields, account: Fields) -> Mapping[str, object]:
     }
     if not missing:
         return market.content
-    seconds = {each.content.get("seconds") for key in ("options", "futures") for each in account.items(key)}
-    expiries = [{"seconds": each, "forward": 1, "vol": 1} for each in seconds if each is not None]
+    given = (each.content.get("seconds") for key in ("options", "futures") for each in account.items(key))
+    seconds = {each for each in given if isinstance(each, int | float | str)}
+    expiries = [{"seconds": each, "forward": 1, "vol": 1} for each in seconds]
     readable = {name: {"price": 1, **content, "expiries": expiries} for name, content in missing.items()}
     return {**market.content, **readable}
 
@@ -226,8 +227,8 @@ def _one_of(fields: Fields, name: str, known: Mapping[str, object], default: str
 def _venues(fields: Fields, feeds: _Feeds) -> Iterator[Venue]:
     """The account's own positions, then each venue that it has authorised. What is at no such venue is an error."""
     terms = fields.section("venues")
-    if len(terms.content) > MOST_VENUES:
-        raise terms.wrong(f"give at most {MOST_VENUES} venues", "venues")
+    if len(terms.content) > MOST_VENUES or OWN in terms.content:
+        raise terms.wrong(f"give at most {MOST_VENUES} venues, each with a name", "venues")
     by_venue: dict[str, dict[str, list[object]]] = {OWN: {}, **{name: {} for name in sorted(terms.content)}}
     for key in POSITIONS:
         for each in fields.items(key):
