@@ -92,7 +92,9 @@ class ChainAdapter(Protocol):
         """
 
     async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
-        """Every change of the vault's books after `since` (None: from the vault's first block) up to `to`.
+        """Every change of the vault's books and links after `since` (None: from the vault's first block) up to `to`.
+
+        With what there is of every token of the recipe at `to`; one that is another contract by now is disputed in it.
 
         Complete and proven, or it raises: RetryError (try later), ProofError (every endpoint failed verification),
         DisputedError (the recipe no longer holds: code changed, or the chain forked below `since`).
