@@ -14,8 +14,9 @@ up to what the owner's limit leaves beside all it ever seized; its profit reduce
 liquidatable when even the best of all that is possible does not cover claims and maintenance margin.
 Must not know how inputs are agreed, or what becomes of an answer.
 
-Beside it: `node.margin.models` has the margin models of venues and lenders as profiles, and `node.margin.math` the
-numbers that are the same on every machine.
+Beside it: `screen` says whom a change of prices can have brought below maintenance margin. `node.margin.models` has the
+margin models of venues and lenders as profiles, `engine` the same for many accounts at once, `planning` liquidation
+plans under any of them, and `math` the numbers that are the same on every machine.
 """
 
 from node.margin.account import evaluate
