@@ -78,6 +78,7 @@ def many() -> list[dict[str, Any]]:
         {"cash": 1_000, "perpetuals": [perpetual(amount=0.5)]},
         {"cash": 1_000, "options": [option(amount=-0.3), option(strike=3_500, amount=0.25)]},
         {"cash": 1_000, "venues": {"a": venues["a"]}, "options": [option(amount=-3, venue="a")]},
+        {"cash": 900, "venues": {"a": {"limit": 60}}, "perpetuals": [perpetual(amount=1, venue="a")]},
         {
             "cash": 900,
             "venues": venues,
@@ -89,6 +90,7 @@ def many() -> list[dict[str, Any]]:
         {"collateral": [collateral("FTT", "0.123456789012345678")]},
         {"cash": 3e9, "perpetuals": [perpetual("BTC", 200), perpetual("ETH", -10_000)]},
         {"cash": 9e14, "perpetuals": [perpetual("BTC", 1)]},
+        {"cash": 1e5, "options": [option("BTC", -500, 60_000), option("BTC", 499, 60_000, call=False)]},
         {"venues": {"a": {"limit": 1e14}}, "options": [option("BTC", -5e4, 60_000, venue="a")]},
         {"perpetuals": [perpetual("GHOST", -1, entry_price=3)]},
     ]
@@ -104,6 +106,17 @@ def test_each_kind_of_account_alone_and_all_together() -> None:
     assert found.beyond
     for each in portfolios:
         check([each], rules)
+
+
+def test_where_every_row_gains_the_market_as_it_is_decides() -> None:
+    rules = parameters(rows=[{"together": 0.1}, {"together": 0.2}])
+    found = check([portfolio(each, market(ETH={"vol": 0}), rules) for each in many()[:9]], rules)
+    assert found.excesses(3)[0] < 1_000 * 10**12
+
+
+def test_where_nothing_moves_the_shortfall_decides() -> None:
+    rules = parameters(rows=[{"name": "still"}])
+    check([portfolio(each, MARKET, rules) for each in many()[:14]], rules)
 
 
 def test_ratios_with_many_digits_and_no_accounts() -> None:

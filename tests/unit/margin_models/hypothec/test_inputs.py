@@ -171,3 +171,13 @@ def test_statuses_have_a_worst_of_two() -> None:
         parameters(),
     )
     assert held.holdings[0].feed.status is FeedStatus.FROZEN
+
+
+def test_a_range_grows_with_the_row_that_moves_the_price() -> None:
+    """A short at a price that may be a tenth higher loses half of that more when the price rises by half."""
+    rules: dict[str, Any] = {**STILL_AND_UNCORRELATED, "rows": [{"together": 0.5}]}
+    account = {"cash": 9_000, "perpetuals": [perpetual(amount=-1, entry_price=3_000)]}
+    around = result(account, market(ETH={"high": 3_300}), **rules).initial_excess
+    highest = result(account, market(ETH={"price": 3_300}), **rules).initial_excess
+    assert usd(highest.low) == pytest.approx(9_000 - (3_300 * 1.5 - 3_000), rel=1e-3)
+    assert usd(around.low) == pytest.approx(usd(highest.low), rel=1e-3)
