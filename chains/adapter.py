@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from chains.errors import HypothecError
 from chains.proofs.lightclient.config import BeaconConfig
+from chains.proofs.output_root import RollupFinality
+from chains.proofs.rollup.layout import RollupRecipe
 from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Hash32, Height, Quote
 
 FaultSink = Callable[[EndpointFault], None]
@@ -46,6 +48,49 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollup:
+    """Where the L1 of a rollup is asked, and which contracts there settle the rollup.
+
+    `quorum` of `urls` must agree on the L1's final block. `silence`: seconds by which the rollup's newest final block
+    may be older than the L1's before the sequencer counts as halted. L1 is looked at every `every` seconds.
+    """
+
+    chain_id: ChainId
+    urls: tuple[str, ...]
+    quorum: int
+    contracts: RollupRecipe
+    silence: int = 3600
+    every: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A block of a rollup that L1 holds a claim about, how final that is, and which claim it is."""
+
+    height: Height
+    block_hash: Hash32
+    finality: RollupFinality
+    claim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What L1 has settled of a rollup as of its block `l1_height`; above that, there is the sequencer's word alone.
+
+    `passed` is the newest block whose claim has passed its challenge, and `proposed` the newest that is claimed at
+    all, None where there is none. `refused` says of claims since then why they do not count. `silent` is by how many
+    seconds the rollup's newest final block is older than the L1's; too many, and the sequencer `halted`.
+    """
+
+    l1_height: Height
+    passed: Settled | None
+    proposed: Settled | None
+    refused: tuple[str, ...]
+    silent: int
+    halted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where a node asks about one chain: `urls`, of which `quorum` must agree on a final block that is not proven.
 
@@ -56,6 +101,7 @@ class Endpoints:
     quorum: int = 2
     beacon: Beacon | None = None
     terms: Mapping[str, Terms] = field(default_factory=dict)
+    rollup: Rollup | None = None
 
 
 class DisputedError(HypothecError):
@@ -106,6 +152,15 @@ class ChainAdapter(Protocol):
         Feeds that cannot be verified now, or hold no usable quote, are left out; the sink hears which and why.
         Raises as `final_cuts`.
         """
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """What the adapter of a rollup may be beside a `ChainAdapter`."""
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What L1 has settled, by the last look at it; None before the first, and for a chain that is no rollup."""
 
 
 AdapterFactory = Callable[[ChainRecipe, Endpoints, FaultSink], ChainAdapter]

@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 
-from chains.adapter import DisputedError, Endpoints, FaultSink, Terms
+from chains.adapter import DisputedError, Endpoints, FaultSink, Settlement, Terms
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
 from chains.evm.beacon import questions as beacon
 from chains.evm.beacon.client import LightClient, node_names
@@ -31,6 +31,7 @@ from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
+from chains.evm.rollup.settlement import SettlementFollower
 from chains.evm.tokens import contracts as token_contracts
 from chains.evm.tokens import facts as token_facts
 from chains.evm.vault import balance_slot, link_slot, linked, nonce_slot, touched
@@ -124,7 +125,8 @@ class EvmAdapter:
         # Endpoints need a session, and a session a running loop: both come with `async with`.
         self._pool: EndpointPool
         self._heads: FinalHeads
-        self._following: asyncio.Task[None] | None = None
+        self._rollup: SettlementFollower | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     @property
     def chain_id(self) -> ChainId:
@@ -138,27 +140,43 @@ class EvmAdapter:
             for url, name, each in zip(self._endpoints.urls, self._names, terms, strict=True)
         ]
         weights = {endpoint: each.weight for endpoint, each in zip(endpoints, terms, strict=True)}
+        self._session = session
         try:
             self._pool = EndpointPool(
                 self.chain_id, endpoints, self._faults, self._clock, self._quarantine, weights=weights
             )
             self._heads = self._final_heads(session)
+            self._rollup = self._settlement_of(session)
         except ConfigError:
-            await session.close()
+            await self.__aexit__(None, None, None)
             raise
-        self._session = session
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
-            self._following = None
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+        self._following.clear()
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _settlement_of(self, session: aiohttp.ClientSession) -> SettlementFollower | None:
+        """What follows the chain's claims on its L1, from now on; None if it is no rollup. ConfigError."""
+        rollup = self._endpoints.rollup
+        if rollup is None:
+            return None
+        names = endpoint_names(rollup.urls)
+        nodes = [Endpoint(session, url, name, self._limits) for url, name in zip(rollup.urls, names, strict=True)]
+        pool = EndpointPool(rollup.chain_id, nodes, self._faults, self._clock, self._quarantine)
+        l1 = pool, TrustedHeads(rollup.chain_id, pool, rollup.quorum, self._clock, self._patience)
+        # It asks at any time, so it has its own idea of the rollup's head.
+        own = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
+        follower = SettlementFollower(self.chain_id, rollup, l1, (self._pool, own), self._faults)
+        self._following.append(asyncio.create_task(follower.run(), name=f"settlement of {self.chain_id}"))
+        return follower
 
     def _final_heads(self, session: aiohttp.ClientSession) -> FinalHeads:
         """What says which headers are final; with beacon endpoints, the light client begins to follow. ConfigError."""
@@ -171,9 +189,14 @@ class EvmAdapter:
             ]
             asked = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
             light = LightClient(self.chain_id, source, asked, self._faults, self._now)
-            self._following = asyncio.create_task(light.run(), name=f"light client of {self.chain_id}")
+            self._following.append(asyncio.create_task(light.run(), name=f"light client of {self.chain_id}"))
         max_age = source.max_age if source is not None else 0
         return FinalHeads(self.chain_id, self._pool, quorum, light, self._faults, self._now, max_age)
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """As of the last look at L1: see `chains.adapter.Settles`."""
+        return self._rollup.latest if self._rollup is not None else None
 
     def admit(self, recipe: ChainRecipe) -> None:
         if recipe.chain_id != self.chain_id:
@@ -190,6 +213,8 @@ class EvmAdapter:
         return tuple(self._cut(header) for header in await self._heads.at(heights[::-1]))
 
     async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
+        if self._rollup is not None and self._rollup.dispute is not None:
+            raise self._rollup.dispute
         header = await self._trusted(to)
         try:
             return await self._changes(since, to, header)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chains.errors import ProofError, ProofInvalid
+from chains.errors import ClaimMismatch, ProofError, ProofInvalid
 from chains.evm.endpoint import Call, Endpoint
 from chains.evm.errors import MissingLog, UnknownBlock, WrongBlock, WrongChain
 from chains.proofs import parse
@@ -22,6 +22,9 @@ from chains.types import Address, ChainId, Hash32, Height
 
 SLOTS_A_CALL = 128
 """Storage keys in one `eth_getProof`; clients refuse more than 1,024, and providers fewer."""
+
+MAX_CODE = 24_576
+"""Bytes of a contract's code (EIP-170)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,18 @@ async def proofs(endpoint: Endpoint, header: Header, contracts: Sequence[Contrac
         except ProofError as error:
             raise _proof_fault(endpoint, header, contract, answer) or error from error
         found.append(Proven(proof.account, proof.slots))
+    return found
+
+
+async def codes(endpoint: Endpoint, header: Header, contracts: Mapping[Address, Hash32]) -> dict[Address, bytes]:
+    """The code of each contract at `header`, by the hash that was proven for it. One HTTP request."""
+    block = {"blockHash": "0x" + header.hash.hex()}
+    calls = [Call("eth_getCode", ("0x" + contract.hex(), block)) for contract in contracts]
+    found = {}
+    for (contract, code_hash), answer in zip(contracts.items(), await endpoint.batch(calls), strict=True):
+        found[contract] = parse.data(answer, "code", most=MAX_CODE)
+        if (served := keccak(found[contract])) != code_hash:
+            raise ClaimMismatch("code is not the contract's", contract=contract, claimed=served, proven=code_hash)
     return found
 
 

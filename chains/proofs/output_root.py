@@ -108,6 +108,12 @@ def _told(told: Mapping[str, object], number: int | None) -> Output:
     return output
 
 
+def told_storage_root(header: Header) -> Hash32 | None:
+    """The storage root of the message passer, as an OP-stack header itself tells it from Isthmus on; None before."""
+    # Isthmus, the rollup's Prague, put it where other chains have the root of their withdrawals.
+    return header.withdrawals_root if header.requests_hash is not None else None
+
+
 def _storage_root(header: Header, file: Mapping[str, object]) -> Hash32:
     """The storage root of the message passer in the block's state."""
     if "proof" in file:
@@ -115,9 +121,8 @@ def _storage_root(header: Header, file: Mapping[str, object]) -> Hash32:
         if account is None:
             raise ClaimMismatch("block's state has no message passer; is it an OP-stack chain's?", block=header.hash)
         return account.storage_hash
-    if header.requests_hash is not None and header.withdrawals_root is not None:
-        # Isthmus, the rollup's Prague, put it where other chains have the root of their withdrawals.
-        return header.withdrawals_root
+    if (told := told_storage_root(header)) is not None:
+        return told
     raise ProofIncomplete("file needs the proof of the message passer's account", block=header.hash)
 
 

@@ -10,7 +10,6 @@ Must not know whether a root is true.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from chains.errors import ClaimMismatch
 from chains.proofs.keccak import keccak
@@ -20,9 +19,6 @@ from chains.proofs.rollup.layout import GameLayout, GamesRecipe
 from chains.proofs.rollup.state import Claim, L1State, Needs, add_needs, item_slot, pinned_needs
 from chains.proofs.slots import address_word, mapping_slot
 from chains.types import Address, Hash32, Height, UnixSeconds, WordRecipe
-
-MAX_CODE: Final = 24_576
-"""Bytes of a contract's code (EIP-170)."""
 
 IN_PROGRESS, CHALLENGER_WINS, DEFENDER_WINS = range(3)
 

@@ -1,0 +1,314 @@
+"""A rollup and its L1, both real: what counts as settled, what is refused and why, and a sequencer that stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from chains.adapter import DisputedError, Endpoints, Rollup, Settles
+from chains.errors import ConfigError
+from chains.evm.adapter import EvmAdapter
+from chains.evm.errors import ProofWindow, UnknownBlock
+from chains.evm.proxy import Lie, LyingProxy
+from chains.proofs.keccak import keccak
+from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality
+from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim
+from chains.types import NATIVE_COIN, Assurance, ChainId, Cut, EndpointFault, Hash32, Height
+from tests.integration.evm.harness import ACCOUNTS, Site
+from tests.integration.evm.l1 import DELAY, L1_ID, L2_ID, OTHER_TYPE, Layers, running
+
+pytestmark = pytest.mark.timeout(180)  # the first compiles the contracts
+
+PASSED, PROPOSED = RollupFinality.CHALLENGE_PASSED, RollupFinality.PROPOSED
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Layers]:
+    with running(L1_ID) as l1, running(L2_ID) as l2:
+        yield Layers(*l1, *l2)
+
+
+@pytest.fixture
+def layers(deployed: Layers) -> Iterator[Layers]:
+    kept = [(chain, chain.rpc("evm_snapshot")) for chain in (deployed.l1, deployed.l2)]
+    yield deployed
+    for chain, snapshot in kept:
+        chain.rpc("evm_revert", snapshot)
+
+
+@pytest.fixture
+def old() -> Iterator[Layers]:
+    """A rollup before Isthmus."""
+    with running(L1_ID) as l1, running(L2_ID, "--hardfork", "cancun") as l2:
+        yield Layers(*l1, *l2)
+
+
+@pytest.fixture
+def vaulted(site: Site) -> Iterator[Layers]:
+    """A rollup with a vault."""
+    with running(L1_ID) as l1:
+        yield Layers(*l1, site.url, site.chain)
+
+
+def cut(layers: Layers, height: int) -> Cut:
+    header = layers.header(height)
+    return Cut(ChainId(layers.l2.chain_id), header.number, header.hash, header.timestamp)
+
+
+async def test_a_game_is_proposed_then_resolved_and_counts_when_its_delay_is_over(layers: Layers) -> None:
+    async with layers.following(layers.by_games) as follower:
+        assert (await follower.look()).proposed is None
+        game = layers.play(5)
+        layers.settle()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert (found.proposed.height, found.proposed.finality, found.passed) == (5, PROPOSED, None)
+        assert found.proposed.block_hash == layers.header(5).hash
+        layers.resolve(game)
+        layers.settle()
+        assert (await follower.look()).passed is None
+        layers.pass_delay()
+        found = await follower.look()
+        assert found.passed is not None
+        assert (found.passed.height, found.passed.finality, found.refused) == (5, PASSED, ())
+        assert found.passed == found.proposed
+
+
+async def test_what_does_not_count_is_refused_by_name_and_the_game_below_it_counts(layers: Layers) -> None:
+    layers.resolve(layers.play(4))
+    layers.pass_delay()
+    garbage = layers.play(1_000_000, root=keccak(b"garbage"), game_type=OTHER_TYPE)
+    struck = layers.play(6)
+    lost = layers.play(7)
+    open_lie = layers.play(8, root=keccak(b"a lie that somebody will challenge"))
+    for game, defended in ((garbage, True), (struck, True), (lost, False)):
+        layers.resolve(game, defended=defended)
+    layers.l1.send(layers.registry.functions.blacklist(struck.address))
+    layers.pass_delay()
+    async with layers.following(layers.by_games) as follower:
+        for _ in range(2):  # the second time, what was compared before is known
+            found = await follower.look()
+            assert found.passed is not None
+            assert found.passed == found.proposed
+            assert found.passed.height == 4
+            reasons = (
+                ("another root", open_lie),
+                ("The challenger won", lost),
+                ("is blacklisted", struck),
+                ("not of the type", garbage),
+            )
+            assert len(found.refused) == len(reasons)
+            for said, (reason, game) in zip(found.refused, reasons, strict=True):
+                assert reason in said
+                assert game.address.lower() in said
+
+
+async def test_games_from_before_a_retirement_do_not_count(layers: Layers) -> None:
+    layers.resolve(layers.play(4))
+    layers.l1.send(layers.registry.functions.retire())
+    layers.pass_delay()
+    async with layers.following(layers.by_games) as follower:
+        found = await follower.look()
+        assert (found.passed, found.proposed) == (None, None)
+        assert "is retired" in found.refused[0]
+
+
+async def test_a_lie_that_passed_its_challenge_disputes_the_chain(layers: Layers) -> None:
+    layers.resolve(layers.play(4, root=keccak(b"a lie that nobody challenged")))
+    layers.pass_delay()
+    async with layers.following(layers.by_games) as follower:
+        with pytest.raises(DisputedError) as caught:
+            await follower.look()
+        assert follower.dispute is caught.value
+        assert caught.value.values["root"] == layers.root(4)
+        layers.l1.send(layers.registry.functions.retire())
+        layers.settle()
+        await follower.look()
+        assert follower.dispute is None
+
+
+async def test_a_cut_has_the_class_of_the_block_above_it_that_l1_has_settled(layers: Layers) -> None:
+    layers.resolve(layers.play(5))
+    layers.pass_delay()
+    layers.play(9)
+    layers.settle()
+    async with layers.following(layers.by_games) as follower:
+        assert await follower.finality_of(cut(layers, 3)) is RollupFinality.SEQUENCER_SIGNED  # nobody has looked
+        await follower.look()
+        classes = [await follower.finality_of(cut(layers, height)) for height in (3, 5, 6, 9, 10)]
+        assert classes == [PASSED, PASSED, PROPOSED, PROPOSED, RollupFinality.SEQUENCER_SIGNED]
+        true = cut(layers, 3)
+        with pytest.raises(DisputedError):
+            await follower.finality_of(Cut(true.chain_id, true.height, keccak(b"fork"), true.time))
+
+
+async def test_a_proof_is_captured_while_it_is_served_and_counts_later(old: Layers) -> None:
+    """Before Isthmus a root takes a proof of the rollup's state, and endpoints forget old state."""
+    layers = old
+    passer = "0x" + MESSAGE_PASSER.hex()
+    layers.l2.rpc("anvil_setCode", passer, "0x6001")
+    layers.l2.rpc("anvil_setStorageAt", passer, "0x" + "00" * 32, "0x" + "07" * 32)
+    layers.settle()
+    layers.settle()
+    height = layers.l2.web3.eth.block_number - 2
+    header = layers.header(height)
+    proof = layers.l2.rpc("eth_getProof", passer, [], hex(height))
+    storage_root = Hash32(bytes.fromhex(proof["storageHash"].removeprefix("0x")))
+    game = layers.play(height, Output(header.state_root, storage_root, header.hash).root())
+    layers.settle()
+    faults: list[EndpointFault] = []
+    async with LyingProxy(layers.l2_url) as proxy:
+        urls = (proxy.url,)
+        async with (
+            layers.following(layers.by_games, l2_urls=urls) as follower,
+            layers.following(layers.by_games, l2_urls=urls, faults=faults) as late,
+        ):
+            found = await follower.look()
+            assert found.proposed is not None
+            assert found.proposed.height == height
+            proxy.lie = Lie.PROOF_WINDOW
+            layers.resolve(game)
+            layers.pass_delay()
+            found = await follower.look()
+            assert found.passed is not None
+            assert found.passed.height == height
+            with pytest.raises(ProofWindow):
+                await late.look()
+            assert faults[0].reason == "PROOF_WINDOW"
+
+
+async def test_an_oracles_output_counts_after_its_period_unless_it_is_deleted(layers: Layers) -> None:
+    layers.l1.send(layers.oracle.functions.propose(layers.root(4), 4))
+    layers.l1.send(layers.oracle.functions.propose(layers.root(5), 5))
+    layers.settle()
+    async with layers.following(layers.by_oracle) as follower:
+        found = await follower.look()
+        assert found.proposed is not None
+        assert (found.proposed.height, found.passed) == (5, None)
+        layers.l1.send(layers.oracle.functions.deleteFrom(1))
+        layers.pass_delay()
+        found = await follower.look()
+        assert found.passed is not None
+        assert found.passed.height == 4
+
+
+async def test_an_assertion_counts_when_it_is_confirmed(layers: Layers) -> None:
+    header = layers.header(5)
+    made = {name: layers.assert_block(block) for name, block in (("true", header.hash), ("false", keccak(b"none")))}
+    layers.settle()
+    async with layers.following(layers.by_assertions) as follower:
+        with pytest.raises(NoSuchClaim):
+            await follower.look()  # none is confirmed, and what is not does not count
+        layers.l1.send(layers.arbitrum.functions.confirm(made["true"]))
+        layers.settle()
+        found = await follower.look()
+        assert found.passed is not None
+        assert found.passed == found.proposed
+        assert (found.passed.height, found.passed.block_hash, found.passed.finality) == (5, header.hash, PASSED)
+        assert await follower.finality_of(cut(layers, 4)) is PASSED
+        layers.l1.send(layers.arbitrum.functions.confirm(made["false"]))
+        layers.settle()
+        with pytest.raises(UnknownBlock):
+            await follower.look()
+
+
+@pytest.mark.parametrize("name", ["factory", "registry"])
+async def test_an_upgrade_stops_the_settlement_and_nothing_is_read_from_the_contract(layers: Layers, name: str) -> None:
+    layers.resolve(layers.play(4))
+    layers.pass_delay()
+    slot = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"
+    logic = layers.oracle.address.removeprefix("0x").rjust(64, "0")
+    async with layers.following(layers.by_games) as follower:
+        before = await follower.look()
+        layers.l1.rpc("anvil_setStorageAt", getattr(layers, name).address, slot, "0x" + logic)
+        layers.settle()
+        layers.settle()
+        with pytest.raises(ContractChanged):
+            await follower.look()
+        assert follower.latest == before
+
+
+@pytest.mark.parametrize("lie", [Lie.ALTERED_VALUE, Lie.ALTERED_PROOF, Lie.OTHER_BLOCK])
+async def test_an_l1_endpoint_that_lies_about_games_is_named_and_another_is_asked(layers: Layers, lie: Lie) -> None:
+    layers.resolve(layers.play(4))
+    layers.pass_delay()
+    faults: list[EndpointFault] = []
+    async with LyingProxy(layers.l1_url) as liar:
+        liar.lie = lie
+        urls = (liar.url, layers.l1_url, layers.l1_url.replace("127.0.0.1", "localhost"))
+        async with layers.following(layers.by_games, l1_urls=urls, faults=faults) as follower:
+            found = await follower.look()
+    assert found.passed is not None
+    assert found.passed.height == 4
+    assert {fault.endpoint for fault in faults} == {liar.url.removeprefix("http://")}
+    assert {fault.chain_id for fault in faults} == {L1_ID}
+
+
+async def test_a_sequencer_that_stops_is_seen_by_the_clock_of_l1_and_named_once(layers: Layers) -> None:
+    layers.resolve(layers.play(4))
+    layers.pass_delay()
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_games, faults=faults) as follower:
+        assert not (await follower.look()).halted
+        layers.l1.pass_to(layers.l2.now() + 2 * DELAY)
+        layers.l1.rpc("anvil_mine", "0x2")
+        layers.look_again()
+        for _ in range(2):
+            layers.look_again()
+            found = await follower.look()
+            assert found.halted
+            assert found.silent >= 2 * DELAY
+            assert found.passed is not None
+        assert [(fault.chain_id, fault.endpoint, fault.reason) for fault in faults] == [
+            (L2_ID, "settlement", "SEQUENCER_HALTED")
+        ]
+        layers.l2.pass_to(layers.l1.now())
+        layers.l2.rpc("anvil_mine", "0x2")
+        layers.look_again()
+        assert not (await follower.look()).halted
+
+
+async def test_values_count_at_the_newest_cut_and_what_is_settled_is_published_beside_them(
+    site: Site, vaulted: Layers
+) -> None:
+    vaulted.resolve(vaulted.play(site.height - 4))
+    vaulted.pass_delay()
+    site.deposit(ACCOUNTS[0], NATIVE_COIN, 5)
+    vaulted.settle()
+    told = asyncio.Event()
+
+    def sink(fault: EndpointFault) -> None:
+        if fault.reason == DisputedError.reason:
+            told.set()
+
+    rollup = Rollup(L1_ID, (vaulted.l1_url,), 1, vaulted.by_games, every=0.02)
+    async with EvmAdapter(site.recipe, Endpoints((site.url,), 1, rollup=rollup), sink) as adapter:
+        assert isinstance(adapter, Settles)
+        (cut,) = await adapter.final_cuts(Height(0), 1)
+        delta = await adapter.delta(None, cut)
+        assert delta.assurance is Assurance.ATTESTED
+        assert delta.accounts[ACCOUNTS[0]].balances == {NATIVE_COIN: 5}
+        while (found := adapter.settlement) is None:
+            await adapter.quotes()
+        assert found.passed is not None
+        assert found.passed.height < cut.height
+        vaulted.resolve(vaulted.play(site.height, root=keccak(b"a lie that nobody challenged")))
+        vaulted.pass_delay()
+        async with asyncio.timeout(20):
+            await told.wait()
+        with pytest.raises(DisputedError, match="settled another"):
+            await adapter.delta(None, cut)
+
+
+async def test_a_chain_that_is_no_rollup_has_no_settlement(site: Site) -> None:
+    async with EvmAdapter(site.recipe, Endpoints((site.url,), 1), lambda _: None) as adapter:
+        assert adapter.settlement is None
+
+
+async def test_too_small_a_quorum_on_l1_is_refused_and_leaves_nothing_open(site: Site, layers: Layers) -> None:
+    rollup = Rollup(L1_ID, (layers.l1_url, layers.l1_url + "/"), 1, layers.by_games)
+    with pytest.raises(ConfigError):
+        async with EvmAdapter(site.recipe, Endpoints((site.url,), 1, rollup=rollup), lambda _: None):
+            pass
