@@ -99,7 +99,7 @@ def chain_reason(state: ChainState, max_cut_age: int, time_ms: int) -> Reason | 
         case ChainStatus.DISPUTED:
             return Reason.CHAIN_DISPUTED
         case ChainStatus.LIVE:
-            return Reason.STALE_CUT if time_ms - state.cut.time * 1000 > max_cut_age * 1000 else None
+            return None if state.is_current(max_cut_age, time_ms) else Reason.STALE_CUT
 
 
 @dataclass(frozen=True)

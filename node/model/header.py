@@ -47,6 +47,15 @@ class ChainState:
     def cut(self) -> Cut:
         return self.checkpoint.cut
 
+    def is_current(self, max_cut_age: int, time_ms: int) -> bool:
+        """Whether the cut tells of state time `time_ms`: it is at most `max_cut_age` seconds off, and so new here.
+
+        A chain sets the times of its own blocks. One from far ahead would look young for ever, so it is as useless as
+        one long past; and whatever its time says, a cut is as old as its certification.
+        """
+        cut_ms, longest = self.cut.time * 1000, max_cut_age * 1000
+        return abs(time_ms - cut_ms) <= longest and time_ms - self.certified_at_ms <= longest
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

@@ -2,8 +2,9 @@
 
 A chain has at most one pending cut. A quorum of equal offers makes a cut pending, a quorum of equal roots certifies it:
 2f+1 of 3f+1 nodes, and of more nodes so many that no other quorum can say otherwise. A chain that does not get there in
-the policy's time becomes DISPUTED, one without new final blocks HALTED; both keep their last certified root and its
-age, and the other chains go on. Must not know what the roots stand for.
+the policy's time becomes DISPUTED; one without new final blocks, or whose blocks' own times are far from the state's,
+HALTED. Both keep their last certified root and its age, and the other chains go on. Must not know what the roots
+stand for.
 """
 
 from __future__ import annotations
@@ -96,8 +97,7 @@ def _next_cut(candidates: Mapping[int, tuple[Cut, ...]], certified: Cut, network
 
 
 def _status(state: ChainState, timing: Timing, time_ms: int) -> ChainStatus:
-    """DISPUTED until a cut is certified again; otherwise by the age of the certified block."""
+    """DISPUTED until a cut is certified again; otherwise by whether the certified block is of now."""
     if state.status is ChainStatus.DISPUTED:
         return state.status
-    old = time_ms - state.cut.time * 1000 > timing.max_cut_age * 1000
-    return ChainStatus.HALTED if old else ChainStatus.LIVE
+    return ChainStatus.LIVE if state.is_current(timing.max_cut_age, time_ms) else ChainStatus.HALTED

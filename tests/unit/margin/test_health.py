@@ -112,6 +112,7 @@ def test_what_never_had_a_price_counts_nothing(prices: dict[str, tuple[int, int,
         (ChainStatus.HALTED, 0, Reason.CHAIN_HALTED),
         (ChainStatus.DISPUTED, 0, Reason.CHAIN_DISPUTED),
         (ChainStatus.LIVE, 601, Reason.STALE_CUT),
+        (ChainStatus.LIVE, -601, Reason.STALE_CUT),
     ],
 )
 def test_holdings_on_an_uncertain_chain_keep_only_their_high_end(

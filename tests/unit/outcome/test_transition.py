@@ -69,6 +69,32 @@ def test_a_chain_without_new_blocks_is_halted_after_the_policys_age(chain: Chain
     assert chain.round(seconds=40).header.chain(ONE).status is ChainStatus.HALTED
 
 
+def settle_ahead(chain: Chain, seconds: int) -> ChainStatus:
+    """Certify a block that is so far ahead of the nodes' clocks, and say what its chain is then."""
+    at = kit.cut(ONE, 1, chain.world.time_ms + 1000 * seconds)
+    chain.world.add_book(kit.book(at, {}))
+    chain.round()
+    state = chain.round().header.chain(ONE)
+    assert state.cut == at
+    return state.status
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"),
+    [(50, ChainStatus.LIVE), (70, ChainStatus.HALTED), (-50, ChainStatus.LIVE), (-70, ChainStatus.HALTED)],
+)
+def test_a_block_may_be_as_far_off_the_nodes_clocks_as_it_may_be_old(
+    chain: Chain, seconds: int, status: ChainStatus
+) -> None:
+    assert settle_ahead(chain, seconds) is status
+
+
+def test_a_block_from_ahead_hides_no_halt(chain: Chain) -> None:
+    settle_ahead(chain, 50)
+    assert chain.round(seconds=59).header.chain(ONE).status is ChainStatus.LIVE
+    assert chain.round(seconds=2).header.chain(ONE).status is ChainStatus.HALTED
+
+
 def test_a_price_is_the_span_of_its_sources_and_goes_stale(chain: Chain) -> None:
     chain.world.set_price(2000, spread=10)
     price = chain.round().frame.prices["ETH"]
