@@ -16,7 +16,19 @@ from chains.errors import HypothecError
 from chains.proofs.lightclient.config import BeaconConfig
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.rollup.layout import RollupRecipe
-from chains.types import ChainDelta, ChainId, ChainRecipe, Checkpoint, Cut, EndpointFault, Hash32, Height, Quote
+from chains.types import (
+    ChainDelta,
+    ChainId,
+    ChainRecipe,
+    Checkpoint,
+    Cut,
+    Disagreement,
+    EndpointFault,
+    EndpointStanding,
+    Hash32,
+    Height,
+    Quote,
+)
 
 FaultSink = Callable[[EndpointFault], None]
 """Called at once, from the adapter's task, for every endpoint that is caught lying, lagging or failing."""
@@ -152,6 +164,12 @@ class ChainAdapter(Protocol):
         Feeds that cannot be verified now, or hold no usable quote, are left out; the sink hears which and why.
         Raises as `final_cuts`.
         """
+
+    def standings(self) -> tuple[EndpointStanding, ...]:
+        """How each endpoint stands now, in the order of configuration. Asks nobody."""
+
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """The newest times that endpoints differed on a final block, oldest first; a bounded number. Asks nobody."""
 
 
 @runtime_checkable

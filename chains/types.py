@@ -244,3 +244,34 @@ class EndpointFault:
     endpoint: str
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStanding:
+    """One endpoint as its chain's adapter stands to it now.
+
+    `trusted` ones are asked first; others are set aside for `seconds_aside` more, for `reason`, which stays afterwards.
+    `latency` in seconds, smoothed, 0 before the first answer. `height` is the newest block that it called final itself
+    within the last minute, `lag` the blocks from there to the agreed head; None where nothing was heard.
+    `failures` since it last answered well, `lies` ever.
+    """
+
+    name: str
+    trusted: bool
+    latency: float
+    height: Height | None
+    lag: int | None
+    failures: int
+    lies: int
+    seconds_aside: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Who said what of one height: the block hash by endpoint, ascending by name; `agreed` is None without a quorum."""
+
+    height: Height
+    said: tuple[tuple[str, Hash32], ...]
+    agreed: Hash32 | None
+    at: UnixSeconds

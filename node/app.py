@@ -18,8 +18,6 @@ from prometheus_client import CollectorRegistry
 
 from chains.adapter import AdapterFactory, Beacon, Endpoints, Terms
 from chains.errors import ConfigError, HypothecError
-from chains.evm.beacon.client import node_names
-from chains.evm.endpoint import endpoint_names
 from chains.registry import KINDS, open_adapter
 from chains.types import ChainId, Hash32
 from hypothec.v1 import peer_service_pb2 as pb
@@ -39,6 +37,7 @@ from node.model.network import Network
 from node.model.policy import Policy
 from node.model.signatures import address_of
 from node.model.state import State
+from node.ops.endpoints import EndpointGauges
 from node.ops.meter import Meter
 from node.ops.server import serve_ops
 from node.peers.inputs import Fetcher
@@ -88,6 +87,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
         state, certificate = await _restore_state(store, network, config.policy)
         inbox = await _restore_inbox(store, network, config.policy, _Gossip(peers), meter, state)
         followers = await _open_followers(opened, config, secrets.light_client_seal, kinds, inbox, state, watch, meter)
+        meter.registry.register(EndpointGauges(lambda: {chain: each.standings for chain, each in followers.items()}))
         observer = Observer(followers, inbox, _clock_ms)
         relays = await _open_relays(opened, config, store, meter)
         publish_s = file.relay.state_interval_s if file.relay is not None else _DEFAULT_PUBLISH_S
@@ -134,7 +134,6 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             application,
             attestor,
             followers,
-            {ChainId(chain.id): _endpoint_names(chain) for chain in file.chains},
             watch,
             store.bodies,
             peers.status,
@@ -330,11 +329,6 @@ def _beacon(config: NodeConfig, chain: ChainTable, seal: bytes) -> Beacon | None
 
 def _terms(chain: ChainTable) -> dict[str, Terms]:
     return {endpoint.url: Terms(endpoint.per_second, endpoint.weight) for endpoint in chain.endpoints}
-
-
-def _endpoint_names(chain: ChainTable) -> tuple[str, ...]:
-    beacons = node_names(chain.beacon.endpoints) if chain.beacon is not None else ()
-    return (*endpoint_names(chain.urls), *beacons)
 
 
 @dataclass(frozen=True, slots=True)

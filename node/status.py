@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from chains.errors import InputError, PeerError
-from chains.types import ChainId, EndpointFault, Hash32
+from chains.types import ChainId, Disagreement, EndpointFault, EndpointStanding, Hash32
 from hypothec.v1 import operator_service_pb2 as pb
 from hypothec.v1 import state_pb2
 from node.application import CLOCK_TOLERANCE_MS, MarginApplication
@@ -39,7 +38,6 @@ class EndpointRecord:
 
     faults: int = 0
     reason: str = ""
-    at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -58,7 +56,6 @@ class Watch:
         record = self.endpoints.setdefault((fault.chain_id, fault.endpoint), EndpointRecord())
         record.faults += 1
         record.reason = fault.reason
-        record.at = time.monotonic()
         self.meter.endpoint_fault(fault)
 
     # === the Monitor of consensus ===
@@ -85,15 +82,11 @@ class Watch:
         self.meter.fault("round.failed", error, doing=doing)
 
 
-RECENT_FAULT_S = 30.0
-"""An endpoint that was caught within this time is shown as not trusted."""
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
     """The operator's view (rpc's StatusReader), and why the node is not ready.
 
-    `names` and `endpoints` are by node index and chain; `clock_ms` is unix time.
+    `names` are by node index; `clock_ms` is unix time.
     """
 
     network: Network
@@ -102,7 +95,6 @@ class Status:
     application: MarginApplication
     attestor: Attestor
     followers: Mapping[ChainId, ChainFollower]
-    endpoints: Mapping[ChainId, tuple[str, ...]]
     watch: Watch
     bodies: Bodies
     links: Callable[[], tuple[LinkStatus, ...]]
@@ -173,7 +165,6 @@ class Status:
 
     def _chain(self, chain_id: ChainId, follower: ChainFollower) -> pb.ChainFollowing:
         certified = self.application.state.header.chain(chain_id)
-        proven = follower.proven_height
         error = follower.last_error
         reason = str(error) if error is not None else ""
         if not reason and certified.status is not ChainStatus.LIVE:
@@ -181,18 +172,16 @@ class Status:
         return pb.ChainFollowing(
             chain_id=chain_id,
             certified_height=certified.cut.height,
-            proven_height=proven,
+            proven_height=follower.proven_height,
             status=state_pb2.ChainStatus.ValueType(certified.status),
-            endpoints=[self._endpoint(chain_id, name, proven) for name in self.endpoints.get(chain_id, ())],
+            endpoints=[self._endpoint(chain_id, standing) for standing in follower.standings],
             reason=reason,
+            disagreements=[describe_disagreement(found) for found in follower.disagreements],
         )
 
-    def _endpoint(self, chain_id: ChainId, name: str, height: int) -> pb.EndpointStatus:
-        record = self.watch.endpoints.get((chain_id, name), EndpointRecord())
-        recent = record.faults > 0 and time.monotonic() - record.at < RECENT_FAULT_S
-        return pb.EndpointStatus(
-            name=name, trusted=not recent, height=height, faults=record.faults, reason=record.reason
-        )
+    def _endpoint(self, chain_id: ChainId, standing: EndpointStanding) -> pb.EndpointStatus:
+        record = self.watch.endpoints.get((chain_id, standing.name), EndpointRecord())
+        return describe_endpoint(standing, record)
 
     def _signing(self) -> list[pb.SigningStatus]:
         state = self.application.state
@@ -228,6 +217,32 @@ class Status:
             if follower.last_error is not None
         ]
         return advice
+
+
+def describe_endpoint(standing: EndpointStanding, record: EndpointRecord) -> pb.EndpointStatus:
+    """How an endpoint stands with its adapter, and what it was caught at so far."""
+    return pb.EndpointStatus(
+        name=standing.name,
+        trusted=standing.trusted,
+        height=standing.height or 0,
+        faults=record.faults,
+        reason=record.reason,
+        latency_us=round(standing.latency * 1e6),
+        lag_blocks=standing.lag,
+        failures=standing.failures,
+        lies=standing.lies,
+        aside_ms=round(standing.seconds_aside * 1e3),
+    )
+
+
+def describe_disagreement(found: Disagreement) -> pb.EndpointDisagreement:
+    """Who said what of one height."""
+    return pb.EndpointDisagreement(
+        height=found.height,
+        said=[pb.EndpointBlock(endpoint=endpoint, block_hash=block) for endpoint, block in found.said],
+        agreed=found.agreed or b"",
+        found_at_ms=found.at * 1000,
+    )
 
 
 def keep_in_background(bodies: Bodies, meter: Meter, tasks: set[asyncio.Task[None]]) -> Callable[[Evidence], None]:

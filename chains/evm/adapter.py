@@ -26,6 +26,7 @@ from chains.adapter import DisputedError, Endpoints, FaultSink, Settlement, Term
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
 from chains.evm.beacon import questions as beacon
 from chains.evm.beacon.client import LightClient, node_names
+from chains.evm.disagreements import Disagreements
 from chains.evm.endpoint import Endpoint, Limits, endpoint_names, open_session
 from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
@@ -51,7 +52,9 @@ from chains.types import (
     ChainRecipe,
     Checkpoint,
     Cut,
+    Disagreement,
     EndpointFault,
+    EndpointStanding,
     FeedRecipe,
     Hash32,
     Height,
@@ -93,7 +96,8 @@ class _Changed:
 class EvmAdapter:
     """`ChainAdapter` for one EVM chain.
 
-    `clock` gives monotonic seconds, and times endpoints; `now` gives seconds since 1970, for the light client alone.
+    `clock` gives monotonic seconds, and times endpoints; `now` gives seconds since 1970, for the light client and for
+    the record of disagreements alone.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class EvmAdapter:
         self._patience = patience
         self._clock = clock
         self._now = now
+        self._record = Disagreements(now)
         self._store = NodeStore(NODES_KEPT)
         self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
         self._bad_feeds: dict[str, str] = {}  # why each is left out
@@ -124,6 +129,7 @@ class EvmAdapter:
         self._session: aiohttp.ClientSession | None = None
         # Endpoints need a session, and a session a running loop: both come with `async with`.
         self._pool: EndpointPool
+        self._beacon_pool: EndpointPool | None = None
         self._heads: FinalHeads
         self._rollup: SettlementFollower | None = None
         self._following: list[asyncio.Task[None]] = []
@@ -173,22 +179,27 @@ class EvmAdapter:
         pool = EndpointPool(rollup.chain_id, nodes, self._faults, self._clock, self._quarantine)
         l1 = pool, TrustedHeads(rollup.chain_id, pool, rollup.quorum, self._clock, self._patience)
         # It asks at any time, so it has its own idea of the rollup's head.
-        own = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
-        follower = SettlementFollower(self.chain_id, rollup, l1, (self._pool, own), self._faults)
+        own = self._pool, self._quorum_of_endpoints()
+        follower = SettlementFollower(self.chain_id, rollup, l1, own, self._faults)
         self._following.append(asyncio.create_task(follower.run(), name=f"settlement of {self.chain_id}"))
         return follower
 
+    def _quorum_of_endpoints(self) -> TrustedHeads:
+        return TrustedHeads(
+            self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience, record=self._record
+        )
+
     def _final_heads(self, session: aiohttp.ClientSession) -> FinalHeads:
         """What says which headers are final; with beacon endpoints, the light client begins to follow. ConfigError."""
-        quorum = TrustedHeads(self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience)
+        quorum = self._quorum_of_endpoints()
         source, light = self._endpoints.beacon, None
         if source is not None:
             nodes = [
                 Endpoint(session, url, name, beacon.LIMITS)
                 for url, name in zip(source.urls, node_names(source.urls), strict=True)
             ]
-            asked = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
-            light = LightClient(self.chain_id, source, asked, self._faults, self._now)
+            self._beacon_pool = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
+            light = LightClient(self.chain_id, source, self._beacon_pool, self._faults, self._now)
             self._following.append(asyncio.create_task(light.run(), name=f"light client of {self.chain_id}"))
         max_age = source.max_age if source is not None else 0
         return FinalHeads(self.chain_id, self._pool, quorum, light, self._faults, self._now, max_age)
@@ -232,6 +243,13 @@ class EvmAdapter:
                 # No endpoint proves them, and the sink has heard why of each. Old quotes are not served as new.
                 return ()
         return self._quotes[1]
+
+    def standings(self) -> tuple[EndpointStanding, ...]:
+        beacon_nodes = self._beacon_pool.standings() if self._beacon_pool is not None else ()
+        return (*self._pool.standings(), *beacon_nodes)
+
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        return self._record.kept()
 
     # === Deltas ===
 

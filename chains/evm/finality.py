@@ -166,10 +166,11 @@ class FinalHeads:
         block_hash = None if final is None else final.hash
         if self._final == final and self._top is not None:
             number = self._top.number
-        if number is None or number > head.number:
+        if number is None or block_hash is None or number > head.number:
             return
         (theirs,) = await self._quorum.at([number])
         if theirs.hash != block_hash:
+            self._quorum.differ(number, {NAME: block_hash, "quorum": theirs.hash}, block_hash)
             raise QuorumError(
                 "A quorum of endpoints denies the final block that the light client has proven",
                 chain=self._chain_id,

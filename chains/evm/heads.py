@@ -10,12 +10,13 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 
 from chains.errors import ConfigError, QuorumError, RetryError
+from chains.evm.disagreements import Disagreements
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import Disagrees, StaleHead
 from chains.evm.pool import EndpointPool
 from chains.evm.questions import finalized_header, headers_at
 from chains.proofs.header import Header
-from chains.types import ChainId, Height
+from chains.types import ChainId, Hash32, Height
 
 _KEPT = 64
 _FRESH = 0.2
@@ -25,6 +26,7 @@ class TrustedHeads:
     """Final headers of one chain that `quorum` endpoints agree on.
 
     `patience`: seconds for which an endpoint may lack a final block that a quorum has; `clock`: monotonic seconds.
+    `record` keeps who said what where they differ, if that is wanted.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class TrustedHeads:
         quorum: int,
         clock: Callable[[], float],
         patience: float = 10.0,
+        record: Disagreements | None = None,
     ) -> None:
         if not len(pool) < 2 * quorum <= 2 * len(pool):
             # SECURITY: with less than a majority, two different blocks could each find a quorum.
@@ -46,11 +49,11 @@ class TrustedHeads:
         self._chain_id = chain_id
         self._pool = pool
         self._quorum = quorum
+        self._record = record
         self._clock = clock
         self._patience = patience
         self._head: Header | None = None
         self._looked_at = float("-inf")
-        self._final_at: dict[Endpoint, Height] = {}  # what each endpoint last said
         self._known: OrderedDict[Height, Header] = OrderedDict()
         self._rises: deque[tuple[float, Height]] = deque()
         self._due = Height(0)  # what no endpoint may lack any more
@@ -65,6 +68,7 @@ class TrustedHeads:
             if self._head is None or found.number > self._head.number:
                 self._rises.append((self._clock(), found.number))
             self._head = found
+            self._pool.agreed(found.number)
             self._keep(found)
             self._looked_at = self._clock()
         return self._head
@@ -88,6 +92,11 @@ class TrustedHeads:
         if self._head is not None and self._head.number == height:
             self._looked_at = float("-inf")
 
+    def differ(self, height: Height, said: Mapping[str, Hash32], agreed: Hash32 | None) -> None:
+        """Keep who said what of `height`, if they differ."""
+        if self._record is not None:
+            self._record.note(height, said, agreed)
+
     async def _look(self) -> Header:
         good, aside = self._pool.ranked()
         finals = await self._finals(good)
@@ -104,7 +113,7 @@ class TrustedHeads:
         while self._rises and self._rises[0][0] + self._patience <= now:
             self._due = self._rises.popleft()[1]
         for endpoint, header in finals.items():
-            self._final_at[endpoint] = header.number
+            self._pool.heard(endpoint, header.number)
             if header.number < self._due:
                 self._pool.report(
                     endpoint,
@@ -137,7 +146,8 @@ class TrustedHeads:
 
     async def _headers(self, endpoints: Sequence[Endpoint], heights: Sequence[Height]) -> dict[Endpoint, list[Header]]:
         top = max(heights)
-        able = [endpoint for endpoint in endpoints if self._final_at.get(endpoint, top) >= top]
+        finals = {endpoint: self._pool.final_of(endpoint) for endpoint in endpoints}
+        able = [endpoint for endpoint, final in finals.items() if final is None or final >= top]
         return await self._pool.ask_all(able, lambda endpoint: headers_at(endpoint, heights))
 
     def _winners(self, heights: Sequence[Height], answers: Mapping[Endpoint, Sequence[Header]]) -> list[Header]:
@@ -148,10 +158,12 @@ class TrustedHeads:
 
     def _winner(self, height: Height, votes: Mapping[Endpoint, Header]) -> Header:
         """The header that a quorum votes for. Endpoints that vote for another are reported."""
+        tally = Counter(header.hash for header in votes.values()).most_common(1)
+        agreed = next((block_hash for block_hash, count in tally if count >= self._quorum), None)
+        self.differ(height, {endpoint.name: header.hash for endpoint, header in votes.items()}, agreed)
         if len(votes) < self._quorum:
             raise self._too_few(len(votes))
-        block_hash, count = Counter(header.hash for header in votes.values()).most_common(1)[0]
-        if count < self._quorum:
+        if agreed is None:
             raise QuorumError(
                 "Endpoints disagree on a final block",
                 chain=self._chain_id,
@@ -160,14 +172,14 @@ class TrustedHeads:
                 **{f"{endpoint.name} has": header.hash for endpoint, header in votes.items()},
             )
         for endpoint, header in votes.items():
-            if header.hash != block_hash:
+            if header.hash != agreed:
                 self._pool.report(
                     endpoint,
                     Disagrees(
-                        f"{endpoint.name} has another final block", height=height, its=header.hash, agreed=block_hash
+                        f"{endpoint.name} has another final block", height=height, its=header.hash, agreed=agreed
                     ),
                 )
-        return next(header for header in votes.values() if header.hash == block_hash)
+        return next(header for header in votes.values() if header.hash == agreed)
 
     def _keep(self, header: Header) -> None:
         self._known[header.number] = header

@@ -2,6 +2,7 @@
 
 Owns the standing of each endpoint. Must not know what is asked. An endpoint that fails is set aside for a while, one
 that lies for a long while; when nobody else is left they are asked all the same, since an answer is verified anyway.
+Of those in good standing, one that is behind the agreed head comes last: it lacks what is mostly asked for.
 One that takes longer than it used to is not waited for alone: the next is asked as well, and the first answer that
 verifies is taken.
 """
@@ -9,6 +10,7 @@ verifies is taken.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from chains.adapter import FaultSink
 from chains.errors import ConfigError, HypothecError, ProofError, RetryError
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import fault_reason
-from chains.types import ChainId, EndpointFault
+from chains.types import ChainId, EndpointFault, EndpointStanding, Height
 
 T = TypeVar("T")
 Question = Callable[[Endpoint], Awaitable[T]]
@@ -32,6 +34,8 @@ _LATE = 4
 """Times the usual latency after which an endpoint is late."""
 _AT_ONCE = 2
 """Endpoints that one question is put to at the same time."""
+_HEARD_FOR = 60.0
+"""Seconds for which counts what an endpoint said is final: it is not asked while it is set aside, or a block proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class _Standing:
     latency: float = 0.0
     blocked_until: float = 0.0
     blocked_for: str = ""
+    final: Height | None = None
+    heard_at: float = -math.inf
 
 
 class EndpointPool:
@@ -78,18 +84,56 @@ class EndpointPool:
         self._quarantine = quarantine or Quarantine()
         self._hedge_after = hedge_after
         self._weights = weights or {}
+        self._agreed = Height(0)
 
     def __len__(self) -> int:
         return len(self._standings)
 
     def ranked(self) -> tuple[list[Endpoint], list[Endpoint]]:
-        """Those in good standing, fastest for their weight first; then those set aside, who comes back first first."""
+        """Those in good standing, those that lag last, else fastest for their weight first; then those set aside.
+
+        Of the latter, who comes back first is first.
+        """
         now = self._clock()
         good = [each for each, standing in self._standings.items() if standing.blocked_until <= now]
         aside = [each for each, standing in self._standings.items() if standing.blocked_until > now]
-        good.sort(key=lambda each: self._standings[each].latency / self._weights.get(each, 1.0))
+        good.sort(
+            key=lambda each: (bool(self._lag(each)), self._standings[each].latency / self._weights.get(each, 1.0))
+        )
         aside.sort(key=lambda each: self._standings[each].blocked_until)
         return good, aside
+
+    def heard(self, endpoint: Endpoint, final: Height) -> None:
+        """`endpoint` says that this block is its newest final one."""
+        self._standings[endpoint].final = final
+        self._standings[endpoint].heard_at = self._clock()
+
+    def agreed(self, final: Height) -> None:
+        """This is the newest block that counts as final, whoever has it."""
+        self._agreed = max(self._agreed, final)
+
+    def final_of(self, endpoint: Endpoint) -> Height | None:
+        """What `endpoint` said is its newest final block; None if it was not heard of late."""
+        standing = self._standings[endpoint]
+        return standing.final if standing.heard_at + _HEARD_FOR > self._clock() else None
+
+    def standings(self) -> tuple[EndpointStanding, ...]:
+        """Of all endpoints, in the order of configuration."""
+        now = self._clock()
+        return tuple(
+            EndpointStanding(
+                name=endpoint.name,
+                trusted=standing.blocked_until <= now,
+                latency=standing.latency,
+                height=self.final_of(endpoint),
+                lag=self._lag(endpoint),
+                failures=standing.failures,
+                lies=standing.lies,
+                seconds_aside=max(0.0, standing.blocked_until - now),
+                reason=standing.blocked_for,
+            )
+            for endpoint, standing in self._standings.items()
+        )
 
     async def ask(self, question: Question[T]) -> T:
         """The first answer that verifies. Endpoints that fail or lie on the way are reported and set aside.
@@ -160,6 +204,10 @@ class EndpointPool:
         standing.blocked_for = reason
         if not known:
             self._faults(EndpointFault(self._chain_id, endpoint.name, reason, str(error)))
+
+    def _lag(self, endpoint: Endpoint) -> int | None:
+        final = self.final_of(endpoint)
+        return None if final is None else max(0, self._agreed - final)
 
     async def _timed(self, endpoint: Endpoint, question: Question[T]) -> T:
         standing, started = self._standings[endpoint], self._clock()

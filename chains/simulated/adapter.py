@@ -19,7 +19,9 @@ from chains.types import (
     ChainRecipe,
     Checkpoint,
     Cut,
+    Disagreement,
     EndpointFault,
+    EndpointStanding,
     Height,
     Quote,
     VaultEntry,
@@ -112,6 +114,12 @@ class SimulatedAdapter:
                 continue
             quotes.append(Quote(feed.asset, feed.source, posted.price, posted.published_at, final.cut, self._assurance))
         return tuple(quotes)
+
+    def standings(self) -> tuple[EndpointStanding, ...]:
+        return ()  # there is one chain, and nobody between
+
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        return ()
 
     def _block(self, height: int) -> Block:
         block = self._chain.block(height)

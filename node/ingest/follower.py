@@ -11,7 +11,17 @@ import asyncio
 from collections import OrderedDict
 
 from chains.adapter import ChainAdapter, DisputedError
-from chains.types import Assurance, ChainDelta, ChainRecipe, Cut, Hash32, Height, Quote
+from chains.types import (
+    Assurance,
+    ChainDelta,
+    ChainRecipe,
+    Cut,
+    Disagreement,
+    EndpointStanding,
+    Hash32,
+    Height,
+    Quote,
+)
 from node.ingest.ports import Meter
 from node.model.header import ChainState
 from node.model.ledger import (
@@ -48,6 +58,7 @@ class ChainFollower:
         """Another one whenever what is computed begins anew: what was asked before that comes too late."""
         self._restart_from(certified, holdings)
         self.last_error: Exception | None = None
+        self._differed: tuple[Disagreement, ...] = ()
 
     @property
     def quotes(self) -> tuple[Quote, ...]:
@@ -68,6 +79,16 @@ class ChainFollower:
     def proven_height(self) -> int:
         """The newest final block whose holdings this node has proven; 0 for none."""
         return self._height(self._tip)
+
+    @property
+    def standings(self) -> tuple[EndpointStanding, ...]:
+        """How each endpoint of the chain stands now."""
+        return self._adapter.standings()
+
+    @property
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """The newest times that endpoints differed on a final block, oldest first."""
+        return self._adapter.disagreements()
 
     def vote(self, pending: Cut) -> RootVote | None:
         """This node's root for a pending cut, if it has proven it."""
@@ -118,6 +139,7 @@ class ChainFollower:
             except Exception as error:  # noqa: BLE001 - see above
                 self.last_error = error
                 self._meter.fault("chain.poll_failed", error, chain=self._adapter.chain_id)
+            self._tell_disagreements()
             await asyncio.sleep(poll_seconds)
 
     async def poll(self) -> None:
@@ -138,6 +160,18 @@ class ChainFollower:
             if self._start is not start:
                 return
             self._extend(delta)
+
+    def _tell_disagreements(self) -> None:
+        known, self._differed = set(self._differed), self._adapter.disagreements()
+        for found in self._differed:
+            if found not in known:
+                self._meter.count(
+                    "chain.endpoints_differ",
+                    chain=self._adapter.chain_id,
+                    height=found.height,
+                    said={endpoint: "0x" + block.hex() for endpoint, block in found.said},
+                    agreed="" if found.agreed is None else "0x" + found.agreed.hex(),
+                )
 
     @staticmethod
     def _height(book: ChainBook | None) -> Height:

@@ -149,6 +149,7 @@ class ChainFollowing(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DISAGREEMENTS_FIELD_NUMBER: _builtins.int
     chain_id: _builtins.int
     certified_height: _builtins.int
     """The cut that the newest state has, and the newest final block that this node has proven."""
@@ -158,6 +159,10 @@ class ChainFollowing(_message.Message):
     """Why it is behind; empty when it is not."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointStatus]: ...
+    @_builtins.property
+    def disagreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointDisagreement]:
+        """The newest times that its endpoints differed on a final block, oldest first; at most 64."""
+
     def __init__(
         self,
         *,
@@ -167,10 +172,11 @@ class ChainFollowing(_message.Message):
         status: _state_pb2.ChainStatus.ValueType = ...,
         endpoints: _abc.Iterable[Global___EndpointStatus] | None = ...,
         reason: _builtins.str = ...,
+        disagreements: _abc.Iterable[Global___EndpointDisagreement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_height", b"certified_height", "chain_id", b"chain_id", "endpoints", b"endpoints", "proven_height", b"proven_height", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_height", b"certified_height", "chain_id", b"chain_id", "disagreements", b"disagreements", "endpoints", b"endpoints", "proven_height", b"proven_height", "reason", b"reason", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,13 +193,28 @@ class EndpointStatus(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LATENCY_US_FIELD_NUMBER: _builtins.int
+    LAG_BLOCKS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    LIES_FIELD_NUMBER: _builtins.int
+    ASIDE_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     trusted: _builtins.bool
-    """Whether its answers are used."""
+    """Whether it is asked before those that were set aside for a failure or a lie."""
     height: _builtins.int
+    """The newest block that it called final itself within the last minute; 0 when it was not asked."""
     faults: _builtins.int
+    """How often it was caught, and at what last; empty when at nothing."""
     reason: _builtins.str
-    """What it was last caught at; empty when nothing."""
+    latency_us: _builtins.int
+    """Microseconds until an answer, smoothed; 0 before the first one."""
+    lag_blocks: _builtins.int
+    """Blocks from its height to the one that counts as final; not set when it was not asked."""
+    failures: _builtins.int
+    """Failures since it last answered well, and lies since the node started."""
+    lies: _builtins.int
+    aside_ms: _builtins.int
+    """Milliseconds for which it is set aside yet; 0 when it is trusted."""
     def __init__(
         self,
         *,
@@ -202,14 +223,78 @@ class EndpointStatus(_message.Message):
         height: _builtins.int = ...,
         faults: _builtins.int = ...,
         reason: _builtins.str = ...,
+        latency_us: _builtins.int = ...,
+        lag_blocks: _builtins.int | None = ...,
+        failures: _builtins.int = ...,
+        lies: _builtins.int = ...,
+        aside_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lag_blocks", b"_lag_blocks", "lag_blocks", b"lag_blocks"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lag_blocks", b"_lag_blocks", "aside_ms", b"aside_ms", "failures", b"failures", "faults", b"faults", "height", b"height", "lag_blocks", b"lag_blocks", "latency_us", b"latency_us", "lies", b"lies", "name", b"name", "reason", b"reason", "trusted", b"trusted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lag_blocks: _TypeAlias = _typing.Literal["lag_blocks"]  # noqa: Y015
+    _WhichOneofArgType__lag_blocks: _TypeAlias = _typing.Literal["_lag_blocks", b"_lag_blocks"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lag_blocks) -> _WhichOneofReturnType__lag_blocks | None: ...
+
+Global___EndpointStatus: _TypeAlias = EndpointStatus  # noqa: Y015
+
+@_typing.final
+class EndpointDisagreement(_message.Message):
+    """Which block each endpoint has at one height, where not all have the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    AGREED_FIELD_NUMBER: _builtins.int
+    FOUND_AT_MS_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    agreed: _builtins.bytes
+    """The block that a quorum has, or that is proven; empty when there is neither."""
+    found_at_ms: _builtins.int
+    """Unix milliseconds by this node's clock, when it was first seen."""
+    @_builtins.property
+    def said(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointBlock]: ...
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        said: _abc.Iterable[Global___EndpointBlock] | None = ...,
+        agreed: _builtins.bytes = ...,
+        found_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "height", b"height", "name", b"name", "reason", b"reason", "trusted", b"trusted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "found_at_ms", b"found_at_ms", "height", b"height", "said", b"said"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EndpointStatus: _TypeAlias = EndpointStatus  # noqa: Y015
+Global___EndpointDisagreement: _TypeAlias = EndpointDisagreement  # noqa: Y015
+
+@_typing.final
+class EndpointBlock(_message.Message):
+    """One endpoint's block."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    BLOCK_HASH_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    block_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        block_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_hash", b"block_hash", "endpoint", b"endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointBlock: _TypeAlias = EndpointBlock  # noqa: Y015
 
 @_typing.final
 class SigningStatus(_message.Message):

@@ -10,6 +10,7 @@ import pytest
 from chains.errors import HeaderMismatch, QuorumError, RetryError
 from chains.evm import finality
 from chains.evm.beacon.client import FinalBlock
+from chains.evm.disagreements import Disagreements
 from chains.evm.endpoint import Call, Endpoint
 from chains.evm.errors import HttpFailure
 from chains.evm.finality import FinalHeads
@@ -93,7 +94,8 @@ class Rig:
         self.nodes = [Node(name) for name in "abc"]
         self.light = Light()
         pool = EndpointPool(ChainId(7), self.nodes, self.faults.append, self._time)
-        quorum = TrustedHeads(ChainId(7), pool, 2, self._time)
+        self.record = Disagreements(self._time)
+        quorum = TrustedHeads(ChainId(7), pool, 2, self._time, record=self.record)
         self.heads = FinalHeads(
             ChainId(7),
             pool,
@@ -240,6 +242,10 @@ async def test_a_quorum_that_denies_it_does_not_lead_away(rig: Rig) -> None:
     assert await rig.head() == (50, Assurance.PROVEN)
     with pytest.raises(QuorumError, match="denies the final block"):
         await rig.at(70)
+    (found,) = rig.record.kept()
+    assert found.height == 50
+    assert found.said == (("light client", hash_of(50)), ("quorum", hash_of(50, fork=1)))
+    assert found.agreed == hash_of(50)
 
 
 async def test_if_nobody_serves_the_proven_block_the_last_one_stays(rig: Rig) -> None:

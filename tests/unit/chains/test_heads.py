@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from chains.errors import ConfigError, HeaderMismatch, QuorumError, RetryError
+from chains.evm.disagreements import KEPT, Disagreements
 from chains.evm.endpoint import Call, Endpoint
 from chains.evm.errors import HttpFailure
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.proofs.header import verify_header
-from chains.types import ChainId, EndpointFault, Height
+from chains.types import ChainId, EndpointFault, Hash32, Height
 
 ZERO = "0x" + "00" * 32
 
@@ -62,7 +63,9 @@ class Council:
         self.faults: list[EndpointFault] = []
         self.nodes = [Node(name) for name in "abcdefg"[:nodes]]
         pool = EndpointPool(ChainId(7), self.nodes, self.faults.append, lambda: self.now, Quarantine())
-        self.heads = TrustedHeads(ChainId(7), pool, quorum, lambda: self.now, patience=10.0)
+        self.record = Disagreements(lambda: 1000 + self.now)
+        self.pool = pool
+        self.heads = TrustedHeads(ChainId(7), pool, quorum, lambda: self.now, patience=10.0, record=self.record)
 
     async def head(self) -> int:
         self.now += 1.0
@@ -215,3 +218,61 @@ def test_a_majority_is_a_quorum(nodes: int, quorum: int) -> None:
 def test_less_is_not(nodes: int, quorum: int) -> None:
     with pytest.raises(ConfigError):
         Council(nodes, quorum)
+
+
+# === What is told of the endpoints ===
+
+
+def said(height: int, *forks: int) -> tuple[tuple[str, Hash32], ...]:
+    """What `a`, `b` and so on have at `height`, by fork."""
+    hashes = (Hash32(bytes.fromhex(str(block(height, fork)["hash"])[2:])) for fork in forks)
+    return tuple(zip("abc", hashes, strict=False))
+
+
+async def test_each_endpoint_stands_where_it_says_and_so_far_behind_the_agreed_head() -> None:
+    council = Council()
+    council.set_final(7, 10, 12)
+    await council.head()
+    assert [(each.name, each.height, each.lag) for each in council.pool.standings()] == [
+        ("a", 7, 3),
+        ("b", 10, 0),
+        ("c", 12, 0),
+    ]
+    assert [each.name for each in council.pool.ranked()[0]] == ["b", "c", "a"], "what lags is asked last"
+    council.nodes[0].final = 12
+    await council.head()
+    assert [each.name for each in council.pool.ranked()[0]] == ["a", "c", "b"]
+
+
+async def test_who_said_what_is_kept_when_a_quorum_exists_anyway_and_once() -> None:
+    council = Council()
+    council.nodes[0].forks_at, council.nodes[0].fork = 5, 1
+    for _ in range(3):
+        await council.head()
+        council.now += 1000.0  # whoever differs is asked again
+    (found,) = council.record.kept()
+    assert (found.height, found.said, found.agreed, found.at) == (10, said(10, 1, 0, 0), dict(said(10, 0))["a"], 1001)
+
+
+async def test_who_said_what_is_kept_without_a_quorum() -> None:
+    council = Council()
+    for fork, node in enumerate(council.nodes):
+        node.forks_at, node.fork = 5, fork
+    with pytest.raises(QuorumError):
+        await council.head()
+    (found,) = council.record.kept()
+    assert (found.said, found.agreed) == (said(10, 0, 1, 2), None)
+
+
+async def test_endpoints_that_agree_leave_no_record() -> None:
+    council = Council()
+    council.set_final(9, 10, 11)
+    await council.head()
+    assert council.record.kept() == ()
+
+
+def test_the_record_is_bounded_and_keeps_the_newest() -> None:
+    record = Disagreements(lambda: 0.0)
+    for height in range(KEPT + 5):
+        record.note(Height(height), dict(said(height, 0, 1)), None)
+    assert [found.height for found in record.kept()] == list(range(5, KEPT + 5))

@@ -8,7 +8,7 @@ from chains.errors import ConfigError, ProofError, ProofInvalid, RetryError
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import HttpFailure, MissingLog, WrongBlock
 from chains.evm.pool import EndpointPool, Quarantine
-from chains.types import ChainId, EndpointFault
+from chains.types import ChainId, EndpointFault, Height
 
 
 class Named(Endpoint):
@@ -233,3 +233,26 @@ async def test_nobody_is_asked_in_vain_while_the_first_is_in_time() -> None:
     question = Answers(a=1, b=2, c=3)
     assert await table.pool.ask(question) == 1
     assert question.asked == ["a"]
+
+
+def test_a_standing_says_what_an_endpoint_did_and_how_long_it_is_set_aside() -> None:
+    table = Table()
+    table.pool.report(table.a, MissingLog("x"))
+    table.pool.report(table.b, HttpFailure("x"))
+    table.now = 10.0
+    a, b, c = table.pool.standings()
+    assert (a.name, a.trusted, a.lies, a.failures, a.seconds_aside, a.reason) == ("a", False, 1, 0, 20.0, "MISSING_LOG")
+    assert (b.name, b.trusted, b.lies, b.failures, b.seconds_aside, b.reason) == ("b", True, 0, 1, 0.0, "HTTP_ERROR")
+    assert (c.name, c.trusted, c.reason, c.height, c.lag) == ("c", True, "", None, None)
+
+
+def test_what_lags_comes_last_however_fast_until_what_it_said_is_old() -> None:
+    table = Table()
+    table.pool.agreed(Height(10))
+    for endpoint, final in zip(table.all, (9, 10, 11), strict=True):
+        table.pool.heard(endpoint, Height(final))
+    assert table.order() == "bca|"
+    assert [each.lag for each in table.pool.standings()] == [1, 0, 0]
+    table.now = 60.0
+    assert table.order() == "abc|"
+    assert [each.lag for each in table.pool.standings()] == [None, None, None]

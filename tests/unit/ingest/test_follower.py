@@ -19,9 +19,12 @@ from chains.types import (
     ChainDelta,
     Checkpoint,
     Cut,
+    Disagreement,
     Hash32,
+    Height,
     TokenFact,
     TokenRecipe,
+    UnixSeconds,
 )
 from node.consensus.outcome.cuts import unstarted
 from node.ingest.follower import ChainFollower
@@ -393,3 +396,32 @@ async def test_a_deposit_for_the_key_of_a_link_neither_makes_nor_hides_one(setti
         assert book is not None
         leaves.append(book.get(key))
     assert leaves == [None, encode_consent(ALICE, wallet), encode_consent(ALICE, wallet)]
+
+
+class Quarrelsome(SimulatedAdapter):
+    """Its endpoints differed so often."""
+
+    differed: tuple[Disagreement, ...] = ()
+
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        return self.differed
+
+
+async def test_each_disagreement_of_endpoints_is_told_once() -> None:
+    setting = Setting()
+    adapter = Quarrelsome(setting.chain, RECIPE, lambda _: None)
+    follower = ChainFollower(adapter, RECIPE, unstarted(ONE)[0], MerkleMap(), setting.events)
+    one, two = (
+        Disagreement(Height(height), (("a", Hash32(b"a" * 32)), ("b", Hash32(b"b" * 32))), None, UnixSeconds(0))
+        for height in (1, 2)
+    )
+    running = asyncio.create_task(follower.run(0.001))
+    try:
+        for count, differed in ((1, (one,)), (2, (one, two)), (2, (two,))):
+            adapter.differed = differed
+            await until(lambda count=count: setting.events.seen.count("chain.endpoints_differ") == count)  # type: ignore[misc]
+            await asyncio.sleep(0.01)
+            assert setting.events.seen.count("chain.endpoints_differ") == count
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
