@@ -310,7 +310,8 @@ async def _open_followers(
         recipe = policy.recipe_by_chain.get(chain_id)
         if recipe is None:
             continue
-        endpoints = Endpoints(chain.urls, chain.quorum, _beacon(config, chain, seal), _terms(chain))
+        rollup = chain.rollup.rollup if chain.rollup is not None else None
+        endpoints = Endpoints(chain.urls, chain.quorum, _beacon(config, chain, seal), _terms(chain), rollup)
         adapter = open_adapter(recipe, endpoints, watch.endpoint_fault, kinds)
         await opened.enter_async_context(adapter)
         followers[chain_id] = ChainFollower(

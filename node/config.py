@@ -17,10 +17,24 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from chains.adapter import Rollup
 from chains.errors import ConfigError, ProofError
 from chains.proofs.lightclient import read
 from chains.proofs.lightclient.config import CHAIN_IDS, BeaconConfig
-from chains.types import Address, Hash32
+from chains.proofs.rollup.layout import (
+    BOLD,
+    GAME_LIST,
+    GAMES,
+    IMPLEMENTATION,
+    ORACLES,
+    REGISTRIES,
+    SECOND_IMPLEMENTATION,
+    AssertionsRecipe,
+    GamesRecipe,
+    OracleRecipe,
+    PinnedContract,
+)
+from chains.types import Address, ChainId, Hash32, ProxyRecipe
 from node.model.network import Network, NodeKeys
 from node.model.policy import Policy, as_tuples
 from node.model.tables import HexAddress, HexHash, Name
@@ -136,6 +150,113 @@ class BeaconTable(_Table):
     max_age_s: Annotated[int, Field(gt=0)] = 2400
 
 
+class ContractTable(_Table):
+    """A contract on L1, its code, and if it is a proxy the implementations behind it: settlement stops if one changes.
+
+    `second` is what Arbitrum's rollup proxy has beside the first: its logic for everybody but the admin.
+    """
+
+    address: HexAddress
+    code_hash: HexHash
+    implementation: HexAddress | None = None
+    implementation_code_hash: HexHash | None = None
+    second: HexAddress | None = None
+    second_code_hash: HexHash | None = None
+
+    @model_validator(mode="after")
+    def _pairs(self) -> ContractTable:
+        if (self.implementation is None) != (self.implementation_code_hash is None):
+            raise ValueError("give an implementation with its code hash")
+        if (self.second is None) != (self.second_code_hash is None):
+            raise ValueError("give a second implementation with its code hash")
+        return self
+
+    @property
+    def pinned(self) -> PinnedContract:
+        found = (
+            (IMPLEMENTATION, self.implementation, self.implementation_code_hash),
+            (SECOND_IMPLEMENTATION, self.second, self.second_code_hash),
+        )
+        proxies = tuple(ProxyRecipe(slot, at, code) for slot, at, code in found if at is not None and code is not None)
+        return PinnedContract(self.address, self.code_hash, proxies)
+
+
+class GameTable(_Table):
+    """An implementation of dispute games, and the version whose layout it has."""
+
+    implementation: HexAddress
+    layout: Literal["fault-1.0", "fault-1.4", "fault-2", "fault-2-typed"]
+
+
+class GamesTable(_Table):
+    """An OP-stack chain whose outputs dispute games propose; see `chains.proofs.rollup.layout`."""
+
+    factory: ContractTable
+    registry: ContractTable
+    registry_layout: Literal["portal2", "anchor-state-registry"]
+    games: Annotated[tuple[GameTable, ...], Field(min_length=1)]
+    delay_s: Annotated[int, Field(ge=0)]
+
+    @property
+    def recipe(self) -> GamesRecipe:
+        admitted = {game.implementation: GAMES[game.layout] for game in self.games}
+        registry, layout = self.registry.pinned, REGISTRIES[self.registry_layout]
+        return GamesRecipe(self.factory.pinned, GAME_LIST, registry, layout, admitted, self.delay_s)
+
+
+class OracleTable(_Table):
+    """An OP-stack chain whose outputs are proposed to an oracle."""
+
+    oracle: ContractTable
+    layout: Literal["immutable", "stored"]
+    delay_s: Annotated[int, Field(ge=0)]
+
+    @property
+    def recipe(self) -> OracleRecipe:
+        return OracleRecipe(self.oracle.pinned, ORACLES[self.layout], self.delay_s)
+
+
+class AssertionsTable(_Table):
+    """An Arbitrum chain with BoLD."""
+
+    rollup: ContractTable
+
+    @property
+    def recipe(self) -> AssertionsRecipe:
+        return AssertionsRecipe(self.rollup.pinned, BOLD)
+
+
+class RollupTable(_Table):
+    """What settles a rollup on its L1, and where that is asked: shown to the operator beside what the chain holds.
+
+    One of `games`, `oracle` and `assertions` says how. Where L1 has settled another chain than the endpoints serve,
+    this node vouches for the chain no more.
+    """
+
+    l1: Annotated[int, Field(gt=0)]
+    endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
+    quorum: Annotated[int, Field(ge=1)]
+    silence_s: Annotated[int, Field(gt=0)] = 3600
+    every_s: Annotated[int, Field(gt=0)] = 60
+    games: GamesTable | None = None
+    oracle: OracleTable | None = None
+    assertions: AssertionsTable | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RollupTable:
+        if sum(way is not None for way in (self.games, self.oracle, self.assertions)) != 1:
+            raise ValueError("give one of games, oracle and assertions")
+        if not len(self.endpoints) < 2 * self.quorum <= 2 * len(self.endpoints):
+            raise ValueError("the quorum has to be a majority of the endpoints")
+        return self
+
+    @property
+    def rollup(self) -> Rollup:
+        way = self.games or self.oracle or self.assertions
+        assert way is not None  # noqa: S101 - see _one_way
+        return Rollup(ChainId(self.l1), self.endpoints, self.quorum, way.recipe, self.silence_s, self.every_s)
+
+
 class EndpointTable(_Table):
     """One endpoint: HTTP requests a second at most, and how much it is preferred to others that are as fast."""
 
@@ -155,6 +276,7 @@ class ChainTable(_Table):
     submit: str = ""
     """Where transactions are sent; the first endpoint when empty."""
     beacon: BeaconTable | None = None
+    rollup: RollupTable | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from chains.adapter import ChainAdapter, DisputedError
+from chains.adapter import ChainAdapter, DisputedError, Settlement, Settles
 from chains.types import (
     Assurance,
     ChainDelta,
@@ -89,6 +89,11 @@ class ChainFollower:
     def disagreements(self) -> tuple[Disagreement, ...]:
         """The newest times that endpoints differed on a final block, oldest first."""
         return self._adapter.disagreements()
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What L1 has settled, if the chain is a rollup whose L1 this node looks at."""
+        return self._adapter.settlement if isinstance(self._adapter, Settles) else None
 
     def vote(self, pending: Cut) -> RootVote | None:
         """This node's root for a pending cut, if it has proven it."""
