@@ -63,7 +63,7 @@ class Claims:
 
     async def _games(self, recipe: GamesRecipe, header: Header) -> AsyncGenerator[Found, None]:
         count = games.game_count(recipe, await self._prove(header, games.list_needs(recipe)))
-        for indices in _newest_first(count):
+        for indices in newest_first(count):
             state = await self._prove(header, games.list_needs(recipe, *indices))
             listed = [games.listed_game(recipe, state, index) for index in indices]
             state = await self._prove(header, games.game_needs(recipe, *listed))
@@ -93,7 +93,7 @@ class Claims:
 
     async def _outputs(self, recipe: OracleRecipe, header: Header) -> AsyncGenerator[Found, None]:
         count = oracle.output_count(recipe, await self._prove(header, oracle.oracle_needs(recipe)))
-        for indices in _newest_first(count):
+        for indices in newest_first(count):
             state = await self._prove(header, oracle.oracle_needs(recipe, *indices))
             for index in indices:
                 yield oracle.output_claim(recipe, state, index)
@@ -137,7 +137,7 @@ class Claims:
         return L1State(header.number, header.timestamp, proven)
 
 
-def _newest_first(count: int) -> list[range]:
+def newest_first(count: int) -> list[range]:
     """The indices of a list of `count` claims, in runs that are proven together."""
     lowest = max(0, count - MAX_CLAIMS)
     return [

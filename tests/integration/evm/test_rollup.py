@@ -12,6 +12,7 @@ from chains.errors import ConfigError
 from chains.evm.adapter import EvmAdapter
 from chains.evm.errors import ProofWindow, UnknownBlock
 from chains.evm.proxy import Lie, LyingProxy
+from chains.evm.rollup import claims
 from chains.proofs.keccak import keccak
 from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality
 from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim
@@ -312,3 +313,21 @@ async def test_too_small_a_quorum_on_l1_is_refused_and_leaves_nothing_open(site:
     with pytest.raises(ConfigError):
         async with EvmAdapter(site.recipe, Endpoints((site.url,), 1, rollup=rollup), lambda _: None):
             pass
+
+
+async def test_many_claims_are_looked_at_in_pieces_and_no_further_than_the_bound(
+    layers: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers.resolve(layers.play(4))
+    layers.pass_delay()
+    for height in range(5, 12):
+        layers.play(height)
+    layers.settle()
+    monkeypatch.setattr(claims, "CLAIMS_A_LOOK", 3)
+    async with layers.following(layers.by_games) as follower:
+        for bound, reached in ((8, True), (7, False), (1, False)):
+            monkeypatch.setattr(claims, "MAX_CLAIMS", bound)
+            found = await follower.look()
+            assert (found.passed is not None) is reached
+            assert found.proposed is not None
+            assert found.proposed.height == 11
