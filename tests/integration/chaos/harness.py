@@ -298,11 +298,13 @@ def _signal(item: Deployment, how: signal.Signals) -> None:
 @asynccontextmanager
 async def chaos_network(directory: Path) -> AsyncIterator[Chaos]:
     """A testnet with this file's policy, watched."""
-    with mock.patch.object(files, "policy_toml", lambda *given: shortened(_policy_toml(*given))):
-        async with Testnet.start(Options(directory=directory)) as net, AsyncExitStack() as opened:
-            other = other_venue(net)
-            await other.anyone.open()
-            opened.push_async_callback(other.anyone.close)
-            demo = Reporter(VENUE, net.venue._reports, net.venue._anyone)
-            watcher = await opened.enter_async_context(Watcher(net, venue_tls(net, VENUE)))
-            yield Chaos(net, demo, other, watcher, opened=opened)
+    async with AsyncExitStack() as opened:
+        # Only while it starts: the network outlives many tests, and theirs are to have the policy of the demo.
+        with mock.patch.object(files, "policy_toml", lambda *given: shortened(_policy_toml(*given))):
+            net = await opened.enter_async_context(Testnet.start(Options(directory=directory)))
+        other = other_venue(net)
+        await other.anyone.open()
+        opened.push_async_callback(other.anyone.close)
+        demo = Reporter(VENUE, net.venue._reports, net.venue._anyone)
+        watcher = await opened.enter_async_context(Watcher(net, venue_tls(net, VENUE)))
+        yield Chaos(net, demo, other, watcher, opened=opened)

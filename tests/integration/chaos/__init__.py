@@ -1,0 +1,1 @@
+"""A package, so that its network ends with its last test."""
