@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from grpc import aio
 
-from hypothec.client import LocalKey, ReportChain, authorize_venue
+from hypothec.client import AccountAnswer, LocalKey, ReportChain, authorize_venue
 from hypothec.client.errors import ServiceRefused
 from hypothec.v1 import owner_service_pb2, venue_service_pb2
 from hypothec.v1 import peer_service_pb2 as pb
@@ -25,7 +25,7 @@ from node.testnet.nodes import NodeHandle
 from node.testnet.people import USD
 from node.testnet.ports import HOST
 from tests.integration.chaos.harness import Chaos
-from tests.integration.chaos.people import OTHER_KEY, OTHER_VENUE, PAYEE, Customer, owes, reported
+from tests.integration.chaos.people import OTHER_KEY, OTHER_VENUE, PAYEE, Customer, owes
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
@@ -54,11 +54,13 @@ async def test_a_venue_with_two_histories_is_frozen_alone(chaos: Chaos) -> None:
         with pytest.raises(ServiceRefused) as refused:
             await client.report_positions(following)
         assert refused.value.service_reason == "VENUE_FROZEN"
-    last = await chaos.demo.report(owes(customer, 7))
-    answer = await chaos.health(customer, lambda answer: reported(answer) >= last.sequence, "the honest venue's report")
-    claims = {line.venue: line.claim.low // USD for line in answer.health.venues}
-    assert claims[VENUE] == 7
-    assert claims[OTHER_VENUE] in (5, 100, 200)  # what had been adopted by then stands, and nothing after it
+    await chaos.demo.report(owes(customer, 7))
+    answer = await chaos.health(customer, lambda answer: _claims(answer).get(VENUE) == 7, "the honest venue's report")
+    assert _claims(answer)[OTHER_VENUE] in (5, 100, 200)  # what had been adopted by then stands, and nothing after it
+
+
+def _claims(answer: AccountAnswer) -> dict[str, int]:
+    return {line.venue: line.claim.low // USD for line in answer.health.venues}
 
 
 # === An owner ===
