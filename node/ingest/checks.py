@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chains.errors import InputError, LimitError, SignatureError, StaleError
 from chains.types import AccountId, Hash32
-from node.consensus.outcome.draft import link_key
+from node.consensus.outcome.draft import ANY_CHAIN, link_key
 from node.consensus.outcome.requests import KEPT_DECISIONS
 from node.model.ledger import AccountRecord
 from node.model.network import Network
@@ -117,7 +117,7 @@ def check_timely(request: Request, state: State, policy: Policy) -> None:
             if any(head.venue == request.first.venue and head.frozen for head in state.control.venues):
                 raise NonceUsed("the venue is frozen already", venue=request.first.venue)
         case _:
-            _check_nonce(request, state)
+            _check_nonce(request, state, policy)
 
 
 def _check_activation(request: PolicyActivation, state: State, policy: Policy) -> None:
@@ -131,15 +131,18 @@ def _check_activation(request: PolicyActivation, state: State, policy: Policy) -
         raise TooLate("keep the timelock", activates_at=request.activates_at, earliest=earliest)
 
 
-def _check_nonce(request: OwnerRequest, state: State) -> None:
+def _check_nonce(request: OwnerRequest, state: State, policy: Policy) -> None:
     record = record_of(state, request.account)
     used = record.nonce if record is not None else 0
     if request.nonce <= used:
         raise NonceUsed("use the account's next nonce", account=request.account, used=used, nonce=request.nonce)
     if request.nonce > used + MAX_NONCES_AHEAD:
         raise LimitError("wait for earlier requests of the account", used=used, nonce=request.nonce)
-    if record is None and isinstance(request, Link) and request.nonce == 1:
-        if request.linked != request.owner:
+    if record is None and isinstance(request, Link):
+        if request.nonce == 1 and request.linked != request.owner:
             raise UnknownAccount("open the account with the owner's own address", account=request.account)
-        if state.accounts.get(link_key(request.owner)) is not None:
+        # SECURITY: the transition passes over such a link without a word, and what follows it has no turn: they would
+        # be held for ever, and be in everybody's way.
+        chains = (ANY_CHAIN, *policy.recipe_by_chain)
+        if any(state.accounts.get(link_key(request.owner, each)) is not None for each in chains):
             raise LinkedElsewhere("open an account with an address of its own", owner=request.owner)

@@ -51,6 +51,8 @@ _TICKS = 10**18
 _NEVER = 1 << 255
 _ROUNDINGS = 4
 """Of one holding or position: two, each less than one unit apart at either time."""
+_SPARE = 1_024
+"""Void entries that a queue may have beside as many as there are accounts."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,14 @@ class _Clock:
             moves = zip(self.seen, now, strict=True)
             self.ticks += max(spec.ceil_div(abs(end - was) * _TICKS, was) for was, end in moves if was)
         self.seen = now
+
+    def push(self, ticks: int, number: int, account: AccountId, numbers: Mapping[AccountId, int]) -> None:
+        """Have the account looked at when the price has moved by more than `ticks`; `numbers` says what is not void."""
+        heapq.heappush(self.queue, (self.ticks + ticks, number, account))
+        # SECURITY: a price that stands still makes nobody due, and each new report of an account leaves a void entry.
+        if len(self.queue) > 2 * len(numbers) + _SPARE:
+            self.queue = [entry for entry in self.queue if numbers.get(entry[2]) == entry[1]]
+            heapq.heapify(self.queue)
 
     def due(self) -> Iterator[tuple[int, AccountId]]:
         """Take out who must be looked at again: (number of the evaluation, account)."""
@@ -154,8 +164,7 @@ class Screen:
         else:
             self._numbers[view.account] = self.evaluations
             for key, ticks in distance.items():
-                clock = self._clocks[key]
-                heapq.heappush(clock.queue, (clock.ticks + ticks, self.evaluations, view.account))
+                self._clocks[key].push(ticks, self.evaluations, view.account, self._numbers)
         return health.maintenance_excess.high < 0
 
 

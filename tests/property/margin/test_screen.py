@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32, TokenFact
 from node.margin import MarginContext, evaluate
+from node.margin import screen as module
 from node.margin.screen import Screen
 from node.model.frame import PriceStatus
 from node.model.ledger import AccountView, Obligations
@@ -162,6 +164,18 @@ def test_a_change_of_the_account_is_looked_at_and_a_standing_market_is_not() -> 
     assert ledger.screened(screen, context) == [changed], "until something is done about it"
     ledger.put(replace(ledger.views[changed], obligations=None))
     assert ledger.screened(screen, context) == []
+
+
+def test_reporting_an_account_again_and_again_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SPARE", 8)
+    ledger, screen, context = Ledger([leveraged(500)] * 3), Screen(), market(eth(200_000))
+    for sequence in range(40):
+        for view in list(ledger.views.values()):
+            ledger.put(replace(view, obligations=Obligations((owes(position("ETH-PERP", 10, 2_000), cash=sequence),))))
+        assert ledger.screened(screen, context) == []
+    assert max(len(clock.queue) for clock in screen._clocks.values()) <= 2 * 3 + 8
+    fallen = market(eth(190_000))
+    assert ledger.screened(screen, fallen) == ledger.looked_through(fallen) != [], "who counts was kept"
 
 
 def test_a_price_that_was_missing_makes_its_accounts_due() -> None:

@@ -61,6 +61,26 @@ async def test_an_address_of_another_account_opens_none(desk: Desk) -> None:
     assert desk.inbox.offered_requests() == ()
 
 
+async def test_what_follows_an_account_that_cannot_be_opened_is_forgotten_with_it(desk: Desk) -> None:
+    carol = Owner("carol")
+    requests = [carol.link(), carol.link("dave"), carol.link("erin")]
+    await hand_in(desk, *requests)
+    taken = {link_key(kit.address("carol")): b"\x02" + desk.alice.account}
+    await desk.inbox.committed(replace(desk.state, accounts=desk.state.accounts.updated(taken)))
+    assert set(desk.disk.forgotten) == {request.digest(NETWORK_ID) for request in requests}
+
+
+async def test_an_address_that_is_another_accounts_wallet_opens_none(desk: Desk) -> None:
+    late = Owner("carol").link()
+    await hand_in(desk, late)
+    taken = {link_key(kit.address("carol"), kit.TEN): b"\x02" + desk.alice.account}
+    desk.state = replace(desk.state, accounts=desk.state.accounts.updated(taken))
+    await desk.inbox.committed(desk.state)
+    assert desk.disk.forgotten == [late.digest(NETWORK_ID)]
+    with pytest.raises(LinkedElsewhere):
+        await hand_in(desk, Owner("carol").link())
+
+
 async def test_what_waits_for_an_earlier_request_is_not_offered(desk: Desk) -> None:
     first, second, third = desk.alice.authorize(), desk.alice.revoke(), desk.alice.authorize()
     await hand_in(desk, third, first)
