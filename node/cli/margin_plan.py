@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.margin import File, ProfileName, dollars, parsed, profile_named
+from node.cli.margin import DEFAULT_PROFILE, File, ProfileName, dollars, parsed, profile_named
 
 if TYPE_CHECKING:
     from node.margin.models.errors import PortfolioError
@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="All of it, as JSON.")]
 _OFFER_TIMES = (0, 60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200)
 
 
-def plan(file: File, profile: ProfileName, *, as_json: AsJson = False) -> None:
+def plan(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson = False) -> None:
     """Say what would be closed and seized to bring each account of a file back, and prove it.
 
     The terms are the file's section `plan`; node/margin/planning/terms.py says them. Every plan is verified before it
@@ -44,7 +44,7 @@ def plan(file: File, profile: ProfileName, *, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def what_if(file: File, profile: ProfileName, *, as_json: AsJson = False) -> None:
+def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson = False) -> None:
     """Say each account's margin before and after the trades, withdrawals and deposits of the file's `what_if`.
 
     One after the other, each upon those that were admitted; node/margin/planning/proposals.py says the format. Exit

@@ -253,3 +253,7 @@ def test_what_is_no_vector_is_not_taken_for_one() -> None:
     assert not is_vector([])
     with pytest.raises(PortfolioError):
         read_vector([], "alice")
+    for content, missing in (({"collateral": []}, "Scenario"), ({"Scenario": {}}, "Parameters")):
+        with pytest.raises(MissingField, match="reads no other format") as error:
+            read_vector(content, "alice")
+        assert (error.value.account, error.value.field) == ("alice", missing)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from node.cli import app
@@ -104,6 +105,15 @@ def test_bad_input_is_a_typed_error(tmp_path: Path) -> None:
         ("what-if", file(what_if=[{}])),
     ):
         assert isinstance(run(tmp_path, command, content).exception, PortfolioError), content
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explain", "plan", "what-if"])
+def test_the_default_profile_is_hypothec_whatever_is_asked(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "portfolio.json"
+    path.write_text(json.dumps({"market": {"ETH": {"price": 2_000}}, "account": "alice", "cash": 10}))
+    asked = CliRunner().invoke(app, ["margin", command, str(path)])
+    assert asked.exit_code == 0, asked.output
+    assert "hypothec" in asked.output
 
 
 def test_the_same_file_can_be_evaluated(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ def is_vector(content: object) -> bool:
 def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
     """The portfolio and parameters of a parsed file. Raises PortfolioError for what cannot be used."""
     file = Fields.of(content, account)
+    if not is_vector(content):
+        raise MissingField(
+            "give `Scenario` and `Parameters`, as the published files do: the model reads no other format",
+            account=account,
+            field="Parameters" if file.has("Scenario") else "Scenario",
+        )
     return _portfolio(file.section("Scenario").named("")), _parameters(file.section("Parameters"))
 
 

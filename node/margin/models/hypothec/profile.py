@@ -119,7 +119,8 @@ def _notes(result: Result, names: list[str]) -> Iterator[str]:
         low, high = (f"{end.excess / PICO:,.2f} ({_decided(end, names)})" for end in ends)
         yield f"{name:12} excess from {low} to {high}"
     reasons = ", ".join(result.reasons) or "every input is good"
-    yield f"{'decided by':12} the {result.decided_by} end{'s' if result.decided_by == 'both' else ''}; {reasons}"
+    decided_by = "both ends" if result.decided_by == "both" else f"the {result.decided_by} end"
+    yield f"{'decided by':12} {decided_by}; {reasons}"
 
 
 def _decided(end: End, names: list[str]) -> str:

@@ -72,7 +72,10 @@ def test_notes_say_both_ends_and_which_decided() -> None:
     initial, maintenance, decided = found.notes
     assert "excess from" in initial
     assert "market -18% vol up" in maintenance
-    assert decided.startswith("decided by   the ")
+    assert decided.startswith("decided by   the high end; ")
+    unsure = {"collateral": [collateral("ETH", 1)], "cash": -10}
+    *_, decided = evaluation(unsure, market(ETH={"status": "FROZEN"})).notes
+    assert decided == "decided by   both ends; STALE_PRICE"
 
 
 FIELD_ERRORS: list[tuple[dict[str, Any], dict[str, Any], type[PortfolioError], str, str]] = [
