@@ -16,7 +16,7 @@ import numpy as np
 from node.margin.engine.derive_pm2 import evaluate
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_money import Amounts
+from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2.portfolio import (
     SECONDS_A_DAY,

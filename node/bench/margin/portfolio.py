@@ -26,10 +26,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from node.margin.engine.derive_pm2_money import Amounts
 from node.margin.engine.portfolio import Batch
 from node.margin.engine.span import margins
 from node.margin.engine.span_accounts import Frame, Positions
+from node.margin.math.amounts import Amounts
 from node.margin.math.products import DenseRows, IntArray, Rows, Table, products
 from node.margin.models import span
 from node.margin.models.book import SECONDS_A_DAY, Book, read_book

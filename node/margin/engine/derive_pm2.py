@@ -18,8 +18,8 @@ import numpy as np
 
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, check, left_to_rules, portfolio, without
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_money import BASE, LARGEST, Amounts
 from node.margin.engine.derive_pm2_rows import evaluate_rows, owners
+from node.margin.math.amounts import BASE, LARGEST, Amounts
 from node.margin.math.products import IntArray, Rows
 from node.margin.models.derive_pm2 import Result
 from node.margin.models.derive_pm2 import evaluate as evaluate_one

@@ -11,8 +11,8 @@ import numpy as np
 
 from chains.errors import InputError
 from node.margin.engine.derive_pm2_frame import MARK_BASE, Frame
-from node.margin.engine.derive_pm2_money import BASE, LARGEST, Amounts, BoolArray
 from node.margin.engine.derive_pm2_rows import owners, part_of
+from node.margin.math.amounts import BASE, LARGEST, Amounts, BoolArray
 from node.margin.math.products import FloatArray, Rows
 from node.margin.models.derive_pm2.portfolio import Option, Portfolio
 from node.margin.models.errors import OutOfRange

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.derive_pm2_money import BASE, digits_of
+from node.margin.math.amounts import BASE, digits_of
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks, Move, given

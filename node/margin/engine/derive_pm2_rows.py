@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.margin.engine.derive_pm2_frame import MARK_BASE, ExpiryTable, Frame
-from node.margin.engine.derive_pm2_money import Amounts
+from node.margin.math.amounts import Amounts
 from node.margin.math.products import FloatArray, IntArray, Rows
 
 BLOCK = 256

@@ -20,8 +20,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from node.margin.engine.derive_pm2_money import BASE, Amounts
 from node.margin.engine.table import Instrument, InstrumentTable
+from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import LARGEST_BITS, DenseRows, ExactSums, FloatArray, IntArray, Rows
 from node.margin.models.book import Option
 from node.margin.models.fixed import WAD, Wad

@@ -16,10 +16,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from node.margin.engine.derive_pm2_money import BASE, Amounts
 from node.margin.engine.portfolio import ObjectArray, divided, floored, in_wads, integers, least, of_integers
 from node.margin.engine.span_accounts import Frame, Positions, Underlying, positions
 from node.margin.engine.table import BoolArray
+from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import ExactSums, IntArray, Rows, Table, products
 from node.margin.models import span
 from node.margin.models.book import Book

@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from node.margin.engine.derive_pm2_money import BASE, Amounts
 from node.margin.engine.portfolio import MOST_UNITS, Batch, batched, of_integers
 from node.margin.engine.table import InstrumentTable
+from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import DenseRows, FloatArray, IntArray, Rows
 from node.margin.models import span
 from node.margin.models.book import Book, gain

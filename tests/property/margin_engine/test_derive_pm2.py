@@ -17,7 +17,7 @@ from node.margin.engine import derive_pm2_rows
 from node.margin.engine.derive_pm2 import Margins, evaluate
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, portfolio
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_money import LARGEST, Amounts
+from node.margin.math.amounts import LARGEST, Amounts
 from node.margin.math.products import Rows
 from node.margin.models import derive_pm2 as rules
 from node.margin.models.derive_pm2.vectors import read_vector

@@ -8,6 +8,7 @@ import pytest
 
 from chains.errors import SignatureError
 from chains.types import AccountId, Address, ChainId, Hash32
+from node.consensus.outcome import requests
 from node.ingest.checks import check_request
 from node.model.ledger import Verdict
 from node.model.requests import Link, LinkWallet, Unlink
@@ -113,6 +114,19 @@ def test_an_address_that_is_linked_as_a_contract_joins_nobody_else_by_key(chain:
     chain.world.submit(Owner("shared").link())
     chain.round()
     assert chain.state.view(Owner("shared").account).record is None
+
+
+def test_an_account_has_so_many_addresses_of_either_kind_and_no_more(
+    chain: Chain, alice: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "MAX_LINKED", 3)
+    others = [Address(bytes([number]) * 20) for number in (1, 2)]
+    chain.settle(1, {}, joining={ONE: [(alice.account, each) for each in (WALLET, *others)]})
+    assert [asked(chain, alice, each) for each in (alice.link("shared"), alice.link_wallet(WALLET))] == ["", ""]
+    assert asked(chain, alice, alice.link("another")) == "TOO_MANY_LINKS"
+    assert asked(chain, alice, alice.link_wallet(others[0])) == "TOO_MANY_LINKS"
+    assert asked(chain, alice, alice.unlink(kit.address("shared"))) == ""
+    assert [asked(chain, alice, alice.link_wallet(each)) for each in others] == ["", "TOO_MANY_LINKS"]
 
 
 # === Taking off ===

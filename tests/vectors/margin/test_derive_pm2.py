@@ -17,7 +17,7 @@ import pytest
 from node.margin.engine import derive_pm2 as engine
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_money import Amounts
+from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2 import evaluate
 from node.margin.models.derive_pm2.components import compare, components

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine.derive_pm2_money import BASE, LARGEST, Amounts, digits_of
+from node.margin.math.amounts import BASE, LARGEST, Amounts, digits_of
 from node.margin.models.fixed import WAD, down, up, value
 
 SAFE = 10**24
