@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +22,8 @@ ProfileName = Annotated[str, typer.Option("--profile", help="A model; `hypothec 
 Stress = Annotated[bool, typer.Option("--stress", help="What would liquidate it, and what past events would do.")]
 DEFAULT_PROFILE = "hypothec"
 _MAX_BYTES = 64 << 20
+_USD = re.compile(r"-?\d+\.\d{12}")
+"""Money as components have it: all digits, which only the JSON needs."""
 
 
 @app.callback()
@@ -219,4 +223,6 @@ def _short(value: Any) -> str:  # noqa: ANN401 - anything that JSON has
         return f"{value:.6g}" if abs(value) < 1_000 else f"{value:,.2f}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_short, value)) + "]"
+    if isinstance(value, str) and _USD.fullmatch(value):
+        return f"{Decimal(value):,.2f}"
     return str(value)

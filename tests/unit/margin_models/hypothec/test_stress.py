@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,4 @@ def test_stress_is_shown_when_asked_for(tmp_path: Path) -> None:
     explained = CliRunner().invoke(app, ["margin", "explain", str(path), "--stress"])
     assert "reverse_stress" in explained.output
     assert "excess from" in explained.output
+    assert not re.search(r"\.\d{7}", explained.output)  # to the cent, or six digits
