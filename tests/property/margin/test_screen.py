@@ -20,11 +20,13 @@ from node.model.merkle import MerkleMap
 from node.model.policy import Policy
 from tests.property.margin.books import NO_DUST, PLACES, USUAL, Price, Prices, accounts, any_prices, fresh_prices
 from tests.unit.margin.books import (
+    BTC_B,
     DEFAULT_POLICY,
     ETH_A,
     USD,
     USDX_A,
     A,
+    B,
     account,
     holding,
     market,
@@ -205,6 +207,37 @@ def test_either_end_of_a_price_counts() -> None:
     ledger, screen = Ledger([short]), Screen()
     assert ledger.screened(screen, market(wide)) == []
     assert len(ledger.screened(screen, market(narrow))) == 1
+
+
+def test_an_end_that_was_nothing_has_no_distance() -> None:
+    unknown, known = ({"ETH": price(low, 2_000 * USD, PriceStatus.DISPUTED)} for low in (0, 2_000 * USD))
+    short = near(account([holding(A, USDX_A, 100)], [owes(position("ETH-PERP", -10, 2_000))]), market(unknown), USD)
+    ledger, screen = Ledger([short]), Screen()
+    assert ledger.screened(screen, market(unknown)) == []
+    assert len(ledger.screened(screen, market(known))) == 1
+
+
+def test_small_steps_up_compound() -> None:
+    """Collateral falls and what is owed rises: together by more than the sum of the steps says."""
+    start = account([holding(B, BTC_B, "0.2")], [owes(position("ETH-PERP", -50, 2_000))])
+    collateral = evaluate(replace(start, obligations=None), market()).maintenance_excess.high
+    ledger, screen = Ledger([near(start, market(), collateral)]), Screen()
+    found = 0
+    for step in range(120):
+        eth, btc = 2_000 * USD * 1_001**step // 1_000**step, 50_000 * USD * 999**step // 1_000**step
+        context = market({"ETH": price(eth), "BTC": price(btc)})
+        assert ledger.screened(screen, context) == ledger.looked_through(context), step
+        found += len(ledger.looked_through(context))
+    assert 0 < found < 60
+    assert screen.evaluations < 110
+
+
+def test_a_unit_of_price_may_cost_two_by_rounding() -> None:
+    before, after = (market({"ETH": price(2_000 * USD + units)}, rules=NO_DUST) for units in (0, 1))
+    short = account([holding(A, USDX_A, 100)], [owes(position("ETH-PERP", "-0.4", 2_000))])
+    ledger, screen = Ledger([near(short, before, 1)]), Screen()
+    assert ledger.screened(screen, before) == []
+    assert len(ledger.screened(screen, after)) == 1
 
 
 def test_two_accounts_may_change_in_different_maps() -> None:
