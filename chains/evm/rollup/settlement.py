@@ -72,11 +72,14 @@ class SettlementFollower:
         """Set while L1 has settled another chain than the endpoints serve."""
 
     async def run(self) -> None:
-        """Look for ever. Errors end nothing: the sink hears each once, and the last settlement stands."""
+        """Look for ever. Errors end nothing, whatever they are: the sink hears each once, the last settlement stands.
+
+        What endpoints answer goes through much code, and what breaks it must not leave a dispute standing unseen.
+        """
         while True:
             try:
                 await self.look()
-            except HypothecError as error:
+            except Exception as error:  # noqa: BLE001 - see above
                 self._tell(error)
             await asyncio.sleep(self._rollup.every)
 
@@ -206,10 +209,11 @@ class SettlementFollower:
                 settled=child.hash,
             )
 
-    def _tell(self, error: HypothecError) -> None:
-        if error.reason != self._told:
-            self._told = error.reason
-            self._faults(EndpointFault(self._chain_id, "settlement", error.reason, str(error)))
+    def _tell(self, error: Exception) -> None:
+        reason = error.reason if isinstance(error, HypothecError) else HypothecError.reason
+        if reason != self._told:
+            self._told = reason
+            self._faults(EndpointFault(self._chain_id, "settlement", reason, str(error) or repr(error)))
 
 
 def _dispute(chain_id: ChainId, error: NotSettled) -> DisputedError:

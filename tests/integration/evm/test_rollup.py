@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -331,3 +332,25 @@ async def test_many_claims_are_looked_at_in_pieces_and_no_further_than_the_bound
             assert (found.passed is not None) is reached
             assert found.proposed is not None
             assert found.proposed.height == 11
+
+
+async def test_what_breaks_a_look_ends_nothing(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_games, faults=faults) as follower:
+        again, looks = asyncio.Event(), 0
+
+        async def look() -> None:
+            nonlocal looks
+            looks += 1
+            if looks > 1:
+                again.set()
+            raise ZeroDivisionError("what nobody thought of")
+
+        monkeypatch.setattr(follower, "look", look)
+        monkeypatch.setattr(follower, "_rollup", replace(follower._rollup, every=0.0))
+        running_on = asyncio.create_task(follower.run())
+        await asyncio.wait_for(again.wait(), 10)
+        running_on.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running_on
+    assert [fault.detail for fault in faults] == ["what nobody thought of"]
