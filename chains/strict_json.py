@@ -39,8 +39,10 @@ def parse(text: bytes, constant: Callable[[str], object] = _no_constant, *, uniq
 
     SECURITY: the nesting is counted before `json` sees it. Its parser recurses in C up to the interpreter's limit, and
     a library that raises that limit (py_ecc does, and web3 imports it) lets brackets overflow the stack: no
-    RecursionError then, but a dead process.
+    RecursionError then, but a dead process. And it sees text, not bytes: of bytes it guesses the encoding, and in
+    UTF-16, what the count here takes for a quotation mark can be half a letter and hide brackets.
     """
+    decoded = text.decode()  # raises a ValueError
     brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
@@ -48,4 +50,4 @@ def parse(text: bytes, constant: Callable[[str], object] = _no_constant, *, uniq
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     if brackets:
         raise ValueError("JSON nests too deep, or its brackets do not match")
-    return json.loads(text, parse_constant=constant, object_pairs_hook=_unique if unique else None)
+    return json.loads(decoded, parse_constant=constant, object_pairs_hook=_unique if unique else None)

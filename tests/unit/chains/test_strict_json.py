@@ -46,6 +46,15 @@ def test_brackets_cannot_exhaust_the_stack(text: bytes) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32"])
+def test_no_other_encoding_hides_brackets(encoding: str) -> None:
+    # The letter has the byte of a quotation mark; between two of them lies what would not be counted.
+    text = '["\u0122",' + "[" * 200 + "]" * 200 + ',"\u0122"]'
+    for hostile in (text, "[1]"):
+        with pytest.raises(ValueError, match=r"."):
+            parse(hostile.encode(encoding))
+
+
 @pytest.mark.parametrize("text", [b'"' + b'\\"' * 5_000_000, b'"a' * 4_000_001, b"[" + b"[]," * 3_000_000])
 def test_long_nonsense_takes_linear_time(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
