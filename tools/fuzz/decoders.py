@@ -26,7 +26,7 @@ from tests import beacon, kit
 from tests.property.model.test_codec import FORMS, Form
 from tests.unit.consensus.test_messages import CONFIG, ONE_OF_EACH
 from tests.unit.proofs import chain, test_receipts
-from tools.fuzz.target import Fault, Json, Target, as_text, expect
+from tools.fuzz.target import Fault, Json, NotJson, Target, as_text, expect, from_json
 
 T = TypeVar("T")
 
@@ -115,14 +115,18 @@ def _header() -> Target:
 
 def _strict_json() -> Target:
     def check(data: bytes) -> None:
-        value = strict_json.parse(data)
-        expect(repr(json.loads(data.decode())), repr(value), "JSON is read as something else")
+        value = from_json(data)
+        try:
+            other = json.loads(data.decode())
+        except ValueError as error:
+            raise Fault(f"what is no JSON is read as {value!r}") from error
+        expect(repr(value), repr(other), "JSON is read as something else")
         if _depth(value) > strict_json.MAX_DEPTH:
             raise Fault("nests deeper than the bound")
 
     texts = ('{"a": [1, -2.5e3, null, true, "\\u0122\\""]}', "[" * 32 + "]" * 32, '["\u0122", {}, "\u0122"]')
-    other = tuple(text.encode(code) for text in texts for code in ("utf-16-le", "utf-16-be"))
-    return Target(tuple(map(str.encode, texts)), check, (ValueError,), refused=other)
+    encoded = tuple(text.encode(code) for text in texts for code in ("utf-16-le", "utf-16-be"))
+    return Target(tuple(map(str.encode, texts)), check, (NotJson,), refused=encoded)
 
 
 def _depth(value: object) -> int:
@@ -158,7 +162,7 @@ def _data(value: object, field: str) -> bytes:
 
 def _light_client() -> Target:
     def check(data: bytes) -> None:
-        value = strict_json.parse(data)
+        value = from_json(data)
         for reader, writer in kinds:
             try:
                 written = writer(beacon.CONFIG, reader(value))
@@ -174,7 +178,7 @@ def _light_client() -> Target:
     updates = [beacon.CHAIN.update(slot + 5, slot + 2, following=True) for slot in range(0, 32, 8)]
     seeds = [write.update(beacon.CONFIG, update) for update in updates]
     seeds += [write.bootstrap(beacon.CONFIG, beacon.CHAIN.bootstrap(slot)) for slot in (0, 16, 24)]
-    return Target(tuple(as_text(value) for value in seeds), check, (ValueError,), is_json=True)
+    return Target(tuple(as_text(value) for value in seeds), check, (NotJson,), is_json=True)
 
 
 DECODERS: Mapping[str, Callable[[], Target]] = {

@@ -88,8 +88,8 @@ def main(name: str, place: str, *flags: str) -> None:
     target, folder = TARGETS[name](), Path(place)
     for index, data in enumerate((*target.seeds, *target.refused) if folder.is_dir() else ()):
         (folder / f"seed-{index}").write_bytes(data)
-        if not target.accepts(data) and data in target.seeds:
-            raise Fault(f"{name} refuses its own input {index}")
+        if target.accepts(data) != (index < len(target.seeds)):
+            raise Fault(f"{name} judges its own input {index} wrongly")
     mutator = {"custom_mutator": _mutated} if target.is_json else {}
     arguments = [sys.argv[0], place, f"-max_len={LARGEST}", *flags]
     atheris.Setup(arguments, lambda data: _check(target, data), **mutator)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chains import strict_json
+
 Json = dict[str, Any]
 
 LARGEST = 1 << 16
@@ -23,14 +25,14 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Honest inputs, the check of any input, and the errors by which it is documented to refuse."""
+    """Inputs to begin with, the check of any input, and the errors by which it is documented to refuse."""
 
     seeds: tuple[bytes, ...]
     check: Callable[[bytes], None]
     refusals: tuple[type[Exception], ...]
     is_json: bool = False
     refused: tuple[bytes, ...] = ()
-    """Other inputs to begin with."""
+    """Inputs to begin with that are not honest."""
 
     def accepts(self, data: bytes) -> bool:
         """Whether `data` is accepted. Raises Fault, or anything that is no documented refusal."""
@@ -39,6 +41,18 @@ class Target:
         except self.refusals:
             return False
         return True
+
+
+class NotJson(Exception):
+    """An input of a target that takes JSON is none; that is the business of another target."""
+
+
+def from_json(data: bytes) -> object:
+    """The value of JSON that may be a stranger's. Raises NotJson, so that a ValueError of what reads it shows."""
+    try:
+        return strict_json.parse(data)
+    except ValueError:
+        raise NotJson from None
 
 
 def expect(found: object, expected: object, what: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations
 
-from chains import strict_json
 from chains.errors import ProofError, QuorumError, RetryError, SignatureError
 from chains.proofs import batch, eip1186, mpt, rlp
 from chains.proofs.build import Trie
@@ -31,7 +30,7 @@ from tests.unit.proofs import chain, test_output_root, test_receipts
 from tests.unit.proofs.test_rollup_assertions import ASSERTION, created
 from tests.unit.proofs.test_rollup_games import Site
 from tests.vectors.proofs import real
-from tools.fuzz.target import LARGEST, Fault, Json, Target, as_text, expect
+from tools.fuzz.target import LARGEST, Fault, Json, NotJson, Target, as_text, expect, from_json
 
 _SHORT = {bytes((n,)) * length: bytes((n + 1,)) * (3 * n + 1) for n in (0x01, 0x10, 0x11, 0x1F) for length in (1, 2, 3)}
 _TRIES: tuple[tuple[Trie, Mapping[bytes, bytes]], ...] = (
@@ -122,13 +121,13 @@ def _verifier(kind: str, files: Iterable[Json], fixed: Json | None = None, *, mo
     anchors = {name[0] for name in truth}
 
     def check(data: bytes) -> None:
-        file = strict_json.parse(data)
+        file = from_json(data)
         answer: Json = verify_file(kind, {**file, **fixed} if fixed and isinstance(file, dict) else file)
         for name, value in _claims(kind, answer):
             if name in truth or (name[0] in anchors and value not in (None, "0x0")):
                 expect(value, truth.get(name), f"a lie is proven of {name}")
 
-    return Target(tuple(map(as_text, begin)), check, (ValueError, ProofError, RetryError), is_json=True)
+    return Target(tuple(map(as_text, begin)), check, (NotJson, ProofError, RetryError), is_json=True)
 
 
 def _real(name: str) -> list[Json]:

@@ -18,8 +18,9 @@ def target(request: pytest.FixtureRequest) -> Target:
     return TARGETS[request.param]()
 
 
-def test_a_target_accepts_its_own_inputs(target: Target) -> None:
+def test_a_target_accepts_the_honest_of_its_own_inputs(target: Target) -> None:
     assert all(map(target.accepts, target.seeds))
+    assert not any(map(target.accepts, target.refused))
     assert max(map(len, target.seeds)) <= LARGEST
 
 
