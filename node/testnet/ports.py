@@ -18,6 +18,8 @@ PROXIES = 2
 _FREE_RANGE = range(10_000, 32_768)
 """Below what systems give to outgoing connections: one of those could take a port between its choice and its use."""
 _TRIES = 1_000
+_given: set[int] = set()
+"""Ports that this process gave out: who got one may not listen on it yet, so nobody else gets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,15 @@ def free_port() -> int:
 
 def _bind_free(held: ExitStack, purpose: str) -> int:
     for _ in range(_TRIES):
+        port = secrets.choice(_FREE_RANGE)
+        if port in _given:
+            continue
         try:
-            return _bind(held, secrets.choice(_FREE_RANGE), purpose)
+            _bind(held, port, purpose)
         except PortTaken:
             continue
+        _given.add(port)
+        return port
     raise PortTaken("free some ports: none was found", wanted_for=purpose, first=_FREE_RANGE.start)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from chains.errors import ConfigError
 from node.testnet.errors import PortTaken
-from node.testnet.ports import HOST, Ports
+from node.testnet.ports import HOST, Ports, free_port
 
 
 def all_of(ports: Ports) -> list[int]:
@@ -19,6 +19,11 @@ def all_of(ports: Ports) -> list[int]:
 def test_free_ports_are_distinct() -> None:
     found = all_of(Ports.plan(2, 4, 0))
     assert len(set(found)) == len(found) == 2 * 3 + 4 * 5
+
+
+def test_a_port_is_given_once_though_nobody_listens_on_it_yet() -> None:
+    found = [free_port() for _ in range(500)]
+    assert len(set(found)) == 500
 
 
 def test_ports_follow_the_base() -> None:
