@@ -29,6 +29,8 @@ MAX_TOKENS = 128
 """On one chain: each is proven at every cut."""
 MAX_FEEDS = 1024
 """On all chains. These bounds keep an observation of everything within its own."""
+MAX_DOTS = 64
+"""In one line of a policy file."""
 MAX_SOURCES = 255
 """Feeds of one asset: how many are fresh is one byte of signed bytes."""
 
@@ -182,6 +184,9 @@ class Policy(Table):
     @classmethod
     def parse(cls, body: bytes) -> Policy:
         """Raises ConfigError that names the field."""
+        # tomllib follows the whole path of a table for each key in it: dotted keys of any length take quadratic time.
+        if (dots := max(line.count(b".") for line in body.split(b"\n"))) > MAX_DOTS:
+            raise ConfigError("write the policy with fewer dots in a line", dots=dots, bound=MAX_DOTS)
         try:
             tables = {key: as_tuples(item) for key, item in tomllib.loads(body.decode()).items()}
         except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, too long a number; too deep

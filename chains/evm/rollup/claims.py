@@ -129,8 +129,7 @@ class Claims:
         proven: dict[Address, VerifiedProof] = {}
         contracts = [Contract(contract, tuple(sorted(slots))) for contract, slots in needs.items()]
         for contract in contracts:
-            # The bounds above keep it so: 16 claims are at most 33 slots of one contract.
-            assert len(contract.slots) <= SLOTS_A_CALL  # noqa: S101
+            assert len(contract.slots) <= SLOTS_A_CALL  # noqa: S101 - 16 claims are at most 33 slots of one contract
         answers = await self._pool.ask(partial(proofs, header=header, contracts=contracts, store=self._store))
         for contract, answer in zip(contracts, answers, strict=True):
             proven[contract.address] = VerifiedProof(contract.address, answer.account, answer.slots)

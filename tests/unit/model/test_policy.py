@@ -262,3 +262,11 @@ def test_there_are_no_more_tokens_on_a_chain_than_one_cut_can_prove() -> None:
     many = [token(ERC20, number.to_bytes(20, "big")) for number in range(1, MAX_TOKENS + 2)]
     assert len(Policy.parse(with_tokens(*many[:-1]).encode()).recipe_by_chain[kit.ONE].tokens) == MAX_TOKENS
     assert "tokens" in refused(with_tokens(*many))
+
+
+def test_keys_of_many_parts_are_refused_before_they_take_quadratic_time() -> None:
+    deep = b".".join([b"a"] * 66) + b" = 1\n"
+    with pytest.raises(ConfigError, match="fewer dots"):
+        Policy.parse(deep)
+    with pytest.raises(ConfigError, match="fewer dots"):
+        Policy.parse(b"[" + b".".join([b"a"] * 20_000) + b"]\n" + b"b = 1\n" * 20_000)
