@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from chains.errors import InputError
 from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Instruments, wrapped
-from node.margin.engine.composition import Linear, mark, positions
+from node.margin.engine.composition import Linear
 from node.margin.math.products import FloatArray, IntArray
-from node.margin.models.book import SECTIONS, Balance, Book, Future, Perpetual, instruments
-from node.margin.models.errors import OutOfRange, PortfolioError, UnsupportedInstrument
+from node.margin.models.book import Balance, Book, Future, Perpetual
+from node.margin.models.cross import mark, positions
+from node.margin.models.errors import OutOfRange, PortfolioError
 from node.margin.models.fixed import ONE, Wad
 from node.margin.models.market import Basis
 from node.margin.models.profile import Parameters, Threshold
@@ -271,7 +272,7 @@ def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Bo
     An asset's amounts are held in its quote's `decimals`, in 1e-18 where those are too few; entry prices in 1e-8 USD,
     money exactly. An asset that has two values has two prices, `{asset} held` and `{asset} owed`.
     """
-    table = _Table(profile.thresholds)
+    table = _Table(profile.spec.thresholds)
     kinds = _Kind(), _Kind(), _Kind()
     beside: dict[int, ExactLegs] = {}
     names: list[str] = []
@@ -289,7 +290,7 @@ def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Bo
         names.append(book.account)
     collateral, debts, perpetuals = kinds[0].legs(), kinds[1].legs(), kinds[2].legs(entered=True)
     accounts = LinearAccounts(
-        Instruments(table.instruments, profile.thresholds), collateral, debts, perpetuals, names, beside
+        Instruments(table.instruments, profile.spec.thresholds), collateral, debts, perpetuals, names, beside
     )
     return Packed(accounts, table.prices, tuple(refused))
 
@@ -318,14 +319,9 @@ class _Table:
 
 def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table: _Table) -> ExactLegs:
     def weights(asset: str, of: Callable[[str, Book, Parameters, Threshold], Wad]) -> tuple[Wad, ...]:
-        return tuple(of(asset, book, parameters, threshold) for threshold in profile.thresholds)
+        return tuple(of(asset, book, parameters, threshold) for threshold in profile.spec.thresholds)
 
-    for section in SECTIONS:
-        if section not in profile.holds:
-            for name in instruments(book, section):
-                raise UnsupportedInstrument(
-                    "the profile has no rule for it", account=book.account, instrument=name, field=section
-                )
+    profile.spec.refuse_unknown(book)
     collateral, debts, perpetuals = [], [], []
     for each in book.collateral:
         instrument = Instrument(_price(each, "held"), _decimals(each), weights(each.quote.asset, profile.factor))

@@ -6,7 +6,7 @@
     derive_pm2, derive_pm1                     Derive's portfolio margins, which read files of their own formats
     hypothec                                   ours, the default: every part of a margin, jointly
     derive_sm, dydx, drift, mango, synthetix   rules of other venues, one a function, next to their formulas
-    lending                                    Aave's and Compound's
+    lending, cross                             Aave's and Compound's; cross margin in its plain form
     span, grids, shocks                        scan-based models, and the moves that they share
     auction                                    what the bidder of a Dutch auction pays, and what is left
     market, interest                           what a file says of an asset; what a debt has become

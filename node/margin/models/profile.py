@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from node.margin.models.book import SECTIONS, Book, instruments, read_book
 from node.margin.models.errors import UnsupportedInstrument
@@ -49,10 +49,14 @@ def requirement(component: str, instrument: str, amount: int) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A level of margin, and what an account is that does not meet it."""
+    """A level of margin, and what an account is that does not meet it.
+
+    `if_required`: whoever is required nothing meets it, even with negative equity.
+    """
 
     name: str
     unmet: str
+    if_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,13 @@ class Level:
 
     @property
     def excess(self) -> Money:
-        """Equity less requirements: below zero the threshold is not met."""
+        """Equity less requirements."""
         return Money(self.equity - self.requirement)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the account has what is required."""
+        return self.excess >= 0 or (self.threshold.if_required and self.requirement <= 0)
 
     @property
     def ratio(self) -> Wad | None:
@@ -129,7 +138,7 @@ class Evaluation:
     @property
     def status(self) -> str:
         """The verdict; without one, the gravest threshold that is not met says it."""
-        unmet = (level.threshold.unmet for level in reversed(self.levels) if level.excess < 0)
+        unmet = (level.threshold.unmet for level in reversed(self.levels) if not level.is_met)
         return self.verdict or next(unmet, HEALTHY)
 
 
@@ -149,6 +158,34 @@ class Profile:
     stress: Callable[[object, str, Fields, Fields], Mapping[str, Shown]] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed(Profile, Generic[Parameters]):
+    """A profile of rules. They know what is in the sections of `holds`; `read` reads their parameters."""
+
+    thresholds: tuple[Threshold, ...]
+    rules: tuple[Rule[Parameters], ...]
+    read: Callable[[Fields], Parameters]
+    holds: tuple[str, ...]
+
+    def refuse_unknown(self, book: Book) -> None:
+        """Raise UnsupportedInstrument for what no rule counts: left out, it would be counted as nothing."""
+        for section in SECTIONS:
+            for instrument in () if section in self.holds else instruments(book, section):
+                raise UnsupportedInstrument(
+                    f"the model {self.name} has no rule for it",
+                    account=book.account,
+                    instrument=instrument,
+                    field=section,
+                )
+
+    def levels(self, book: Book, parameters: Parameters) -> tuple[Level, ...]:
+        """An account at each threshold."""
+        return tuple(
+            Level(threshold, tuple(line for rule in self.rules for line in rule(book, parameters, threshold)))
+            for threshold in self.thresholds
+        )
+
+
 def composed(
     name: str,
     summary: str,
@@ -157,28 +194,19 @@ def composed(
     read: Callable[[Fields], Parameters],
     defaults: Mapping[str, object],
     holds: Iterable[str] = SECTIONS,
-) -> Profile:
-    """A profile from rules and their parameters: the file's parameters over the defaults, section by section.
-
-    The rules know what is in the sections of `holds`; an account with more is refused, not counted without it.
-    """
-    unknown = [section for section in SECTIONS if section not in holds]
+) -> Composed[Parameters]:
+    """A profile from rules and their parameters: the file's parameters over the defaults, section by section."""
 
     def evaluate(content: object, account: str, market: Fields, given: Fields) -> Evaluation:
         book = read_book(content, account, market)
-        for section in unknown:
-            for instrument in instruments(book, section):
-                raise UnsupportedInstrument(
-                    f"the model {name} has no rule for it", account=account, instrument=instrument, field=section
-                )
+        made.refuse_unknown(book)
         parameters = read(Fields(merged(defaults, given.content), account))
-        levels = tuple(
-            Level(threshold, tuple(line for rule in rules for line in rule(book, parameters, threshold)))
-            for threshold in thresholds
-        )
-        return Evaluation(account, name, levels)
+        return Evaluation(account, name, made.levels(book, parameters))
 
-    return Profile(name, summary, evaluate)
+    made = Composed(
+        name=name, summary=summary, evaluate=evaluate, thresholds=thresholds, rules=rules, read=read, holds=tuple(holds)
+    )
+    return made
 
 
 def merged(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from node.margin.models import derive_pm1, derive_sm, drift, dydx, grids, lending, mango, span, synthetix
+from node.margin.models import cross, derive_pm1, derive_sm, drift, dydx, grids, lending, mango, span, synthetix
 from node.margin.models.book import accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
@@ -36,10 +36,20 @@ COMPOUND = composed(
     ("collateral", "debts"),
 )
 
+CROSS = composed(
+    "cross",
+    "Weighted collateral, debts and positions in one account: profits at their face, margin by notional",
+    INITIAL_AND_MAINTENANCE,
+    (cross.collateral, lending.cash_supply, lending.debts, cross.profits, cross.margins),
+    cross.read_cross,
+    {},
+    ("collateral", "debts", "perpetuals", "futures"),
+)
+
 DYDX = composed(
     "dydx",
     "dYdX v4: initial margin scaled by open interest, exact integer rounding",
-    INITIAL_AND_MAINTENANCE,
+    (Threshold("initial", "margin_call"), Threshold("maintenance", "liquidatable", if_required=True)),
     (dydx.net_collateral, dydx.margins),
     dydx.read_dydx,
     {},
@@ -127,6 +137,7 @@ PROFILES: dict[str, Profile] = {
         DERIVE_SM,
         LTV,
         COMPOUND,
+        CROSS,
         DYDX,
         DRIFT,
         MANGO,

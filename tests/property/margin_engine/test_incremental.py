@@ -36,7 +36,7 @@ moves = st.tuples(
 @settings(max_examples=25, deadline=None)
 def test_no_status_is_ever_another_than_in_full(name: str, data: st.DataObject) -> None:
     profile = PROFILES[name]
-    content = data.draw(files(tuple(each.name for each in profile.thresholds), profile.holds))
+    content = data.draw(files(tuple(each.name for each in profile.spec.thresholds), profile.spec.holds))
     made = packed(profile, content)
     prices: dict[str, Any] = dict(made.prices)
     watch = Watch(made.accounts, prices)

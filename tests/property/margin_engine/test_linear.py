@@ -29,7 +29,7 @@ def read(content: dict[str, Any]) -> list[Book]:
 
 
 def packed(profile: Linear[Any], content: dict[str, Any]) -> Packed:
-    return pack(profile, profile.read(Fields.of(content["parameters"], "")), read(content))
+    return pack(profile, profile.spec.read(Fields.of(content["parameters"], "")), read(content))
 
 
 def named(error: PortfolioError) -> tuple[type, str, str, str]:
@@ -48,7 +48,7 @@ def assert_equal(outcome: Evaluation, levels: Levels, row: int) -> None:
 @settings(max_examples=25, deadline=None)
 def test_every_account_is_what_the_rules_say(name: str, data: st.DataObject) -> None:
     profile = PROFILES[name]
-    content = data.draw(files(tuple(each.name for each in profile.thresholds), profile.holds))
+    content = data.draw(files(tuple(each.name for each in profile.spec.thresholds), profile.spec.holds))
     expected = list(evaluate_file(profile.spec, content, ""))
     made = packed(profile, content)
     levels = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.prices))

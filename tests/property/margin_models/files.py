@@ -124,6 +124,13 @@ PM1 = {
 FILES: dict[str, dict[str, Any]] = {
     "ltv": file("collateral debts", LENDING),
     "compound": file("collateral debts", LENDING),
+    "cross": file(
+        "collateral debts perpetuals futures",
+        {
+            "assets": every({"initial": 0.7, "maintenance": 0.8}),
+            "perpetuals": every({"initial": 0.1, "maintenance": 0.05}),
+        },
+    ),
     "dydx": file("perpetuals", {"tiers": every(TIER)}),
     "drift": file("collateral debts perpetuals", {"spots": every(SPOT), "perpetuals": every(PERP)}),
     "mango": file("collateral debts perpetuals", {"tokens": every(TOKEN), "perpetuals": every(TOKEN)}),

@@ -49,6 +49,16 @@ def test_status(cash: int, status: str) -> None:
     assert only(file(cash, 0.1)).status == status
 
 
+def test_who_is_required_nothing_cannot_be_liquidated() -> None:
+    nothing = file(-5, 0)
+    assert (only(nothing).levels[1].excess, only(nothing).status) == (-5 * PICO, "margin_call")
+    assert only({**nothing, "cash": 0}).status == "healthy"
+    assert only(file(-500, 0.000001)).status == "liquidatable"
+    free = file(-5, 0.1)
+    free["parameters"]["tiers"]["BTC"]["maintenance_fraction"] = 0
+    assert only({**free, "cash": -500}).status == "margin_call"
+
+
 def test_open_interest_raises_the_initial_margin_alone() -> None:
     initial, maintenance = only(file(900, 0.1, open_interest=1_500_000)).levels
     assert (initial.requirement, maintenance.requirement) == (3_000 * PICO, 500 * PICO)

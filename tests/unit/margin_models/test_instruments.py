@@ -54,6 +54,7 @@ MARKET: dict[str, Any] = {
 SUPPORTED = {
     "ltv": "collateral debts",
     "compound": "collateral debts",
+    "cross": "collateral debts perpetuals futures",
     "dydx": "perpetuals",
     "drift": "collateral debts perpetuals",
     "mango": "collateral debts perpetuals",
