@@ -74,6 +74,7 @@ def portfolio(frame: Frame, accounts: Accounts, place: int) -> Portfolio:
         else None,
         expiries=tuple(expiries),
         option_count=sum(len(expiry.options) for expiry in expiries),
+        shown=(),
     )
 
 

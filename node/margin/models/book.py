@@ -296,12 +296,11 @@ def _options(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Option]:
 
 
 def _refuse_crossed(account: str, options: list[Option]) -> None:
-    """SVI expiries must not cross where the account looks at them: at one ln(K/F), total variance grows with time."""
+    """Expiries must not cross where the account looks at them: at one ln(K/F), total variance grows with time."""
     strikes: defaultdict[str, dict[int, tuple[Expiry, set[float]]]] = defaultdict(dict)
     for option in options:
-        if isinstance(option.expiry.surface, Svi):
-            place = strikes[option.quote.asset].setdefault(option.expiry.seconds, (option.expiry, set()))
-            place[1].add(as_float(option.strike))
+        place = strikes[option.quote.asset].setdefault(option.expiry.seconds, (option.expiry, set()))
+        place[1].add(as_float(option.strike))
     for asset, by_time in strikes.items():
         ordered = [by_time[seconds] for seconds in sorted(by_time)]
         for (first, near), (second, far) in pairwise(ordered):
@@ -313,7 +312,7 @@ def _refuse_crossed(account: str, options: list[Option]) -> None:
                     "the surface allows arbitrage: total variance falls with time",
                     account=account,
                     instrument=f"{asset} surface",
-                    field="svi",
+                    field="svi" if isinstance(second.surface, Svi) else "vol",
                     expiry=second.seconds,
                     strike=float(ladder[int(np.argmax(crossed))] * ratio),
                 )

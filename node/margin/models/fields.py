@@ -75,7 +75,10 @@ class Fields:
 
     def text(self, name: str, default: str | None = None) -> str:
         """A string."""
-        content = self._get(name, default)
+        return self.as_text(self._get(name, default), name)
+
+    def as_text(self, content: object, name: str) -> str:
+        """`content`, which is of the field `name`, as text() reads it."""
         if not isinstance(content, str):
             raise self.wrong("give text", name)
         if len(content) > LONGEST_TEXT:

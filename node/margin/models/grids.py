@@ -2,11 +2,16 @@
 
 Sources: Deribit's and Paradex's published descriptions (support articles and docs); a grid is data. An account's loss
 on an underlying is the worst of its scenarios; floors and contingencies come on top, underlying by underlying.
+
+Collateral and debts in coin move with their coin, a share or staking token with what it redeems for: Deribit's cross
+portfolio margin scans them in that coin's bucket, where they offset positions and are at risk themselves. (Paradex
+takes USDC alone.) Floors and contingencies are of positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,10 +40,12 @@ class GridParameters:
     """The moves, and what is required beside the worst of them.
 
     `net_delta_floor` and `hedged_delta_floor` are fractions of the delta's value, `option_contingency` and
-    `future_contingency` of the notional; `maintenance` is maintenance over initial margin.
+    `future_contingency` of the notional; `maintenance` is maintenance over initial margin. The price of `stables` does
+    not move.
     """
 
     moves: tuple[Move, ...]
+    stables: frozenset[str]
     net_delta_floor: Wad
     hedged_delta_floor: Wad
     option_contingency: Wad
@@ -50,7 +57,7 @@ def read_grid(fields: Fields) -> GridParameters:
     """`scenarios`: [[spot move, vol shock, weight], …], and how a vol shock scales with time to expiry.
 
     `short_power` up to 30 days and `long_power` beyond: (30/max(days, 1))^p; `least_vol_up` is the least volatility
-    after an upward shock. Floors, contingencies and `maintenance` as in GridParameters.
+    after an upward shock. Floors, contingencies, `maintenance` and the list `stables` as in GridParameters.
     """
     short, long, least = (
         as_float(fields.number(name, low=0, high=10)) for name in ("short_power", "long_power", "least_vol_up")
@@ -67,6 +74,7 @@ def read_grid(fields: Fields) -> GridParameters:
         raise fields.wrong("give at least one scenario", "scenarios")
     return GridParameters(
         tuple(moves),
+        frozenset(fields.as_text(each, "stables") for each in fields.entries("stables")),
         *(
             fields.number(name, low=0, high=1)
             for name in (
@@ -138,15 +146,30 @@ def values(book: Book, _: GridParameters, __: Threshold) -> Iterable[Line]:
         yield equity("options", asset, options_value(book, on(book, asset)[1]))
 
 
+def coins(book: Book, stables: Container[str]) -> dict[str, int]:
+    """By coin, what collateral in it is worth less the debts in it, in 1e-36 USD."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for side, balances in ((1, book.collateral), (-1, book.debts)):
+        for each in balances:
+            if each.quote.moves_with not in stables:
+                found[each.quote.moves_with] += side * each.amount * each.quote.price
+    return found
+
+
 def scan_or_floor(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
-    """max(worst loss, delta floor) of each underlying, and that times `maintenance` for maintenance."""
-    for asset in underlyings(book):
-        loss = worst_loss(profit_and_loss(book, asset, parameters.moves))
-        net, gross = deltas(book, asset)
-        floor = delta_floor(net, gross, _price(book, asset), parameters.net_delta_floor, parameters.hedged_delta_floor)
+    """max(worst loss, delta floor) of each underlying and coin, and that times `maintenance` for maintenance."""
+    in_coin, positions = coins(book, parameters.stables), underlyings(book)
+    for asset in sorted({*positions, *in_coin}):
+        loss = worst_loss(profit_and_loss(book, asset, parameters.moves, in_coin.get(asset, 0)))
+        floor = _floor(book, asset, parameters) if asset in positions else 0
         required = max(loss, floor)
         ratio = ONE if threshold.name == "initial" else parameters.maintenance
         yield requirement("scan" if loss >= floor else "delta floor", asset, up(required, ratio))
+
+
+def _floor(book: Book, asset: str, parameters: GridParameters) -> Money:
+    net, gross = deltas(book, asset)
+    return delta_floor(net, gross, _price(book, asset), parameters.net_delta_floor, parameters.hedged_delta_floor)
 
 
 def contingencies(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
@@ -180,6 +203,8 @@ def buckets(price_range: float, steps: int, up_shock: float, down_shock: float) 
     ]
 
 
+STABLES = ("USDC", "USDT", "USDE", "USYC", "BUIDL", "DAI")
+"""Dollars that are taken as collateral."""
 EXTENDED = (-0.66, -0.33, 0.5, 1, 2, 3, 4, 5)
 """Moves beyond the range, with volatility up; each counts range/|move|, as Paradex publishes it to four digits."""
 
@@ -193,6 +218,7 @@ DERIBIT: dict[str, object] = {
     "option_contingency": 0.01,
     "future_contingency": 0.006,
     "maintenance": 0.8,
+    "stables": list(STABLES),
 }
 
 PARADEX: dict[str, object] = {
@@ -212,4 +238,5 @@ PARADEX: dict[str, object] = {
     "option_contingency": 0,
     "future_contingency": 0,
     "maintenance": 0.5,
+    "stables": list(STABLES),
 }  # fmt: skip

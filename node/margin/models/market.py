@@ -44,7 +44,8 @@ class Basis(StrEnum):
 class Quote:
     """What the market says of an asset. `stable` and `twap` are its price where the file has none of their own.
 
-    Where the asset redeems for another, `price` is the one of `market` and `redemption` that `basis` says.
+    Where the asset redeems for another, `price` is the one of `market` and `redemption` that `basis` says, and
+    `redeems_for` is that other or, where it redeems in turn, the last one.
     """
 
     asset: str
@@ -59,6 +60,12 @@ class Quote:
     basis: Basis = Basis.PRICE
     market: Wad | None = None
     redemption: Wad | None = None
+    redeems_for: str = ""
+
+    @property
+    def moves_with(self) -> str:
+        """The asset whose price this one's follows."""
+        return self.redeems_for or self.asset
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,7 @@ def _redeemable(
         basis=Basis.MARKET if price == quote.price else Basis.REDEMPTION,
         market=quote.price,
         redemption=redemption,
+        redeems_for=underlying.moves_with,
     )
 
 

@@ -117,14 +117,14 @@ def options_value(book: Book, options: Iterable[Option]) -> Money:
     return Money(sum(each.amount * marks(book.account, each, [NO_MOVE])[0] for each in options) // WAD)
 
 
-def profit_and_loss(book: Book, asset: str, moves: Sequence[Move]) -> list[Money]:
+def profit_and_loss(book: Book, asset: str, moves: Sequence[Move], coins: int = 0) -> list[Money]:
     """What each move does to the positions on an underlying: ⌊weight·(Δ perpetuals and futures + Δ options)⌋.
 
-    A forward moves by the spot's fraction.
+    A forward moves by the spot's fraction, and so does what of the account is in coin: `coins`, in 1e-36 USD.
     """
     perpetuals, options = on(book, asset)
     linear = sum(each.amount * each.quote.price for each in perpetuals)
-    held = value(1, linear + sum(each.amount * each.forward for each in futures_on(book, asset)))
+    held = value(1, coins + linear + sum(each.amount * each.forward for each in futures_on(book, asset)))
     changes = [down(held, move.spot) for move in moves]
     exact = [0] * len(moves)
     for option in options:

@@ -31,7 +31,8 @@ def market(vol: float) -> dict[str, Any]:
     def expiry(price: float, seconds: int) -> dict[str, Any]:
         rate = -10 if seconds == NO_PRICE else 0.05
         forward = price * (1 + seconds / YEAR / 50)
-        surface = {"svi": [0.02, 0.1, -0.3, 0.05, 0.2, forward, seconds / YEAR]} if seconds == DAY else {"vol": vol}
+        half = vol * vol * seconds / YEAR / 2  # below the flat ones in variance, as expiries may not cross
+        surface = {"svi": [half, half, -0.3, 0.05, 0.2, forward, seconds / YEAR]} if seconds == DAY else {"vol": vol}
         return {"seconds": seconds, "forward": str(forward), "rate": rate, **surface}
 
     return {

@@ -89,6 +89,54 @@ def test_a_grid_takes_the_worst_move() -> None:
     assert only(file(perpetuals=[perpetual()]), "deribit-like").levels[1].requirement == pytest.approx(332 * 0.8 * PICO)
 
 
+COINS = {
+    **MARKET,
+    "USDC": {"price": 1},
+    "STETH": {"price": 1_990, "redemption": {"asset": "ETH", "rate": 1}},
+    "SUSDE": {"price": 1.2, "redemption": {"asset": "USDE", "rate": 1.2}},
+    "USDE": {"price": 1},
+}
+
+
+def scanned(**account: object) -> dict[str, float]:
+    content = {**file(**account), "market": COINS}
+    return {name: each for name, each in lines(only(content, "deribit-like").levels[0]).items() if "scan" in name}
+
+
+def test_collateral_in_coin_moves_with_it_and_hedges() -> None:
+    assert scanned(collateral=[{"asset": "ETH", "amount": 2}]) == {"scan ETH": 640}
+    assert scanned(collateral=[{"asset": "ETH", "amount": 2}], perpetuals=[perpetual(amount=-2)]) == {"scan ETH": 0}
+    assert scanned(collateral=[{"asset": "ETH", "amount": 1}], perpetuals=[perpetual()]) == {"scan ETH": 640}
+    assert scanned(debts=[{"asset": "BTC", "amount": 1}], perpetuals=[perpetual()]) == {
+        "scan BTC": 8_000, "scan ETH": 320,
+    }  # fmt: skip
+
+
+def test_a_staking_token_moves_with_what_it_redeems_for() -> None:
+    staked = [{"asset": "STETH", "amount": 2}]
+    assert scanned(collateral=staked) == {"scan ETH": pytest.approx(0.16 * 2 * 1_990)}
+    hedged = scanned(collateral=staked, perpetuals=[perpetual(amount=-2)])
+    assert hedged == {"scan ETH": pytest.approx(0.16 * 20)}  # 5·20·0.032 above is as much
+
+
+def test_dollars_do_not_move() -> None:
+    dollars = [{"asset": asset, "amount": 1_000} for asset in ("USDC", "SUSDE")]
+    assert scanned(collateral=dollars) == {}
+    content = {**file(collateral=dollars), "market": COINS, "parameters": {"stables": ["USDC"]}}
+    assert lines(only(content, "deribit-like").levels[0])["scan USDE"] == pytest.approx(192)
+    content["parameters"] = {"stables": [5]}
+    with pytest.raises(PortfolioError) as caught:
+        only(content, "deribit-like")
+    assert caught.value.field == "stables"
+
+
+def test_floors_and_contingencies_are_of_positions() -> None:
+    content = {**file(collateral=[{"asset": "ETH", "amount": 5}], perpetuals=[perpetual(amount=-5)]), "market": COINS}
+    found = lines(only(content, "paradex-like").levels[0])
+    assert found["delta floor ETH"] == 5 * 2_000 * 0.02
+    assert lines(only(content, "deribit-like").levels[0])["future contingency ETH"] == 5 * 2_000 * 0.006
+
+
 def test_a_short_option_loses_most_when_price_and_volatility_rise() -> None:
     level = only(file(cash=1_000, options=[option()]), "paradex-like").levels[0]
     found = lines(level)

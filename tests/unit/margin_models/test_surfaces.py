@@ -219,6 +219,37 @@ def test_svi_expiries_may_not_cross_where_an_account_looks() -> None:
     only(alone, "span")
 
 
+def with_vols(near: object, far: object) -> dict[str, Any]:
+    content = file(None, (30, 1_800), (90, 2_500))
+    for row, vol in zip(content["market"]["ETH"]["expiries"], (near, far), strict=True):
+        row.update({"svi": vol} if isinstance(vol, list) else {"vol": vol})
+    return content
+
+
+def test_flat_volatilities_may_not_cross_either() -> None:
+    """0.6²·30 days are 0.3464²·90 days."""
+    for profile in ("span", "derive-sm"):
+        content = with_vols(0.6, 0.347)
+        content["parameters"]["assets"]["ETH"] |= {
+            f"{kind}_{level}": 1 for kind in ("base", "perpetual") for level in ("initial", "maintenance")
+        }
+        only(content, profile)
+        content["market"]["ETH"]["expiries"][1]["vol"] = 0.346
+        error = refused(content, profile)
+        assert (type(error), error.instrument, error.field) == (CrossedSurface, "ETH surface", "vol")
+        assert error.values["expiry"] == 90 * DAY
+        content["options"].pop()
+        only(content, profile)
+
+
+def test_a_flat_volatility_and_a_surface_may_not_cross() -> None:
+    far = svi(0.05, 90 * DAY)
+    only(with_vols(0.6, far), "span")
+    assert refused(with_vols(1.5, far), "span").field == "svi"
+    only(with_vols(svi(0.02, 30 * DAY), 0.9), "span")
+    assert refused(with_vols(svi(0.02, 30 * DAY), 0.2), "span").field == "vol"
+
+
 def test_forwards_that_differ_are_no_crossing() -> None:
     content = with_svi(0.05, 0.05)
     content["market"]["ETH"]["expiries"][1]["svi"][5] = 2_000 * exp(0.3)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks, OptionLine, given
 from node.margin.models.derive_pm2.portfolio import Collateral, Expiry, Parameters, Portfolio, Scenario, Shock
+from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import Money, Wad, as_wad, value
 
 
@@ -43,7 +45,7 @@ class Contingency:
 class Result:
     """The whole breakdown. `initial` and `maintenance` are what is left after all requirements: < 0 is not enough.
 
-    `options` are in the portfolio's order; None is in the place of an option that has no amount.
+    `options` are in the portfolio's order; None is in the place of one that has no amount and cannot be shown.
     """
 
     cash: Money
@@ -107,7 +109,7 @@ def evaluate(portfolio: Portfolio, parameters: Parameters) -> Result:
         equity=equity,
         scenarios=scenarios,
         expiries=expiries,
-        options=_option_lines(portfolio, priced),
+        options=_option_lines(portfolio, priced, parameters),
         basis_contingency=basis,
         worst=worst,
         initial_factor=factor,
@@ -205,8 +207,15 @@ def _on_confidence(portfolio: Portfolio, held: Held, parameters: Parameters) -> 
 # === Lines ===
 
 
-def _option_lines(portfolio: Portfolio, priced: Iterable[_Priced]) -> tuple[OptionLine | None, ...]:
+def _option_lines(
+    portfolio: Portfolio, priced: Iterable[_Priced], parameters: Parameters
+) -> tuple[OptionLine | None, ...]:
     lines = {place: line for each in priced for place, line in zip(each.expiry.order, each.options, strict=True)}
+    for expiry in portfolio.shown:
+        with suppress(PortfolioError):  # nothing is held: what cannot be shown stops nobody
+            market = ExpiryMarks.of(portfolio.account, expiry, parameters)
+            shown = market.lines(market.marks([UNMOVED])[0], parameters.vol)
+            lines |= zip(expiry.order, shown, strict=True)
     return tuple(lines.get(place) for place in range(portfolio.option_count))
 
 

@@ -74,7 +74,10 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """One account in one market. `option_count` counts the options without an amount too, which no expiry has."""
+    """One account in one market. `option_count` counts all options, those that cannot be shown too.
+
+    `shown` are expiries whose options have no amount: they count nothing, and what is wrong with them stops nobody.
+    """
 
     account: str
     cash: Money
@@ -85,6 +88,7 @@ class Portfolio:
     perpetual: Perpetual | None
     expiries: tuple[Expiry, ...]
     option_count: int
+    shown: tuple[Expiry, ...] = ()
 
 
 class Shock(StrEnum):

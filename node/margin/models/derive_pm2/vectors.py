@@ -1,11 +1,14 @@
 """The published PMRM_2 test files: `Scenario` and `Parameters` read, `Result` compared.
 
 Of a scenario only what is given to the model is read: derived fields (k, k_star, multipliers, caps, MarkVol,
-MarkDiscount) are never looked at. Absent sections are empty; what has no amount reads no price and no feed. Must not do
-I/O.
+MarkDiscount) are never looked at. Absent sections are empty; what has no amount needs no price and no feed: an option
+without one is shown where they are good. Must not do I/O.
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
 
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.portfolio import (
@@ -24,7 +27,7 @@ from node.margin.models.derive_pm2.portfolio import (
     SkewShock,
     VolShock,
 )
-from node.margin.models.errors import MissingField
+from node.margin.models.errors import MissingField, PortfolioError
 from node.margin.models.fields import LONGEST_SECONDS, Fields
 from node.margin.models.fixed import ONE, Wad, as_float
 from node.margin.models.svi import read_svi
@@ -58,7 +61,7 @@ def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
 def _portfolio(scenario: Fields) -> Portfolio:
     collaterals = tuple(item for fields in scenario.items("Collaterals") if (item := _collateral(fields)) is not None)
     perpetual = _perpetual(scenario)
-    expiries, count = _expiries(scenario)
+    expiries, shown, count = _expiries(scenario)
     needs_spot = bool(collaterals or perpetual or expiries)
     return Portfolio(
         account=scenario.account,
@@ -70,6 +73,7 @@ def _portfolio(scenario: Fields) -> Portfolio:
         perpetual=perpetual,
         expiries=expiries,
         option_count=count,
+        shown=shown,
     )
 
 
@@ -103,33 +107,43 @@ def _perpetual(fields: Fields) -> Perpetual | None:
     )
 
 
-def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], int]:
-    """The expiries that hold something, in the order of the feeds, and how many options there are in all."""
-    given = list(scenario.items("Options"))
-    amounts = [_option(place, each).number("Amount") for place, each in enumerate(given)]
-    held = {_option(place, each).seconds_ahead("Expiry") for place, each in enumerate(given) if amounts[place]}
+def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], tuple[Expiry, ...], int]:
+    """The expiries that hold something, in the order of the feeds; those only shown; how many options there are."""
+    given = [_option(place, each) for place, each in enumerate(scenario.items("Options"))]
+    amounts = [fields.number("Amount") for fields in given]
+    held = {fields.seconds_ahead("Expiry") for fields, amount in zip(given, amounts, strict=True) if amount}
     options: dict[int, list[tuple[int, Option]]] = {seconds: [] for seconds in held}
-    for place, (each, amount) in enumerate(zip(given, amounts, strict=True)):
-        fields = _option(place, each)
-        if amount or _raw_seconds(fields) in held:  # without an amount it is only shown, beside others
-            option = Option(fields.positive("Strike"), fields.flag("IsCall"), amount)
-            options[fields.seconds_ahead("Expiry")].append((place, option))
-    expiries = []
+    without: defaultdict[int, list[tuple[int, Fields]]] = defaultdict(list)
+    for place, (fields, amount) in enumerate(zip(given, amounts, strict=True)):
+        seconds = _raw_seconds(fields)
+        if amount or seconds in held:  # without an amount it is only shown, beside others
+            options[fields.seconds_ahead("Expiry")].append((place, _read_option(fields, amount)))
+        elif seconds is not None:
+            without[seconds].append((place, fields))
+    expiries, shown = [], []
     for fields in scenario.items("OptionFeeds"):
         seconds = fields.whole("FeedExpiry", low=-LONGEST_SECONDS, high=LONGEST_SECONDS)
+        feed = fields.named(f"feed of the expiry in {seconds} s")
         if seconds in options:
-            feed = fields.named(f"feed of the expiry in {seconds} s")
             expiries.append(_expiry(feed, seconds, options.pop(seconds)))
+        elif seconds in without and seconds >= 0:
+            with suppress(PortfolioError):  # nothing is held: what cannot be shown stops nobody
+                listed = [(place, _read_option(each, Wad(0))) for place, each in without.pop(seconds)]
+                shown.append(_expiry(feed, seconds, listed))
     for seconds, lost in options.items():
         place = lost[0][0]
         raise MissingField(
             "there is no feed for the expiry of an option",
             account=scenario.account,
-            instrument=_option(place, given[place]).instrument,
+            instrument=given[place].instrument,
             field="OptionFeeds",
             expiry=seconds,
         )
-    return tuple(expiries), len(given)
+    return tuple(expiries), tuple(shown), len(given)
+
+
+def _read_option(fields: Fields, amount: Wad) -> Option:
+    return Option(fields.positive("Strike"), fields.flag("IsCall"), amount)
 
 
 def _option(place: int, fields: Fields) -> Fields:
