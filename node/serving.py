@@ -114,7 +114,7 @@ class ReleaseBoard:
         self._issuers = {sequence: issuer for sequence, issuer in self._issuers.items() if sequence in issuers}
         if header.sequence % OFFER_EVERY == 0:
             for item in releases:
-                if item.digest in self._packed:
+                if item.digest in self._packed and not _has_expired(item, header):
                     self._hand_on(item, self._packed[item.digest])
 
     def on_bound(self, statement: Statement, packed: bytes) -> None:
@@ -170,6 +170,11 @@ class ReleaseBoard:
             self._relay(Job(statement, packed, release.header_hash, 0))
         elif (header := self._published.get(statement.sequence)) is not None:
             self._relay(Job(statement, packed, header.hash(), header.time_ms))
+
+
+def _has_expired(item: Statement, header: Header) -> bool:
+    """Whether no block of now takes the release any more, though no certified cut may show it yet."""
+    return item.release is not None and header.time_ms > item.release.expiry * 1000
 
 
 class KeptBodies(Protocol):

@@ -62,7 +62,7 @@ def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
     """
     places = [(chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances]
     for reservation in view.record.reservations if view.record else ():
-        places += [(reservation.chain_id, token) for token, _ in reservation.items]
+        places += [(reservation.chain_id, item.token) for item in reservation.items]
     admitted = [policy.token_by_place[place] for place in places if place in policy.token_by_place]
     assets = {token.asset for token in admitted} | {token.rate.underlying for token in admitted if token.rate}
     for venue in view.obligations.venues if view.obligations else ():

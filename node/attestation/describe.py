@@ -12,7 +12,7 @@ from chains.errors import InputError
 from chains.types import AccountId, Address, Amount, ChainId, Hash32, TokenFact
 from hypothec.v1 import health_pb2, release_pb2, state_pb2
 from node.attestation.release import AttestedRelease
-from node.model.digests import Release, ReleaseKind
+from node.model.digests import Release, ReleaseItem, ReleaseKind
 from node.model.frame import FramePrice
 from node.model.header import ChainState, Header
 from node.model.health import Health, HoldingLine, Interval, Reason, VenueLine
@@ -134,7 +134,10 @@ def describe_release(attested: AttestedRelease) -> release_pb2.AttestedRelease:
             account=release.account,
             nonce=release.nonce,
             payee=release.payee,
-            items=[release_pb2.ReleaseItem(token=token, amount=str(amount)) for token, amount in release.items],
+            items=[
+                release_pb2.ReleaseItem(token=item.token, amount=str(item.amount), minimum=str(item.minimum))
+                for item in release.items
+            ],
             reference=release.reference,
             sequence=release.sequence,
             header_hash=release.header_hash,
@@ -162,7 +165,7 @@ def read_release(message: release_pb2.AttestedRelease) -> AttestedRelease:
             AccountId(exactly(release.account, 32, "account")),
             release.nonce,
             Address(exactly(release.payee, 20, "payee")),
-            tuple((Address(exactly(item.token, 20, "token")), Amount(_decimal(item.amount))) for item in release.items),
+            tuple(_item(item) for item in release.items),
             Hash32(exactly(release.reference, 32, "reference")),
             release.sequence,
             Hash32(exactly(release.header_hash, 32, "header_hash")),
@@ -174,6 +177,11 @@ def read_release(message: release_pb2.AttestedRelease) -> AttestedRelease:
     )
 
 
+def _item(item: release_pb2.ReleaseItem) -> ReleaseItem:
+    token = Address(exactly(item.token, 20, "token"))
+    return ReleaseItem(token, _decimal(item.amount, "amount"), _decimal(item.minimum, "minimum"))
+
+
 def exactly(data: bytes, width: int, field: str) -> bytes:
     """`data` when it has `width` bytes. Raises InputError that names the field."""
     if len(data) != width:
@@ -181,12 +189,12 @@ def exactly(data: bytes, width: int, field: str) -> bytes:
     return data
 
 
-def _decimal(text: str) -> int:
+def _decimal(text: str, field: str) -> Amount:
     if not (text.isascii() and text.isdigit() and len(text) <= 78 and str(int(text)) == text):
-        raise InputError("write an amount as a decimal integer without leading zeros", field="amount", amount=text[:80])
+        raise InputError("write an amount as a decimal integer without leading zeros", field=field, amount=text[:80])
     if (value := int(text)) >> 256:
-        raise InputError("keep an amount within 256 bits", field="amount", amount=text)
-    return value
+        raise InputError("keep an amount within 256 bits", field=field, amount=text)
+    return Amount(value)
 
 
 def _interval(interval: Interval) -> health_pb2.Interval:

@@ -20,7 +20,7 @@ from web3.contract import AsyncContract
 from chains.evm.contracts import Artifact, artifact, build, parse_artifact
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
-from node.model.digests import Release, ReleaseKind, account_id, state_digest
+from node.model.digests import Release, ReleaseItem, ReleaseKind, account_id, state_digest
 from node.model.signatures import address_of as address_of_key
 from node.model.signatures import pack, sign_compact
 from node.testnet.chain import LocalChain, Wallet, anvil_command, run_chain
@@ -132,7 +132,7 @@ async def _seizure(wallet: Wallet, count: int) -> int:
 
 
 def _release(vault: AsyncContract, token: AsyncContract, account: AccountId, nonce: int) -> Release:
-    items = ((address_of(token), Amount(10**9)),)
+    items = (ReleaseItem(address_of(token), Amount(10**9), Amount(10**9)),)
     return Release(
         ReleaseKind.SEIZURE,
         _CHAIN,
@@ -150,7 +150,7 @@ def _release(vault: AsyncContract, token: AsyncContract, account: AccountId, non
 
 def _abi(release: Release) -> Sequence[object]:
     """The contract's struct."""
-    items = [(to_checksum_address(token), amount) for token, amount in release.items]
+    items = [(to_checksum_address(token), amount, minimum) for token, amount, minimum in release.items]
     about = (release.reference, release.sequence, release.header_hash, release.expiry)
     return release.account, release.nonce, to_checksum_address(release.payee), items, *about
 

@@ -105,7 +105,10 @@ def shown_release(attested: AttestedRelease) -> dict[str, Any]:
         "account": "0x" + release.account.hex(),
         "nonce": release.nonce,
         "payee": "0x" + release.payee.hex(),
-        "items": [{"token": "0x" + token.hex(), "amount": str(amount)} for token, amount in release.items],
+        "items": [
+            {"token": "0x" + item.token.hex(), "amount": str(item.amount), "minimum": str(item.minimum)}
+            for item in release.items
+        ],
         "reference": "0x" + release.reference.hex(),
         "sequence": release.sequence,
         "expiry": release.expiry,

@@ -35,7 +35,7 @@ def available(view: AccountView) -> dict[ChainId, dict[Address, int]]:
     }
     for reservation in open_reservations(view):
         held = balances.get(reservation.chain_id, {})
-        for token, amount in reservation.items:
+        for token, amount, _ in reservation.items:
             if token in held:
                 held[token] = max(0, held[token] - amount)
     return balances

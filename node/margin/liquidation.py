@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from chains.types import Address, Amount, ChainId
+from chains.types import Address, Amount, ChainId, TokenFact
 from node.margin import spec
 from node.margin.account import evaluate
 from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
+from node.model.digests import ReleaseItem
 from node.model.health import HealthStatus, HoldingLine, Reason
 from node.model.ledger import AccountView
 from node.model.policy import PICO_PER_MICRO
@@ -26,10 +27,10 @@ MAX_ITEMS = 16
 
 @dataclass(frozen=True, slots=True)
 class SeizureLeg:
-    """One vault's part of a plan: `items` (token, base units), ascending by token, go to `payee` for `venue`.
+    """One vault's part of a plan: `items`, ascending by token, go to `payee` for `venue`.
 
     `nonce` is the vault's next one of the account. `credit` (1e-12 USD) is what the venue is paid by it: at the low end
-    of the prices never more than the items are worth.
+    of the prices never more than the least that the vault may pay for the items is worth.
     """
 
     chain_id: ChainId
@@ -37,7 +38,7 @@ class SeizureLeg:
     nonce: int
     venue: str
     payee: Address
-    items: tuple[tuple[Address, Amount], ...]
+    items: tuple[ReleaseItem, ...]
     credit: int
 
 
@@ -74,20 +75,22 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
 class _Source:
     """A holding that can be seized: its price (the low end, which never overstates it) and what credit it can pay.
 
-    Below `minimum` (1e-12 USD) an amount of it is dust.
+    `there` is what the vault would pay for all of it. Below `minimum` (1e-12 USD) an amount of it is dust.
     """
 
     token: Address
-    amount: int
+    fact: TokenFact
+    there: int
     price: int
     decimals: int
     premium: tuple[int, int]
     capacity: int
     minimum: int
 
-    def taken_for(self, credit: int) -> Amount:
-        """The base units that pay for a credit."""
-        return Amount(spec.seized_amount(credit, *self.premium, self.price, self.decimals, self.amount))
+    def taken_for(self, credit: int) -> ReleaseItem:
+        """What pays for a credit, with the least that the vault may pay for it."""
+        pays = spec.seized_amount(credit, *self.premium, self.price, self.decimals, self.there)
+        return ReleaseItem(self.token, Amount(spec.booked_for(pays, self.fact.held, self.fact.booked)), Amount(pays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def _vaults(holdings: Iterable[HoldingLine], context: MarginContext) -> list[_Va
 def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
     """A holding whose value is certain. A line with a reason is not: its price, its chain or its standing is bad.
 
-    A shortfall is no such reason: the vault pays pro rata, so an amount of its books is worth that much less.
+    A shortfall is no such reason: the vault pays pro rata, so more of its books is taken for the same.
     """
     if set(line.reasons) - {Reason.SHORTFALL} or line.value.low == 0:
         return None
@@ -126,12 +129,11 @@ def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
     if capacity == 0:
         return None
     fact = context.tokens[line.chain_id, line.token]
-    price = spec.pro_rata(context.token_marks[line.chain_id, line.token].collateral.low, fact.held, fact.booked)
-    if price == 0:
-        return None
+    there = spec.pro_rata(line.amount, fact.held, fact.booked)
+    price = context.token_marks[line.chain_id, line.token].collateral.low
     decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
     minimum = asset.min_value_micro_usd * PICO_PER_MICRO
-    return _Source(line.token, line.amount, price, decimals, premium, capacity, minimum)
+    return _Source(line.token, fact, there, price, decimals, premium, capacity, minimum)
 
 
 def _least(vaults: Iterable[_Vault]) -> int:
@@ -171,14 +173,14 @@ def _legs(
     whole = sum(vault.capacity for vault in ordered)
     credit, before = min(entitled, whole), 0
     for vault in ordered:
-        taken: list[tuple[Address, Amount]] = []
+        taken: list[ReleaseItem] = []
         start = credit * before // whole
         for source in vault.sources:
             # Differences of the running share: every part is rounded, and yet they add up to the credit.
             part = credit * (before + source.capacity) // whole - credit * before // whole
             before += source.capacity
             if part > 0:
-                taken.append((source.token, source.taken_for(part)))
+                taken.append(source.taken_for(part))
         payee = _payee(item, vault.chain_id)
         if taken and payee is not None:
             yield SeizureLeg(

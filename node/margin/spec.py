@@ -47,6 +47,11 @@ def pro_rata(amount: int, held: int, booked: int) -> int:
     return amount * held // booked if held < booked else amount
 
 
+def booked_for(there: int, held: int, booked: int) -> int:
+    """The least amount in the books of which so much is there: ⌈there·booked / held⌉ where the vault holds less."""
+    return ceil_div(there * booked, held) if held < booked else there
+
+
 def holding_value(amount: int, price: int, decimals: int) -> int:
     """Market value of a holding: ⌊amount·price / 10^decimals⌋."""
     unit: int = 10**decimals

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from chains.errors import LimitError
 from chains.proofs.keccak import keccak
@@ -97,17 +98,28 @@ def state_digest(
     )
 
 
-def items_hash(items: Iterable[tuple[Address, Amount]]) -> Hash32:
-    """The hash of a release's (token, amount) items, in order."""
-    return Hash32(keccak(b"".join(word(token) + word(amount) for token, amount in items)))
+class ReleaseItem(NamedTuple):
+    """`amount` of `token` by the vault's books, in base units.
+
+    In a shortfall it pays less than that, but reverts where it would pay less than `minimum`.
+    """
+
+    token: Address
+    amount: Amount
+    minimum: Amount
+
+
+def items_hash(items: Iterable[ReleaseItem]) -> Hash32:
+    """The hash of a release's items, in order."""
+    return Hash32(keccak(b"".join(word(part) for item in items for part in item)))
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """One vault's order to pay `items` of `account` to `payee`: a withdrawal, or one leg of a seizure.
 
-    `nonce` is the vault's next nonce of the account; `items` are (token, base units) with tokens strictly ascending;
-    `expiry` is in unix seconds; `sequence` and `header_hash` name the margin state that the release rests on;
+    `nonce` is the vault's next nonce of the account; the tokens of `items` ascend strictly; `expiry` is in unix
+    seconds; `sequence` and `header_hash` name the margin state that the release rests on;
     `reference` is the request or plan that it carries out.
     """
 
@@ -117,7 +129,7 @@ class Release:
     account: AccountId
     nonce: int
     payee: Address
-    items: tuple[tuple[Address, Amount], ...]
+    items: tuple[ReleaseItem, ...]
     reference: Hash32
     sequence: int
     header_hash: Hash32

@@ -15,7 +15,7 @@ from enum import IntEnum
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32, TokenFact
 from node.model.codec import Malformed, Reader, Writer
-from node.model.digests import ReleaseKind, tag, word
+from node.model.digests import ReleaseItem, ReleaseKind, tag, word
 from node.model.merkle import MerkleMap
 from node.model.reports import MAX_POSITIONS, Position, read_position, write_position
 
@@ -192,7 +192,7 @@ class Reservation:
     vault: Address
     nonce: int
     payee: Address
-    items: tuple[tuple[Address, Amount], ...]
+    items: tuple[ReleaseItem, ...]
     reference: Hash32
     sequence: int
     expiry: int
@@ -287,10 +287,20 @@ def _read_authorization(reader: Reader) -> Authorization:
 _RELEASE_KINDS = (ReleaseKind.WITHDRAWAL, ReleaseKind.SEIZURE)
 
 
+def write_item(writer: Writer, item: ReleaseItem) -> None:
+    """Append one item of a release."""
+    writer.raw(item.token, 20).u256(item.amount).u256(item.minimum)
+
+
+def read_item(reader: Reader) -> ReleaseItem:
+    """Take one item; raises Malformed."""
+    return ReleaseItem(Address(reader.raw(20)), Amount(reader.u256()), Amount(reader.u256()))
+
+
 def write_reservation(writer: Writer, entry: Reservation) -> None:
     """Append a reservation."""
     writer.u8(_RELEASE_KINDS.index(entry.kind)).u64(entry.chain_id).raw(entry.vault, 20).u64(entry.nonce)
-    writer.raw(entry.payee, 20).many(entry.items, lambda w, item: w.raw(item[0], 20).u256(item[1]))
+    writer.raw(entry.payee, 20).many(entry.items, write_item)
     writer.raw(entry.reference, 32).u64(entry.sequence).u64(entry.expiry).text(entry.venue).u256(entry.credit)
 
 
@@ -305,7 +315,7 @@ def read_reservation(reader: Reader) -> Reservation:
         Address(reader.raw(20)),
         reader.u64(),
         Address(reader.raw(20)),
-        reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256())), _MANY),
+        reader.many(read_item, _MANY),
         Hash32(reader.raw(32)),
         reader.u64(),
         reader.u64(),

@@ -1,22 +1,29 @@
 """What a statement is on its chain: the call that carries it out, and the questions whether somebody did so already.
 
-Owns the encoding of our contracts' calls. Must not know transactions, keys or transports.
+Owns the encoding of our contracts' calls and errors. Must not know transactions, keys or transports.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 from web3 import Web3
 from web3.contract import Contract
 
 from chains.evm.contracts import ContractName, artifact
+from chains.proofs.keccak import keccak
 from chains.types import Address, ChainId, Hash32
 from node.attestation.statements import Statement
 from node.model.digests import ReleaseKind
+
+_SHOWN = 64
+"""Bytes of revert data that are not an error of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def execution(job: Job) -> Call:
         release.account,
         release.nonce,
         to_checksum_address(release.payee),
-        [(to_checksum_address(token), amount) for token, amount in release.items],
+        [(to_checksum_address(token), amount, minimum) for token, amount, minimum in release.items],
         release.reference,
         release.sequence,
         release.header_hash,
@@ -87,6 +94,35 @@ def already_done(job: Job, answer: bytes) -> bool:
     reached = int.from_bytes(answer[:32], "big")
     release = job.statement.release
     return reached >= (release.nonce if release is not None else job.statement.sequence)
+
+
+def refusal(data: bytes) -> str:
+    """What a contract's revert data says: the error of ours with its values, or the bytes that are none."""
+    try:
+        name, inputs = _errors()[data[:4]]
+        values = decode([each["type"] for each in inputs], data[4:])
+    except (KeyError, DecodingError):
+        return f"0x{data[:_SHOWN].hex()}"
+    named = (f"{each['name']}={_shown(value)}" for each, value in zip(inputs, values, strict=True))
+    return f"{name}({', '.join(named)})"
+
+
+def _shown(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+@cache
+def _errors() -> Mapping[bytes, tuple[str, list[dict[str, str]]]]:
+    """Every error of our contracts by its selector."""
+    abis = (artifact("CollateralVault").abi, artifact("StateVerifier").abi)
+    entries = (entry for abi in abis for entry in abi if entry["type"] == "error")
+    return {
+        keccak(f"{entry['name']}({','.join(each['type'] for each in entry['inputs'])})".encode())[:4]: (
+            entry["name"],
+            entry["inputs"],
+        )
+        for entry in entries
+    }
 
 
 def _encode(name: ContractName, function: str, arguments: list[Any]) -> Call:

@@ -5,6 +5,7 @@ Nothing that is read here is believed for more than the relayer's own housekeepi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar, cast
 
@@ -25,6 +26,12 @@ class Reverts(HypothecError):
 
     reason = "CALL_REVERTS"
     status = "FAILED_PRECONDITION"
+
+    def __init__(self, error: ContractLogicError) -> None:
+        super().__init__(f"do not send what the contract would refuse: {error}")
+        text = error.data if isinstance(error.data, str) else ""
+        self.data = bytes.fromhex(text[2:]) if re.fullmatch("0x([0-9a-fA-F]{2})*", text) else b""
+        """What the contract gave as its reason; nothing where the endpoint did not pass it on."""
 
 
 class NotMined(RetryError):
@@ -85,7 +92,7 @@ async def asked(answer: Awaitable[_T]) -> _T:
     except TransactionNotFound as error:
         raise NotMined("wait for the transaction to be mined") from error
     except ContractLogicError as error:
-        raise Reverts(f"do not send what the contract would refuse: {error}", data=error.data) from error
+        raise Reverts(error) from error
     except Web3RPCError as error:
         raise Refused(f"send again later: {error}") from error
     except (Web3Exception, aiohttp.ClientError, TimeoutError, OSError) as error:

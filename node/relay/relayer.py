@@ -26,7 +26,7 @@ from chains.proofs.keccak import keccak
 from chains.types import Address, ChainId, Hash32
 from node.ingest.ports import Meter
 from node.model.transactions import Attempt, Transaction, TxStatus
-from node.relay.calls import Job, already_done, execution, progress_question
+from node.relay.calls import Job, already_done, execution, progress_question, refusal
 from node.relay.endpoint import HttpProvider, NotMined, Refused, Reverts, asked
 from node.relay.ports import Outbox, Turn
 
@@ -150,8 +150,16 @@ class ChainRelay:
                 async with self._sending:
                     return await self._write_down(job)
             except Reverts as error:
+                # A release is offered again while it is open: a cap may let it out later, a shortfall be made good.
                 if not await self._is_done(job):
-                    self._meter.fault("relay.reverts", error, chain=self._chain_id, purpose=job.purpose.hex())
+                    self._meter.fault(
+                        "relay.reverts",
+                        error,
+                        chain=self._chain_id,
+                        purpose=job.purpose.hex(),
+                        account=job.statement.account.hex(),
+                        refusal=refusal(error.data),
+                    )
                 return None
             except RetryError as error:
                 # Those who are told that the chain is back are told all at once: turns begin anew.

@@ -24,8 +24,11 @@ def address(text: str) -> Address:
     return Address(raw(text))
 
 
-def items(listed: list[dict[str, str]]) -> tuple[tuple[Address, Amount], ...]:
-    return tuple((address(item["token"]), Amount(int(item["amount"]))) for item in listed)
+def items(listed: list[dict[str, str]]) -> tuple[digests.ReleaseItem, ...]:
+    return tuple(
+        digests.ReleaseItem(address(item["token"]), Amount(int(item["amount"])), Amount(int(item["minimum"])))
+        for item in listed
+    )
 
 
 @each

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from chains.errors import ConfigError
-from chains.types import NATIVE_COIN, AccountId, Address, ChainRecipe, Hash32
+from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainRecipe, Hash32
 from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
 from node.model.network import Network
 from node.model.policy import Policy
@@ -38,6 +38,8 @@ MAX_LINKED = 64
 """Addresses of one account."""
 MAX_AUTHORIZED = 64
 """Venues that one account authorises at a time."""
+NO_MINIMUM = Amount(0)
+"""Of a withdrawal: whatever the vault pays for it, in a shortfall the owner's share and no more is gone."""
 MAX_POLICY_DELAY = 90 * 86_400
 """Seconds from the agreement on a policy to its activation, at most: a waiting one keeps all others out."""
 
@@ -247,7 +249,7 @@ def _withdraw(
         vault=request.vault,
         nonce=view.holdings[request.chain_id].nonce + 1,
         payee=request.recipient,
-        items=((request.token, request.amount),),
+        items=(ReleaseItem(request.token, request.amount, NO_MINIMUM),),
         reference=digest,
         sequence=context.sequence,
         expiry=min(request.expiry, context.now + context.policy.timing.attestation_ttl),

@@ -74,9 +74,9 @@ class SqliteJournal:
     def _load(self, connection: sqlite3.Connection) -> JournalState:
         config = self._config.config_digest
         rows = connection.execute(
-            "SELECT record FROM journal_latest WHERE config = ?1 UNION ALL SELECT record FROM journal_slots "
-            "WHERE config = ?1",
-            (config,),
+            "SELECT record FROM journal_latest WHERE config = ? UNION ALL SELECT record FROM journal_slots "
+            "WHERE config = ?",
+            (config, config),
         ).fetchall()
         try:
             records = [decode_record(data, self._config) for (data,) in rows]
@@ -139,6 +139,6 @@ def prune_chain_slots(connection: sqlite3.Connection, config: Hash32, below: int
     """Forget what was signed for states before `below`, and let nothing more be signed for them."""
     connection.execute("DELETE FROM chain_slots WHERE config = ? AND sequence < ?", (config, below))
     connection.execute(
-        "INSERT INTO chain_floor VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sequence = max(sequence, ?2)",
+        "INSERT INTO chain_floor VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)",
         (config, below),
     )

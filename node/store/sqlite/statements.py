@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from chains.types import AccountId, Address, Amount, ChainId, Hash32
+from chains.types import AccountId, Address, ChainId, Hash32
 from node.attestation.statements import Statement
 from node.model.codec import Malformed, Reader, Writer
 from node.model.digests import Release, ReleaseKind
+from node.model.ledger import read_item, write_item
 
 _VERSION = 1
 _MAX_ITEMS = 1 << 16
@@ -19,7 +20,7 @@ def encode_statement(statement: Statement) -> bytes:
     writer.flag(statement.release is not None)
     if (release := statement.release) is not None:
         writer.u8(_KINDS.index(release.kind)).u64(release.nonce).raw(release.payee, 20)
-        writer.many(release.items, lambda w, item: w.raw(item[0], 20).u256(item[1]))
+        writer.many(release.items, write_item)
         writer.raw(release.reference, 32).raw(release.header_hash, 32).u64(release.expiry)
     return writer.done()
 
@@ -37,7 +38,7 @@ def decode_statement(data: bytes) -> Statement:
         if kind >= len(_KINDS):
             raise Malformed("use a known kind of release", kind=kind)
         nonce, payee = reader.u64(), Address(reader.raw(20))
-        items = reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256())), _MAX_ITEMS)
+        items = reader.many(read_item, _MAX_ITEMS)
         reference, header_hash, expiry = Hash32(reader.raw(32)), Hash32(reader.raw(32)), reader.u64()
         release = Release(
             _KINDS[kind],

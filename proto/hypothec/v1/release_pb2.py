@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from hypothec.v1 import state_pb2 as hypothec_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hypothec/v1/release.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\",\n\x0bReleaseItem\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\"\xf4\x01\n\x07Release\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.hypothec.v1.ReleaseKind\x12\x10\n\x08\x63hain_id\x18\x02 \x01(\x04\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0c\x12\r\n\x05nonce\x18\x05 \x01(\x04\x12\r\n\x05payee\x18\x06 \x01(\x0c\x12\'\n\x05items\x18\x07 \x03(\x0b\x32\x18.hypothec.v1.ReleaseItem\x12\x11\n\treference\x18\x08 \x01(\x0c\x12\x10\n\x08sequence\x18\t \x01(\x04\x12\x13\n\x0bheader_hash\x18\n \x01(\x0c\x12\x0e\n\x06\x65xpiry\x18\x0b \x01(\x04\"u\n\x0f\x41ttestedRelease\x12%\n\x07release\x18\x01 \x01(\x0b\x32\x14.hypothec.v1.Release\x12\x12\n\nsignatures\x18\x02 \x01(\x0c\x12\'\n\x05state\x18\x03 \x01(\x0b\x32\x18.hypothec.v1.SignedState*b\n\x0bReleaseKind\x12\x1c\n\x18RELEASE_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17RELEASE_KIND_WITHDRAWAL\x10\x01\x12\x18\n\x14RELEASE_KIND_SEIZURE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hypothec/v1/release.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\"=\n\x0bReleaseItem\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0f\n\x07minimum\x18\x03 \x01(\t\"\xf4\x01\n\x07Release\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.hypothec.v1.ReleaseKind\x12\x10\n\x08\x63hain_id\x18\x02 \x01(\x04\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0c\x12\r\n\x05nonce\x18\x05 \x01(\x04\x12\r\n\x05payee\x18\x06 \x01(\x0c\x12\'\n\x05items\x18\x07 \x03(\x0b\x32\x18.hypothec.v1.ReleaseItem\x12\x11\n\treference\x18\x08 \x01(\x0c\x12\x10\n\x08sequence\x18\t \x01(\x04\x12\x13\n\x0bheader_hash\x18\n \x01(\x0c\x12\x0e\n\x06\x65xpiry\x18\x0b \x01(\x04\"u\n\x0f\x41ttestedRelease\x12%\n\x07release\x18\x01 \x01(\x0b\x32\x14.hypothec.v1.Release\x12\x12\n\nsignatures\x18\x02 \x01(\x0c\x12\'\n\x05state\x18\x03 \x01(\x0b\x32\x18.hypothec.v1.SignedState*b\n\x0bReleaseKind\x12\x1c\n\x18RELEASE_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17RELEASE_KIND_WITHDRAWAL\x10\x01\x12\x18\n\x14RELEASE_KIND_SEIZURE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hypothec.v1.release_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RELEASEKIND']._serialized_start=479
-  _globals['_RELEASEKIND']._serialized_end=577
+  _globals['_RELEASEKIND']._serialized_start=496
+  _globals['_RELEASEKIND']._serialized_end=594
   _globals['_RELEASEITEM']._serialized_start=67
-  _globals['_RELEASEITEM']._serialized_end=111
-  _globals['_RELEASE']._serialized_start=114
-  _globals['_RELEASE']._serialized_end=358
-  _globals['_ATTESTEDRELEASE']._serialized_start=360
-  _globals['_ATTESTEDRELEASE']._serialized_end=477
+  _globals['_RELEASEITEM']._serialized_end=128
+  _globals['_RELEASE']._serialized_start=131
+  _globals['_RELEASE']._serialized_end=375
+  _globals['_ATTESTEDRELEASE']._serialized_start=377
+  _globals['_ATTESTEDRELEASE']._serialized_end=494
 # @@protoc_insertion_point(module_scope)

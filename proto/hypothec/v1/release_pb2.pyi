@@ -46,18 +46,22 @@ class ReleaseItem(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
     token: _builtins.bytes
     amount: _builtins.str
-    """Decimal, in base units."""
+    """By the vault's books; decimal, in base units."""
+    minimum: _builtins.str
+    """The vault reverts rather than pay less than this for it, which it else would in the token's shortfall."""
     def __init__(
         self,
         *,
         token: _builtins.bytes = ...,
         amount: _builtins.str = ...,
+        minimum: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "minimum", b"minimum", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, Assurance, ChainId, Checkpoint, Hash32, UnixSeconds
 from node.attestation.statements import Statement
 from node.model.certificate import CommitCertificate
-from node.model.digests import Release, ReleaseKind
+from node.model.digests import Release, ReleaseItem, ReleaseKind
 from node.model.frame import Frame, FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus, Header
 from node.model.merkle import MerkleMap
@@ -79,7 +79,10 @@ def statement(sequence: int, account: AccountId | None = None) -> Statement:
         account,
         3,
         Address(b"\x0a" * 20),
-        ((Address(bytes(20)), Amount(10**18)), (Address(b"\x01" * 20), Amount(2**200))),
+        (
+            ReleaseItem(Address(bytes(20)), Amount(10**18), Amount(0)),
+            ReleaseItem(Address(b"\x01" * 20), Amount(2**200), Amount(2**199)),
+        ),
         Hash32(keccak(b"plan")),
         sequence,
         Hash32(keccak(b"header %d" % sequence)),

@@ -8,8 +8,8 @@ from typing import Self
 
 from eth_utils.crypto import keccak
 
-Items = tuple[tuple[str, int], ...]
-"""(token address, amount)"""
+Items = tuple[tuple[str, int, int], ...]
+"""(token address, amount, minimum)"""
 
 
 def word(value: int | str) -> bytes:
@@ -25,7 +25,7 @@ def account_id(network_id: bytes, first_address: str, salt: bytes) -> bytes:
 
 
 def items_hash(items: Items) -> bytes:
-    return keccak(b"".join(word(token) + word(amount) for token, amount in items))
+    return keccak(b"".join(word(part) for item in items for part in item))
 
 
 def state_digest(config: bytes, chain_id: int, verifier: str, sequence: int, header_hash: bytes, time_ms: int) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.contracts.digests import (
+    Items,
     Release,
     account_id,
     encode_signatures,
@@ -76,5 +77,5 @@ def test_signatures_are_encoded_alike(number: int) -> None:
     assert encode_signatures(by_signer) == raw(vector["encoded"])
 
 
-def listed(items: list[dict[str, str]]) -> tuple[tuple[str, int], ...]:
-    return tuple((item["token"], int(item["amount"])) for item in items)
+def listed(items: list[dict[str, str]]) -> Items:
+    return tuple((item["token"], int(item["amount"]), int(item["minimum"])) for item in items)

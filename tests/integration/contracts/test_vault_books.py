@@ -45,7 +45,8 @@ class Books:
         tokens = self.rng.choice([self.tokens, self.tokens[:1], self.tokens[1:]])
         items = tuple((token, self.rng.randint(1, 300)) for token in tokens)
         nonce = self.nonces[account] + self.rng.choice([1, 1, 1, 1, 0, 2])
-        release = Release(account, nonce, self.world.payee, items, self.world.chain.now() + HOUR)
+        wholly = tuple((token, amount, amount) for token, amount in items)
+        release = Release(account, nonce, self.world.payee, wholly, self.world.chain.now() + HOUR)
         purpose = self.rng.choice(["withdrawal", "seizure"])
         wanted = nonce == self.nonces[account] + 1
         if self.leaves(self.world.call(purpose, release), account, items, purpose == "withdrawal", wanted=wanted):

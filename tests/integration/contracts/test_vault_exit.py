@@ -189,5 +189,5 @@ def test_the_nonce_counts_attestations_only(asked: World) -> None:
     assert asked.nonce() == 0
     with refused(asked.vault, "InsufficientBalance", wanted=70, held=40):
         asked.call("seizure", pending).call()
-    asked.chain.send(asked.call("seizure", pending.but(items=((asked.token.address, 40),))))
+    asked.chain.send(asked.call("seizure", pending.but(items=((asked.token.address, 40, 0),))))
     assert (asked.booked(), asked.nonce(), asked.held(asked.vault.address)) == (0, 1, 0)

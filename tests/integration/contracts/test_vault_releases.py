@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from chains.evm.contracts import Artifact
-from tests.integration.contracts.digests import Items, Release
+from tests.integration.contracts.digests import Release
 from tests.integration.contracts.harness import NATIVE, UNLIMITED, events, refused
 from tests.integration.contracts.world import World
 
@@ -15,7 +15,7 @@ PURPOSES = ("withdrawal", "seizure")
 both = pytest.mark.parametrize("purpose", PURPOSES)
 
 
-def mixed(world: World) -> Items:
+def mixed(world: World) -> tuple[tuple[str, int], ...]:
     return ((NATIVE, 30), (world.token.address, 40))
 
 
@@ -33,7 +33,7 @@ def test_a_release_pays_all_its_items(world: World, purpose: str) -> None:
     kind = world.vault.events.Withdrawn() if purpose == "withdrawal" else world.vault.events.Seized()
     told = [dict(event["args"]) for event in events(kind, receipt)]
     common = {"account": world.account, "payee": world.payee, "nonce": 1, "referenceId": release.reference}
-    assert told == [common | {"token": token, "amount": amount} for token, amount in release.items]
+    assert told == [common | {"token": token, "amount": amount} for token, amount, _ in release.items]
 
 
 @both
@@ -72,7 +72,9 @@ def test_exactly_a_quorum(world: World, purpose: str, count: int) -> None:
 
 
 @both
-@pytest.mark.parametrize("field", ["account", "payee", "amount", "token", "reference", "sequence", "header", "expiry"])
+@pytest.mark.parametrize(
+    "field", ["account", "payee", "amount", "minimum", "token", "reference", "sequence", "header", "expiry"]
+)
 def test_every_field_is_signed(world: World, purpose: str, field: str) -> None:
     world.deposit(100)
     world.deposit_native(100)
@@ -81,8 +83,9 @@ def test_every_field_is_signed(world: World, purpose: str, field: str) -> None:
     altered = {
         "account": release.but(account=keccak(b"other")),
         "payee": release.but(payee=world.stranger),
-        "amount": release.but(items=((world.token.address, 41),)),
-        "token": release.but(items=((NATIVE, 40),)),
+        "amount": release.but(items=((world.token.address, 41, 0),)),
+        "minimum": release.but(items=((world.token.address, 40, 1),)),
+        "token": release.but(items=((NATIVE, 40, 0),)),
         "reference": release.but(reference=bytes(32)),
         "sequence": release.but(sequence=42),
         "header": release.but(header_hash=bytes(32)),
@@ -167,7 +170,7 @@ def test_it_expires(world: World, purpose: str) -> None:
 
 
 class TestItems:
-    def refusal(self, world: World, items: Items) -> Release:
+    def refusal(self, world: World, items: tuple[tuple[str, int], ...]) -> Release:
         world.deposit(100)
         world.deposit_native(100)
         return world.release(items)

@@ -53,6 +53,38 @@ def test_the_order_of_releases_gives_nobody_more(short: tuple[World, Contract]) 
     assert world.held(world.vault.address, token) == 70  # the other account's hundred
 
 
+@pytest.mark.parametrize("purpose", ["withdrawal", "seizure"])
+def test_what_would_pay_less_than_it_must_leaves_everything_as_it_was(
+    short: tuple[World, Contract], purpose: str
+) -> None:
+    world, token = short
+    seen = world.release(()).but(items=((NATIVE, 601, 420), (token.address, 601, 420)))
+    world.call(purpose, seen).call()
+    world.chain.send(token.functions.burn(world.vault.address, 2))  # 601 · 698 / 1000 is 419.498
+    with refused(world.vault, "ShortPayment", token=token.address.lower(), pays=419, minimum=420):
+        world.call(purpose, seen).call()
+    receipt = world.chain.attempt(world.call(purpose, seen), sender=world.stranger)
+    assert (receipt["status"], world.nonce(), world.booked(), world.booked(NATIVE)) == (0, 0, 0, 900)
+    world.chain.send(world.call(purpose, seen.but(items=((NATIVE, 601, 420), (token.address, 601, 419)))))
+    assert (world.held(world.payee, token), world.nonce()) == (419, 1)
+
+
+def test_nothing_that_others_do_makes_a_release_pay_less(short: tuple[World, Contract]) -> None:
+    world, token = short
+    waiting = world.release(()).but(nonce=3, items=((token.address, 601, 420),))  # signed when 7 of 10 were there
+    world.chain.send(world.call("withdrawal", world.release(((token.address, 3),))))  # pays 2 and not 2.1
+    world.deposit(7, token)
+    world.chain.send(world.call("seizure", world.release(((token.address, 101),), nonce=2)))
+    world.chain.send(world.call("seizure", waiting))
+    assert world.nonce() == 3
+
+
+def test_more_than_the_amount_is_never_paid_nor_can_be_demanded(world: World) -> None:
+    world.deposit(100)
+    with refused(world.vault, "ShortPayment", pays=40, minimum=41):
+        world.call("seizure", world.release(()).but(items=((world.token.address, 40, 41),))).call()
+
+
 def test_a_vault_that_is_made_whole_pays_in_full(short: tuple[World, Contract]) -> None:
     world, token = short
     world.chain.send(token.functions.mint(world.vault.address, 300))
@@ -86,6 +118,8 @@ def test_an_exit_pays_pro_rata_too(short: tuple[World, Contract]) -> None:
 def test_nothing_left_pays_nothing_and_takes_it_off_the_books(short: tuple[World, Contract]) -> None:
     world, token = short
     world.chain.send(token.functions.burn(world.vault.address, 700))
+    with refused(world.vault, "ShortPayment", pays=0, minimum=1):
+        world.call("seizure", world.release(()).but(items=((token.address, 900, 1),))).call()
     world.chain.send(world.call("withdrawal", world.release(((token.address, 900),))))
     assert (world.held(world.payee, token), world.booked(token.address)) == (0, 0)
 

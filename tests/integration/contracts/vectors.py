@@ -47,11 +47,13 @@ def address(text: str) -> str:
 
 INSTANCES = (
     Instance(31337, Committee(4, 1, "four"), 1, 1_700_000_000_123, 1, 1_700_000_060,
-             ((NATIVE, 1),), Committee(4, 1, "next four")),
+             ((NATIVE, 1, 0),), Committee(4, 1, "next four")),
     Instance(1, Committee(7, 2, "seven"), 4_242_424_242, 1_800_000_000_000, 77, 1_800_003_600,
-             ((NATIVE, 10**18), (address("usd"), 2_500_000_000)), Committee(31, 10, "thirty-one")),
+             ((NATIVE, 10**18, 10**18), (address("usd"), 2_500_000_000, 2_400_000_001)),
+             Committee(31, 10, "thirty-one")),
     Instance(2**63 - 25, Committee(31, 10, "large"), LARGEST_64, LARGEST_64, LARGEST_64, LARGEST_64,
-             tuple((to_checksum_address(f"0x{(index + 1) * (2**160 // 17):040x}"), LARGEST_256 - index)
+             tuple((to_checksum_address(f"0x{(index + 1) * (2**160 // 17):040x}"), LARGEST_256 - index,
+                    LARGEST_256 - 100 * index)
                    for index in range(16)), Committee(1, 0, "one")),
 )  # fmt: skip
 
@@ -139,8 +141,8 @@ def _text(value: object) -> Any:  # noqa: ANN401
             return value.lower()
         case dict():
             return {name: _text(inner) for name, inner in value.items()}
-        case (str(token), int(amount)):
-            return {"token": token.lower(), "amount": str(amount)}
+        case (str(token), int(amount), int(minimum)):
+            return {"token": token.lower(), "amount": str(amount), "minimum": str(minimum)}
         case list() | tuple():
             return [_text(inner) for inner in value]
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
@@ -9,7 +10,7 @@ from web3.contract import Contract
 from web3.contract.contract import ContractFunction
 from web3.types import TxReceipt
 
-from tests.integration.contracts.digests import Items, Release, account_id, state_digest
+from tests.integration.contracts.digests import Release, account_id, state_digest
 from tests.integration.contracts.harness import NATIVE, UNLIMITED, Chain, Committee
 
 NETWORK = keccak(text="a network")
@@ -102,9 +103,10 @@ class World:
     def accept(self, sequence: int, time_ms: int) -> TxReceipt:
         return self.chain.send(self.accept_call(sequence, time_ms))
 
-    def release(self, items: Items | int, *, nonce: int = 1) -> Release:
-        """Of these items, or of that much of the token."""
-        chosen = ((self.token.address, items),) if isinstance(items, int) else items
+    def release(self, items: Sequence[tuple[str, int]] | int, *, nonce: int = 1) -> Release:
+        """Of these amounts, or of that much of the token, whatever is paid for them."""
+        amounts = ((self.token.address, items),) if isinstance(items, int) else items
+        chosen = tuple((token, amount, 0) for token, amount in amounts)
         return Release(self.account, nonce, self.payee, chosen, expiry=self.chain.now() + HOUR)
 
     def sign(self, purpose: str, release: Release, *, signers: list[int] | None = None) -> bytes:

@@ -22,7 +22,7 @@ from chains.evm.contracts import ContractName, artifact
 from chains.proofs.keccak import keccak
 from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainId, Hash32
 from node.attestation.statements import STATE_PURPOSE, Statement
-from node.model.digests import Release, ReleaseKind, state_digest
+from node.model.digests import Release, ReleaseItem, ReleaseKind, state_digest
 from node.model.signatures import pack, sign_compact
 from node.model.transactions import TxStatus
 from node.relay.calls import Job
@@ -38,6 +38,7 @@ KEY = keccak(b"who pays for transactions")
 SECOND_KEY = keccak(b"who would pay as well")
 NETWORK = kit.network()
 ACCOUNT = kit.Owner().account
+NOTHING = Amount(0)
 PAYEE = kit.address("demo payee")
 FAST = RelayTiming(stagger=0.0, poll=0.02, raise_after=60.0, retry=0.05)
 
@@ -45,12 +46,14 @@ FAST = RelayTiming(stagger=0.0, poll=0.02, raise_after=60.0, retry=0.05)
 class Events:
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.faults: list[dict[str, object]] = []
 
     def count(self, event: str, **_: object) -> None:
         self.seen.append(event)
 
-    def fault(self, event: str, error: BaseException, **_: object) -> None:
+    def fault(self, event: str, error: BaseException, **labels: object) -> None:
         self.seen.append(event)
+        self.faults.append(labels)
 
 
 @dataclass
@@ -116,7 +119,11 @@ class Site:
         return Job(statement, packed(digest, signers), header, time_ms)
 
     async def release_job(
-        self, kind: ReleaseKind = ReleaseKind.SEIZURE, nonce: int = 1, signers: tuple[int, ...] = (0, 1, 3)
+        self,
+        kind: ReleaseKind = ReleaseKind.SEIZURE,
+        nonce: int = 1,
+        signers: tuple[int, ...] = (0, 1, 3),
+        minimum: Amount = NOTHING,
     ) -> Job:
         block = await self.web3.eth.get_block("latest")
         release = Release(
@@ -126,7 +133,7 @@ class Site:
             ACCOUNT,
             nonce,
             PAYEE,
-            ((NATIVE_COIN, Amount(kit.ETHER)),),
+            (ReleaseItem(NATIVE_COIN, Amount(kit.ETHER), minimum),),
             Hash32(b"r" * 32),
             5,
             Hash32(b"h" * 32),
@@ -277,7 +284,26 @@ async def test_what_the_contract_would_refuse_is_not_sent(site: Site, tmp_path: 
         await relay.idle()
         assert await store.outbox.get(CHAIN, job.purpose) is None
     assert site.events.seen == ["relay.reverts"]
+    assert site.events.faults[0]["refusal"] == "WrongSignatureCount(given=2, required=3)"
     assert await site.sent_by(KEY) == 0
+
+
+async def test_a_release_waits_where_the_vault_would_pay_less_than_it_must(site: Site, tmp_path: Path) -> None:
+    job = await site.release_job(minimum=Amount(kit.ETHER))
+    vault = to_checksum_address(site.vault)
+    async with relaying(site, tmp_path / "store") as (relay, _):
+        await site.rpc("anvil_setBalance", vault, hex(5 * kit.ETHER))
+        for _ in range(2):  # as often as it is offered
+            relay.submit(job)
+            await relay.idle()
+        assert await site.sent_by(KEY) == 0
+        await site.rpc("anvil_setBalance", vault, hex(10 * kit.ETHER))
+        relay.submit(job)
+        await finish(site, relay)
+    assert await site.coins(PAYEE) == kit.ETHER
+    told = f"ShortPayment(token=0x{bytes(20).hex()}, pays={kit.ETHER // 2}, minimum={kit.ETHER})"
+    assert [fault["refusal"] for fault in site.events.faults] == [told] * 2
+    assert site.events.faults[0]["account"] == ACCOUNT.hex()
 
 
 async def test_a_transaction_that_is_not_mined_is_offered_a_higher_fee_with_the_same_nonce(

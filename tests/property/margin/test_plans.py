@@ -51,7 +51,7 @@ def subsets(legs: tuple[SeizureLeg, ...]) -> list[tuple[SeizureLeg, ...]]:
 def worth(leg: SeizureLeg, context: MarginContext, *, more: int = 0) -> Fraction:
     """What a leg's items are worth at the low prices, each amount taken `more` base units higher."""
     total = Fraction(0)
-    for token, amount in leg.items:
+    for token, amount, _ in leg.items:
         asset = context.policy.token_by_place[leg.chain_id, token].asset
         total += Fraction(amount + more, 10 ** DECIMALS[leg.chain_id, token]) * context.prices[asset].low
     return total
@@ -71,10 +71,10 @@ def test_a_plan_takes_what_is_there_for_what_is_owed(
     credited: Counter[str] = Counter()
     for leg in legs:
         leaf = view.holdings[leg.chain_id]
-        tokens = [token for token, _ in leg.items]
+        tokens = [item.token for item in leg.items]
         assert tokens == sorted(set(tokens))
         assert 1 <= len(tokens) <= MAX_ITEMS
-        assert all(0 < amount <= dict(leaf.balances)[token] for token, amount in leg.items)
+        assert all(0 < item.minimum == item.amount <= dict(leaf.balances)[item.token] for item in leg.items)
         assert (leg.vault, leg.nonce) == (VAULTS[leg.chain_id], leaf.nonce + 1)
         assert (leg.chain_id, leg.payee) in allowed[leg.venue].payees
         lines = {line.token: line for line in health.holdings if line.chain_id == leg.chain_id}
@@ -116,7 +116,12 @@ def test_a_seizure_counts_as_executed_from_the_moment_it_is_reserved(book: tuple
     assert done.record is not None
     waiting = tuple(
         reservation(
-            leg.chain_id, leg.items, nonce=leg.nonce, kind=ReleaseKind.SEIZURE, venue=leg.venue, credit=leg.credit
+            leg.chain_id,
+            [item[:2] for item in leg.items],
+            nonce=leg.nonce,
+            kind=ReleaseKind.SEIZURE,
+            venue=leg.venue,
+            credit=leg.credit,
         )
         for leg in legs
     )

@@ -33,13 +33,12 @@ def with_tokens(prices: Prices, tokens: Facts) -> MarginContext:
 
 
 def worth(leg: SeizureLeg, context: MarginContext, *, more: int = 0) -> Fraction:
-    """What the vault pays for a leg, pro rata, at the low prices; each amount taken `more` base units higher."""
+    """The least that the vault may pay for a leg, at the low prices; each amount `more` base units higher."""
     total = Fraction(0)
-    for token, amount in leg.items:
+    for token, _, minimum in leg.items:
         place = leg.chain_id, token
-        found, asset = context.tokens[place], context.policy.token_by_place[place].asset
-        there = min(Fraction(1), Fraction(found.held, found.booked))
-        total += Fraction(amount + more, 10 ** DECIMALS[place]) * there * context.prices[asset].low
+        asset = context.policy.token_by_place[place].asset
+        total += Fraction(minimum + more, 10 ** DECIMALS[place]) * context.prices[asset].low
     return total
 
 
@@ -60,8 +59,12 @@ def test_a_seizure_in_a_shortfall_is_worth_what_it_pays_off(book: tuple[AccountV
     view, context = book[0], with_tokens(book[1], tokens)
     for leg in plan_liquidation(view, context):
         held = dict(view.holdings[leg.chain_id].balances)
-        assert all(0 < amount <= held[token] for token, amount in leg.items)
-        assert all(not context.tokens[leg.chain_id, token].disputed for token, _ in leg.items)
+        assert all(0 < item.minimum <= item.amount <= held[item.token] for item in leg.items)
+        facts_of = [context.tokens[leg.chain_id, item.token] for item in leg.items]
+        assert not any(each.disputed for each in facts_of)
+        for item, each in zip(leg.items, facts_of, strict=True):
+            assert spec.pro_rata(item.amount, each.held, each.booked) >= item.minimum
+            assert spec.pro_rata(item.amount - 1, each.held, each.booked) < item.minimum
         assert 0 < leg.credit <= worth(leg, context)
 
 

@@ -23,7 +23,7 @@ from chains.types import (
     UnixSeconds,
 )
 from node.model.certificate import CommitCertificate
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.frame import Frame, FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus, Header
 from node.model.ledger import (
@@ -115,6 +115,7 @@ positions = st.builds(Position, name, i256, u256)
 venue_obligations = st.builds(VenueObligation, name, u64, some(positions), i256, u256)
 obligations = st.builds(Obligations, ascending(venue_obligations, lambda entry: entry.venue))
 authorizations = st.builds(Authorization, name, u256, some(st.tuples(chain_id, address)), u256, st.booleans())
+release_items = st.builds(ReleaseItem, address, amount, amount)
 reservations = st.builds(
     Reservation,
     kind=st.sampled_from(ReleaseKind),
@@ -122,7 +123,7 @@ reservations = st.builds(
     vault=address,
     nonce=u64,
     payee=address,
-    items=some(st.tuples(address, u256)),
+    items=some(release_items),
     reference=hash32,
     sequence=u64,
     expiry=u64,

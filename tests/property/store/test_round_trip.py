@@ -80,7 +80,7 @@ def statements(draw: st.DrawFn) -> Statement:
             account,
             draw(values.u64),
             draw(values.address),
-            draw(values.some(st.tuples(values.address, values.amount))),
+            draw(values.some(values.release_items)),
             draw(values.hash32),
             sequence,
             draw(values.hash32),

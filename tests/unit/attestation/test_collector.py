@@ -22,7 +22,7 @@ from node.attestation.collector import (
 from node.attestation.statements import STATE_PURPOSE, Statement, statements
 from node.consensus.outcome.transition import genesis
 from node.model.codec import Malformed
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Reservation
 from node.model.signatures import sign_compact, verify_packed
 from node.model.state import State
@@ -84,7 +84,7 @@ def reserved(sequence: int) -> State:
     """A state in which one account has a seizure open that state 3 issued."""
     state = genesis(NETWORK, kit.policy())
     account = kit.Owner().account
-    items = ((TOKEN, Amount(ETHER)),)
+    items = (ReleaseItem(TOKEN, Amount(ETHER), Amount(ETHER)),)
     reservation = Reservation(
         ReleaseKind.SEIZURE, TEN, kit.vault(TEN), 1, kit.address("payee"), items, DIGEST, 3, 100, "demo", 5
     )

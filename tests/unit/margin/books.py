@@ -19,7 +19,7 @@ from chains.types import (
     UnixSeconds,
 )
 from node.margin import MarginContext, SeizureLeg
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus
 from node.model.ledger import (
@@ -274,6 +274,11 @@ def account(
     return AccountView(AccountId(b"\x01" * 32), record, Obligations(reported) if reported else None, leaves)
 
 
+def whole(token: Address, amount: Amount) -> ReleaseItem:
+    """An item of a token of which the vault holds all that it booked."""
+    return ReleaseItem(token, amount, amount)
+
+
 def reservation(
     chain_id: ChainId,
     items: Iterable[tuple[Address, Amount]],
@@ -290,7 +295,7 @@ def reservation(
         VAULTS[chain_id],
         nonce,
         Address(b"\x0f" * 20),
-        tuple(items),
+        tuple(whole(token, amount) for token, amount in items),
         Hash32(bytes(32)),
         1,
         NOW + 60,
@@ -305,7 +310,7 @@ def executed(view: AccountView, legs: Iterable[SeizureLeg]) -> AccountView:
     holdings = dict(view.holdings)
     credited: dict[str, int] = {}
     for leg in legs:
-        taken, before = dict(leg.items), holdings[leg.chain_id]
+        taken, before = {item.token: item.amount for item in leg.items}, holdings[leg.chain_id]
         after = ((token, Amount(held - taken.get(token, 0))) for token, held in before.balances)
         holdings[leg.chain_id] = Holdings(leg.nonce, tuple(item for item in after if item[1] > 0), before.control)
         credited[leg.venue] = credited.get(leg.venue, 0) + leg.credit

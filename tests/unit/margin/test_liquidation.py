@@ -37,6 +37,7 @@ from tests.unit.margin.books import (
     price,
     reservation,
     units,
+    whole,
 )
 
 STALE = PriceStatus.STALE
@@ -51,7 +52,7 @@ def leveraged() -> AccountView:
 def test_a_venue_gets_claim_and_fees_for_collateral_worth_the_bonus_more() -> None:
     # 17,200 + 0.5 % of 20,000 = 17,300; with 5 % more 18,165; at 2,000 that is 9.0825 ETH
     assert plan_liquidation(leveraged(), market()) == (
-        SeizureLeg(A, VAULTS[A], 5, "alpha", payee("alpha", A), ((ETH_A, units("9.0825", 18)),), 17_300 * USD),
+        SeizureLeg(A, VAULTS[A], 5, "alpha", payee("alpha", A), (whole(ETH_A, units("9.0825", 18)),), 17_300 * USD),
     )
 
 
@@ -95,10 +96,10 @@ def test_a_claim_is_spread_over_chains_and_tokens_by_value() -> None:
             1,
             "alpha",
             payee("alpha", A),
-            ((ETH_A, units("0.975", 18)), (USDX_A, units(3_900, 6))),
+            (whole(ETH_A, units("0.975", 18)), whole(USDX_A, units(3_900, 6))),
             5_850 * USD,
         ),
-        SeizureLeg(B, VAULTS[B], 1, "alpha", payee("alpha", B), ((ETH_B, units("0.975", 18)),), 1_950 * USD),
+        SeizureLeg(B, VAULTS[B], 1, "alpha", payee("alpha", B), (whole(ETH_B, units("0.975", 18)),), 1_950 * USD),
     )
 
 
@@ -180,7 +181,7 @@ def test_roundings_of_the_parts_add_up_to_the_credit() -> None:
     view = account([holding(A, ETH_A, 1), holding(A, OLD_A, 1)], [owing])
     (leg,) = plan_liquidation(view, market({"OLD": price(2_000 * USD)}, rules=NO_BONUS))
     assert leg.credit == 3_000 * USD + 1
-    assert sum(amount for _, amount in leg.items) * 2_000 * USD == leg.credit * 10**18
+    assert sum(item.amount for item in leg.items) * 2_000 * USD == leg.credit * 10**18
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_roundings_of_the_parts_add_up_to_the_credit() -> None:
 def test_a_bad_feed_or_chain_never_blocks_the_seizure_of_the_rest(context: MarginContext) -> None:
     view = account([holding(A, USDX_A, 5_000), holding(B, ETH_B, 1)], [owes(cash=-9_000)])
     legs = plan_liquidation(view, context)
-    assert [[token for token, _ in leg.items] for leg in legs] == [[USDX_A]]
+    assert [[item.token for item in leg.items] for leg in legs] == [[USDX_A]]
 
 
 def test_a_dust_deposit_of_a_token_without_a_price_neither_stops_nor_joins_a_plan() -> None:
@@ -208,7 +209,7 @@ def test_a_dust_deposit_of_a_token_without_a_price_neither_stops_nor_joins_a_pla
 def test_what_secures_nothing_is_not_seized() -> None:
     view = account([holding(A, USDX_A, 100), holding(A, ETH_A, 9)], [owes(cash=-5_000)], collateral=("USDX",))
     (leg,) = plan_liquidation(view, market())
-    assert [token for token, _ in leg.items] == [USDX_A]
+    assert [item.token for item in leg.items] == [USDX_A]
     free = account([holding(A, USDX_A, 100)], [owes(cash=-5_000)], control=Control.FREE)
     assert plan_liquidation(free, market()) == ()
 
@@ -236,7 +237,7 @@ def test_a_leg_names_no_more_items_than_a_vault_takes_and_the_most_valuable() ->
     rules = Policy.parse(DEFAULT_POLICY.body.replace(b"tokens = [\n", b"tokens = [\n" + named.encode(), 1))
     view = account([(A, token, Amount(1_000 + n)) for n, token in enumerate(tokens)], [owes(cash=-30_000)])
     (leg,) = plan_liquidation(view, market(rules=rules))
-    assert [token for token, _ in leg.items] == tokens[20 - MAX_ITEMS :]
+    assert [item.token for item in leg.items] == tokens[20 - MAX_ITEMS :]
 
 
 def test_a_price_of_nothing_buys_nothing() -> None:

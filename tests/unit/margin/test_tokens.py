@@ -7,6 +7,7 @@ import pytest
 from chains.types import Address, Amount, ChainId, TokenFact
 from node.margin import MarginContext, evaluate, plan_liquidation, withdrawal_refusal
 from node.margin.withdrawal import Refusal
+from node.model.digests import ReleaseItem
 from node.model.frame import PriceStatus
 from node.model.health import ZERO, HealthStatus, HoldingLine, Interval, Reason
 from node.model.ledger import AccountView
@@ -79,7 +80,8 @@ def test_what_is_taken_in_a_shortfall_is_worth_what_it_pays_off() -> None:
     whole, half = market(), market(tokens={(A, ETH_A): fact(100 * 10**18, 50 * 10**18)})
     assert plan_liquidation(view, whole) == ()
     (leg,) = plan_liquidation(view, half)
-    assert leg.items == ((ETH_A, units("18.165", 18)),)  # 9.0825 ETH are worth 17,300 and the bonus
+    # 9.0825 ETH are worth 17,300 and the bonus
+    assert leg.items == (ReleaseItem(ETH_A, units("18.165", 18), units("9.0825", 18)),)
     assert leg.credit == 17_300 * USD
     assert evaluate(executed(view, [leg]), half).status is HealthStatus.MARGIN_CALL
 

@@ -13,6 +13,7 @@ from chains.errors import LimitError
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.digests import (
     Release,
+    ReleaseItem,
     ReleaseKind,
     name_word,
     rotation_digest,
@@ -30,7 +31,7 @@ RELEASE = Release(
     AccountId(b"\x03" * 32),
     4,
     Address(b"\x05" * 20),
-    ((Address(b"\x06" * 20), Amount(7)),),
+    (ReleaseItem(Address(b"\x06" * 20), Amount(7), Amount(6)),),
     Hash32(b"\x08" * 32),
     9,
     Hash32(b"\x0a" * 32),
@@ -80,8 +81,9 @@ def test_a_name_that_fits_no_word_is_refused(name: str) -> None:
         {"nonce": 5},
         {"payee": Address(bytes(20))},
         {"items": ()},
-        {"items": ((Address(b"\x06" * 20), Amount(8)),)},
-        {"items": ((Address(b"\x07" * 20), Amount(7)),)},
+        {"items": (ReleaseItem(Address(b"\x06" * 20), Amount(8), Amount(6)),)},
+        {"items": (ReleaseItem(Address(b"\x06" * 20), Amount(7), Amount(5)),)},
+        {"items": (ReleaseItem(Address(b"\x07" * 20), Amount(7), Amount(6)),)},
         {"reference": Hash32(bytes(32))},
         {"sequence": 10},
         {"header_hash": Hash32(bytes(32))},

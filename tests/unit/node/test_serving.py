@@ -16,7 +16,7 @@ from node.attestation.statements import Statement, statements
 from node.consensus.outcome.transition import genesis
 from node.consensus.protocol.statements import Evidence
 from node.ingest.inbox import Inbox
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Reservation
 from node.model.state import State
 from node.relay.calls import Job
@@ -92,7 +92,7 @@ class Kept:
 def state_with_withdrawal(sequence: int, *, is_open: bool = True) -> State:
     state = genesis(kit.network(), kit.policy())
     account = kit.Owner().account
-    items = ((TOKEN, Amount(ETHER)),)
+    items = (ReleaseItem(TOKEN, Amount(ETHER), Amount(ETHER)),)
     reservation = Reservation(
         ReleaseKind.WITHDRAWAL, ONE, kit.vault(ONE), 1, kit.address("payee"), items, Hash32(b"r" * 32), 3, 100
     )
@@ -119,6 +119,8 @@ async def test_open_releases_are_offered_again_until_they_are_no_longer_open() -
     for sequence in range(5, 5 + 2 * OFFER_EVERY):
         board.on_state(state_with_withdrawal(sequence), kit.policy())
     assert [job.purpose for job in jobs] == [release.digest] * 3
+    for sequence in range(100_001, 100_001 + 2 * OFFER_EVERY):  # past its expiry, with no cut yet to prove it
+        board.on_state(state_with_withdrawal(sequence), kit.policy())
     for sequence in range(20, 20 + 2 * OFFER_EVERY):
         board.on_state(state_with_withdrawal(sequence, is_open=False), kit.policy())
     assert len(jobs) == 3

@@ -29,7 +29,7 @@ from chains.types import (
 from hypothec.v1 import operator_service_pb2
 from node.attestation.release import AttestedRelease
 from node.model.certificate import CommitCertificate
-from node.model.digests import Release, ReleaseKind, account_id
+from node.model.digests import Release, ReleaseItem, ReleaseKind, account_id
 from node.model.frame import Frame, FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus, Header
 from node.model.identity import Identity, Role, TlsMaterial
@@ -246,7 +246,7 @@ def attested(kind: ReleaseKind, state: State, *, signers: tuple[int, ...] = (0, 
         ACCOUNT,
         1,
         Address(b"\x77" * 20),
-        ((ETH_TOKEN, Amount(10**18)),),
+        (ReleaseItem(ETH_TOKEN, Amount(10**18), Amount(10**18)),),
         Hash32(keccak(b"reference")),
         state.header.sequence,
         state.header.hash(),

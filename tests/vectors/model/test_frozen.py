@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 from chains.types import Address, Amount, Assurance, Checkpoint, Hash32, TokenFact, UnixSeconds
 from node.model.certificate import CommitCertificate
 from node.model.codec import Writer
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus, Header
 from node.model.ledger import (
@@ -72,7 +72,7 @@ def control() -> Control:
 
 
 def account_record() -> AccountRecord:
-    items, seized = ((TOKEN, Amount(5)),), 9 * USD
+    items, seized = (ReleaseItem(TOKEN, Amount(5), Amount(4)),), 9 * USD
     reservation = Reservation(
         ReleaseKind.SEIZURE, ONE, kit.vault(ONE), 1, PAYEE, items, FILLED, 42, 1_700_000_060, "demo", seized
     )

@@ -35,6 +35,9 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 /// - A token that burns or rebases the vault's holding leaves the books above the balance. Every release then pays
 ///   pro rata, amount * balance / books, so that nobody gains by being first; nodes prove `totals` and the
 ///   balance and value holdings alike. Who deposits into a shortfall shares it.
+/// - What a seizure credits to its payee is fixed when it is signed. So each item names the least that it has to pay:
+///   a token that falls (further) short in between makes the release revert. Releases and deposits by others do not:
+///   balance / books never falls by them.
 /// - Reentrancy: every function that moves value is guarded, and books change before anything is sent. A
 ///   deposit is booked after the transfer, so during it books lie below the balance, never above.
 /// - A payee or token that fails makes the whole release revert and leaves the nonce unused: the attestation
@@ -46,10 +49,11 @@ import {IStateVerifier} from "./IStateVerifier.sol";
 contract CollateralVault is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    /// @notice One amount of one token; token zero is the native coin.
+    /// @notice One amount of one token, by the books; token zero is the native coin.
     struct Item {
         address token;
         uint256 amount;
+        uint256 minimum; // least that the vault sends for it, else it reverts; amount, unless a shortfall is known
     }
 
     /// @notice What an attestation releases.
@@ -164,6 +168,8 @@ contract CollateralVault is ReentrancyGuardTransient {
     error InsufficientBalance(bytes32 account, address token, uint256 wanted, uint256 held);
     /// @notice More than what may still leave in this window.
     error CapExceeded(address token, uint256 wanted, uint256 left);
+    /// @notice In the token's shortfall the amount is worth less than the least that it may pay.
+    error ShortPayment(address token, uint256 pays, uint256 minimum);
     /// @notice The payee did not take the native coin.
     error NativeTransferFailed(address payee, uint256 amount);
     /// @notice Only the account's owner may do that.
@@ -301,7 +307,7 @@ contract CollateralVault is ReentrancyGuardTransient {
         _requirePayee(to);
         _debit(account, token, amount, true);
         emit Exited(account, token, to, amount);
-        _pay(token, to, amount);
+        _pay(token, to, amount, 0);
     }
 
     // === Links ===
@@ -342,9 +348,9 @@ contract CollateralVault is ReentrancyGuardTransient {
     /// @notice Hash of the items of a release, in their order.
     function itemsHash(Item[] calldata items) public pure returns (bytes32 hash) {
         assembly ("memory-safe") {
-            // an array of structs of two words lies in calldata as the words to hash
+            // an array of structs of three words lies in calldata as the words to hash
             let free := mload(0x40)
-            let size := mul(items.length, 0x40)
+            let size := mul(items.length, 0x60)
             calldatacopy(free, items.offset, size)
             hash := keccak256(free, size)
         }
@@ -426,15 +432,17 @@ contract CollateralVault is ReentrancyGuardTransient {
 
     function _payAll(Release calldata release) private {
         for (uint256 i = 0; i < release.items.length; ++i) {
-            _pay(release.items[i].token, release.payee, release.items[i].amount);
+            Item calldata item = release.items[i];
+            _pay(item.token, release.payee, item.amount, item.minimum);
         }
     }
 
     /// @dev After the debit, which the books before it are reckoned back from.
-    function _pay(address token, address payee, uint256 amount) private {
+    function _pay(address token, address payee, uint256 amount, uint256 minimum) private {
         uint256 held = token == NATIVE ? address(this).balance : IERC20(token).balanceOf(address(this));
         uint256 booked = totals[token] + amount;
         if (held < booked) amount = Math.mulDiv(amount, held, booked);
+        if (amount < minimum) revert ShortPayment(token, amount, minimum);
         if (token != NATIVE) {
             IERC20(token).safeTransfer(payee, amount);
         } else if (!LowLevelCall.callNoReturn(payee, amount, "")) {
