@@ -70,6 +70,16 @@ def test_a_python_that_will_not_do(machine: Machine) -> None:
     assert "PYTHON=/bin/false is not" in result.stderr
 
 
+def test_a_linked_environment_is_used_as_it_is(machine: Machine, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "another checkout"
+    (elsewhere / "bin").mkdir(parents=True)
+    (elsewhere / "bin" / "hypothec").write_text("#!/bin/sh\necho here\n")
+    (elsewhere / "bin" / "hypothec").chmod(0o755)
+    (machine.project / ".venv").symlink_to(elsewhere)
+    result = machine.run("testnet", PYTHON=sys.executable)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "here\n", "")
+
+
 @pytest.mark.slow
 def test_packages_that_cannot_be_had(machine: Machine) -> None:
     machine.has("node", "v20.0.0")
