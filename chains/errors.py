@@ -160,4 +160,9 @@ class EquivocationError(PeerError):
 
 def _shown(value: object) -> str:
     text = "0x" + value.hex() if isinstance(value, (bytes, bytearray)) else str(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return printable(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+
+
+def printable(text: str) -> str:
+    """`text` of strangers for one line of people's: what would break the line or speak to the terminal is escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]

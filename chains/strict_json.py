@@ -18,7 +18,8 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _no_constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
+    """What makes no value of a NaN or an Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -31,7 +32,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def parse(text: bytes, constant: Callable[[str], object] = _no_constant, *, unique: bool = False) -> object:
+def parse(text: bytes, constant: Callable[[str], object] = no_constant, *, unique: bool = False) -> object:
     """The value that UTF-8 `text` holds. Raises ValueError, also for what nests deeper than MAX_DEPTH. Linear time.
 
     `constant` makes the value of a NaN or an Infinity, for readers that name the field that has it. `unique` refuses

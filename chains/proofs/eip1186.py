@@ -130,8 +130,8 @@ def verify_proof_response(
 ) -> VerifiedProof:
     """All that `response`, an answer to `eth_getProof` for `address` and `slots`, proves under `state_root`.
 
-    Each slot asked for has to be answered exactly once, else `ProofIncomplete`; one that was not asked for, or a
-    figure other than the proven one, is a `ClaimMismatch`.
+    Each slot asked for has to be answered, else `ProofIncomplete`; one that was not asked for, two different answers
+    for one, or a figure other than the proven one, is a `ClaimMismatch`.
     """
     account = verify_account(state_root, address, response, store)
     claims = _storage_claims(response)
@@ -180,12 +180,12 @@ def _storage_claims(response: object) -> dict[Hash32, tuple[int, list[bytes]]]:
         field = f"storageProof[{index}]"
         item = parse.mapping(entry, field)
         slot = parse.slot(item.get("key"), f"{field}.key")
-        if slot in claims:
-            raise ClaimMismatch("storage proof answers a slot twice", slot=slot)
-        claims[slot] = (
+        claim = (
             parse.quantity(item.get("value"), f"{field}.value"),
             before.next(item.get("proof"), f"{field}.proof"),
         )
+        if claims.setdefault(slot, claim) != claim:  # who is asked twice answers twice, but not differently
+            raise ClaimMismatch("storage proof answers a slot in two ways", slot=slot)
     return claims
 
 

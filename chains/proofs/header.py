@@ -15,8 +15,8 @@ from chains.proofs import parse, rlp
 from chains.proofs.keccak import keccak
 from chains.types import Address, Hash32, Height, UnixSeconds
 
-MAX_EXTRA_DATA = 1024
-"""Bytes of `extraData`: 32 on mainnet; proof-of-authority chains keep their signers there."""
+MAX_EXTRA_DATA = 32 * 1024
+"""Bytes of `extraData`: 32 on mainnet; chains of a known set of validators keep it there, with thousands."""
 
 _QUANTITY = None
 _ANY_LENGTH = -1
@@ -44,10 +44,12 @@ _FIELDS: tuple[tuple[str, int | None], ...] = (
     ("excessBlobGas", _QUANTITY),
     ("parentBeaconBlockRoot", 32),
     ("requestsHash", 32),
+    ("blockAccessListHash", 32),
+    ("slotNumber", _QUANTITY),
 )
 
-# How many of them a header has: Frontier, London, Shanghai, Cancun, Prague.
-_COUNTS = (15, 16, 17, 20, 21)
+_FEWEST = 15
+"""How many of them a header has at least. London has 16, Shanghai 17, Cancun 20, Prague 21; some stop between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ def verify_header(block: object, expected: Hash32 | None = None) -> Header:
     if expected is not None and claimed != expected:
         raise HeaderMismatch("block is another than was asked for", claimed=claimed, expected=expected)
     items = _items(fields)
-    # Newest fork first. A client may show a later fork's field that its chain does not hash yet.
-    for count in reversed(_COUNTS):
-        if count <= len(items) and keccak(rlp.encode(items[:count])) == claimed:
+    # All of them first. A client may show a later fork's field that its chain does not hash yet.
+    for count in range(len(items), _FEWEST - 1, -1):
+        if keccak(rlp.encode(items[:count])) == claimed:
             return _header(items[:count], claimed)
     computed = keccak(rlp.encode(items))
     raise HeaderMismatch("block does not hash to its claimed hash", claimed=claimed, computed=computed)
@@ -99,7 +101,7 @@ def verify_header(block: object, expected: Hash32 | None = None) -> Header:
 def decode_header(encoded: bytes) -> Header:
     """The header that `encoded`, its RLP, stands for."""
     items = rlp.decode_list(encoded, "header", max_size=MAX_EXTRA_DATA + 1024)
-    if len(items) not in _COUNTS:
+    if not _FEWEST <= len(items) <= len(_FIELDS):
         raise MalformedProof("header has a number of fields that no fork had", fields=len(items))
     checked: list[bytes] = []
     for (name, size), item in zip(_FIELDS, items, strict=False):
@@ -123,11 +125,11 @@ def check_linked(headers: Sequence[Header]) -> None:
 
 
 def _items(fields: Mapping[str, object]) -> list[bytes]:
-    """The fields of the newest fork whose fields are all there."""
+    """The fields up to the first that is not there."""
     items: list[bytes] = []
     for index, (name, size) in enumerate(_FIELDS):
         value = fields.get(name)
-        if value is None and index >= _COUNTS[0]:
+        if value is None and index >= _FEWEST:
             break
         what = f"block.{name}"
         if size is _QUANTITY:
@@ -136,7 +138,7 @@ def _items(fields: Mapping[str, object]) -> list[bytes]:
             items.append(parse.data(value, what, most=MAX_EXTRA_DATA))
         else:
             items.append(parse.data(value, what, most=size, size=size))
-    return items[: max(count for count in _COUNTS if count <= len(items))]
+    return items
 
 
 def _header(items: Sequence[bytes], block_hash: Hash32) -> Header:

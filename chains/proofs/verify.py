@@ -18,7 +18,7 @@ which the answer states, with `block` null.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chains.errors import ClaimMismatch, InputError, MalformedProof, ProofIncomplete
 from chains.proofs import parse, rlp
@@ -36,6 +36,7 @@ from chains.proofs.receipts import (
     prove_receipt,
     verify_receipts,
 )
+from chains.types import Hash32
 
 Json = dict[str, object]
 
@@ -86,7 +87,38 @@ def _verify_receipts(data: object) -> Json:
         return _verify_receipt(file)
     header = verify_header(file.get("header"))
     receipts = verify_receipts(header.receipts_root, file["receipts"])
+    _check_places(header, file["receipts"], receipts)
     return {"block": _block(header), "receipts": [_receipt(receipt) for receipt in receipts]}
+
+
+def _check_places(header: Header, entries: object, receipts: Sequence[Receipt]) -> None:
+    """Refuse the block or the position that an entry claims for its receipt or a log, if it has another."""
+    before = 0
+    for index, (entry, receipt) in enumerate(
+        zip(parse.sequence(entries, "receipts", len(receipts)), receipts, strict=True)
+    ):
+        fields = parse.mapping(entry, "receipt")
+        place: dict[str, Hash32 | int] = {
+            "blockHash": header.hash,
+            "blockNumber": header.number,
+            "transactionIndex": index,
+        }
+        _check_place(fields, f"receipts[{index}]", place)
+        for position, log in enumerate(parse.sequence(fields["logs"], "logs", len(receipt.logs))):
+            _check_place(
+                parse.mapping(log, "log"),
+                f"receipts[{index}].logs[{position}]",
+                place | {"logIndex": before + position},
+            )
+        before += len(receipt.logs)
+
+
+def _check_place(fields: Mapping[str, object], field: str, place: Mapping[str, Hash32 | int]) -> None:
+    for name, proven in place.items():
+        if fields.get(name) is not None:
+            read = parse.quantity if isinstance(proven, int) else parse.hash32
+            if (claimed := read(fields[name], f"{field}.{name}")) != proven:
+                raise ClaimMismatch(f"claimed {field}.{name} is not the proven one", claimed=claimed, proven=proven)
 
 
 def _verify_receipt(file: Mapping[str, object]) -> Json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chains.errors import ConfigError, InputError, LimitError
+from chains.errors import ConfigError
 
 if TYPE_CHECKING:
     from node.margin.models.errors import PortfolioError
@@ -21,7 +21,6 @@ File = Annotated[Path, typer.Argument(help="Portfolio, market and parameters as 
 ProfileName = Annotated[str, typer.Option("--profile", help="A model; `hypothec margin profiles` lists them.")]
 Stress = Annotated[bool, typer.Option("--stress", help="What would liquidate it, and what past events would do.")]
 DEFAULT_PROFILE = "hypothec"
-_MAX_BYTES = 64 << 20
 _USD = re.compile(r"-?\d+\.\d{12}")
 """Money as components have it: all digits, which only the JSON needs."""
 
@@ -60,7 +59,7 @@ def evaluate(
     Where the file says what it expects, `matches_vector` and `max_relative_error` tell how far every component is from
     it. Exit status 1 when it does not match, or an account cannot be evaluated.
     """
-    from node.cli.shown import print_json
+    from node.cli.shown import print_json, print_lines
 
     outcomes = _outcomes(profile, file, stress=stress)
     if as_json:
@@ -68,7 +67,7 @@ def evaluate(
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
     else:
         for each in outcomes:
-            typer.echo("\n".join(_summary(each)))
+            print_lines(_summary(each))
     if any(_is_wrong(each) for each in outcomes):
         raise typer.Exit(1)
 
@@ -76,9 +75,11 @@ def evaluate(
 @app.command()
 def explain(file: File, profile: ProfileName = DEFAULT_PROFILE, *, stress: Stress = False) -> None:
     """Say what each account's margin is made of, line by line."""
+    from node.cli.shown import print_lines
+
     outcomes = _outcomes(profile, file, stress=stress)
     for each in outcomes:
-        typer.echo("\n".join(_explained(each)))
+        print_lines(_explained(each))
     if any(_is_wrong(each) for each in outcomes):
         raise typer.Exit(1)
 
@@ -105,15 +106,9 @@ def profile_named(name: str) -> Profile:
 
 def parsed(path: Path) -> object:
     """What a file of JSON holds."""
-    from chains import strict_json
+    from node.cli.files import read_json
 
-    if (size := path.stat().st_size) > _MAX_BYTES:
-        raise LimitError("give a smaller file", path=path, length=size, bound=_MAX_BYTES)
-    try:
-        # A NaN is named by its field, where it is read.
-        return strict_json.parse(path.read_bytes(), constant=float, unique=True)
-    except ValueError as error:
-        raise InputError(f"give a file that holds JSON: {error}", path=path) from error
+    return read_json(path, constant=float)  # a NaN is named by its field, where it is read
 
 
 def _is_wrong(outcome: Evaluation | PortfolioError) -> bool:

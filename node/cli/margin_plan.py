@@ -28,7 +28,7 @@ def plan(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson 
     The terms are the file's section `plan`; node/margin/planning/terms.py says them. Every plan is verified before it
     is shown. Exit status 1 when an account cannot be evaluated.
     """
-    from node.cli.shown import print_json
+    from node.cli.shown import print_json, print_lines
     from node.margin.planning.files import plans
 
     outcomes = list(plans(profile_named(profile), parsed(file), file.stem))
@@ -39,7 +39,7 @@ def plan(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson 
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
     else:
         for each in outcomes:
-            typer.echo("\n".join(_told_error(each) if isinstance(each, Exception) else _told_plan(*each)))
+            print_lines(_told_error(each) if isinstance(each, Exception) else _told_plan(*each))
     if any(isinstance(each, Exception) for each in outcomes):
         raise typer.Exit(1)
 
@@ -50,7 +50,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
     One after the other, each upon those that were admitted; node/margin/planning/proposals.py says the format. Exit
     status 1 when an account cannot be evaluated.
     """
-    from node.cli.shown import print_json
+    from node.cli.shown import print_json, print_lines
     from node.margin.planning.files import answers
 
     outcomes = list(answers(profile_named(profile), parsed(file), file.stem))
@@ -61,7 +61,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
     else:
         for each in outcomes:
-            typer.echo("\n".join(_told_error(each) if isinstance(each, Exception) else _told_answer(*each)))
+            print_lines(_told_error(each) if isinstance(each, Exception) else _told_answer(*each))
     if any(isinstance(each, Exception) for each in outcomes):
         raise typer.Exit(1)
 

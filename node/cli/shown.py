@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import typer
 
+from chains.errors import printable
 from hypothec.client import AttestedRelease, VerifiedAnswer
 from node.model.header import Header
 from node.model.health import Health, HoldingLine, Interval, VenueLine
@@ -18,6 +20,11 @@ _PICO = -12
 def print_json(value: object) -> None:
     """On standard output, indented."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """On standard output, as text; the names of strangers in it cannot break lines or speak to the terminal."""
+    typer.echo("\n".join(map(printable, lines)))
 
 
 def usd(amount: int) -> str:

@@ -5,6 +5,7 @@ Must not know any format: readers of formats say which fields there are and what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -22,6 +23,8 @@ LONGEST_SECONDS = 100 * 365 * 86_400
 """A hundred years: no instrument lives longer."""
 MOST_ITEMS = 10_000
 _SMALLEST_EXPONENT = -60
+_PLAIN = re.compile(r"[0-9A-Za-z.+-]+")
+"""What a number is written with; Python's own readers take spaces, underscores and the digits of every script too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class Fields:
         text = content if isinstance(content, str) else repr(content)
         if len(text) > LONGEST_NUMBER:
             raise self._out_of_range(f"give a number of at most {LONGEST_NUMBER} characters", name, content)
+        if not _PLAIN.fullmatch(text):
+            raise self.wrong("give a number", name)
         try:
             number = Decimal(text)
         except InvalidOperation:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,45 @@ def test_a_claim_that_does_not_hold_is_refused_with_the_reason(
     assert "hash" in ran.err
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "null", "1" * 10_000, "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[" * 100_000, "null", "1" * 10_000, "\udcff", "\ufeff{}", "NaN", '{"header": {}, "header": {}}'],
+)
 def test_a_file_that_is_none_is_refused(hypothec: Hypothec, tmp_path: Path, text: str) -> None:
     path = tmp_path / "proof.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     ran = hypothec("proof", "verify", "eip1186", path)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("hypothec: ")
+
+
+def test_a_reason_is_one_line_whatever_strangers_wrote(
+    hypothec: Hypothec, tmp_path: Path, header: dict[str, Any]
+) -> None:
+    path = tmp_path / "header.json"
+    path.write_text(json.dumps(header | {"hash": "0x\x1b[2J\n\ud800"}))
+    ran = hypothec("proof", "verify", "header", path)
+    assert ran.status == 1
+    assert r"0x\x1b[2J\n\ud800" in ran.err
+    assert ran.err.rstrip("\n").isprintable()
+
+
+def test_a_file_may_be_a_pipe_and_is_read_so_far(hypothec: Hypothec, tmp_path: Path, header: dict[str, Any]) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(json.dumps(header),))
+    writer.start()
+    assert hypothec("proof", "verify", "header", path).status == 0
+    writer.join()
+    ran = hypothec("proof", "verify", "header", Path("/dev/zero"))
+    assert ran.status == 1
+    assert "give a smaller file" in ran.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_form_of_every_kind_of_file_is_told(hypothec: Hypothec, kind: str) -> None:
+    lines = hypothec("proof", "verify", "--help").out.splitlines()
+    assert any(line.strip().startswith(kind) for line in lines)
 
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are(hypothec: Hypothec, tmp_path: Path) -> None:

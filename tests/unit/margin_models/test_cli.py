@@ -79,6 +79,25 @@ def test_accounts_are_answered_one_by_one(tmp_path: Path) -> None:
     assert (bad["error"]["reason"], bad["error"]["field"]) == ("PORTFOLIO_INVALID", "cash")
 
 
+def test_a_name_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    account = {"account": "\x1b[2J\n\ud800", "collateral": ETH}
+    path = saved(tmp_path, {**file(), "accounts": [account, {"account": "b", "cash": "\x1b"}]})
+    for command in ("evaluate", "explain"):
+        result = run(command, "--profile", "ltv", path)
+        assert result.exit_code == 1
+        assert r"\x1b[2J\n\ud800: healthy" in result.output
+        assert result.output.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("expected", [10**400, "1e999", [], {}, None, True, [[]], "x", [10**400, 1, 1]])
+def test_an_expectation_of_any_form_is_compared(tmp_path: Path, expected: object) -> None:
+    names = ("IM", "reg_losses", "worst_all_scenarios", "worst_tail_scenario", "discount_factors")
+    content = vector() | {"Result": dict.fromkeys(names, expected)}
+    result = run("evaluate", "--profile", "derive-pm2", saved(tmp_path, content), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output)["matches_vector"] is False
+
+
 @pytest.mark.parametrize("command", ["evaluate", "explain"])
 def test_bad_input_is_a_typed_error(tmp_path: Path, command: str) -> None:
     for content, wrong in (

@@ -50,6 +50,10 @@ def test_a_bad_account_is_named_and_the_next_one_answered(profile: str, tmp_path
         ({"amount": 2**255}, "amount"),
         ({"asset": "DOGE", "amount": 1}, "market"),
         ({"amount": "ten"}, "amount"),
+        ({"amount": "１"}, "amount"),
+        ({"amount": "1_0"}, "amount"),
+        ({"amount": " 1"}, "amount"),
+        ({"amount": "nan"}, "amount"),
     ]
     if section == "collateral":
         bad.append(({"amount": -1}, "amount"))

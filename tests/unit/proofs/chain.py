@@ -88,6 +88,6 @@ def block(**changes: object) -> Json:
         if value is None:
             continue
         digits = value[2:] if len(value) % 2 == 0 else "0" + value[2:]
-        number = name in {"difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas"} or "Gas" in name
+        number = name in {"difficulty", "number", "timestamp", "slotNumber"} or "Gas" in name or "gas" in name
         items.append(rlp.uint_bytes(int(value, 16)) if number else bytes.fromhex(digits))
     return fields | {"hash": hexed(keccak(rlp.encode(items)))}

@@ -51,6 +51,12 @@ def test_a_slot_is_32_bytes_however_it_is_written(key: str) -> None:
     assert verify(response, CONTRACT, SLOT).slots == {SLOT: SLOTS[SLOT]}
 
 
+def test_who_asked_twice_has_the_same_answer_twice() -> None:
+    response = answer(CONTRACT, SLOT, OTHER_SLOT, SLOT)
+    response["storageProof"][2]["key"] = "0x7"
+    assert verify(response, CONTRACT, SLOT, OTHER_SLOT).slots == {SLOT: SLOTS[SLOT], OTHER_SLOT: SLOTS[OTHER_SLOT]}
+
+
 @pytest.mark.parametrize("address", [PLAIN, ABSENT])
 @pytest.mark.parametrize("proof", [[], ["0x80"]])
 def test_every_slot_of_empty_storage_is_proven_zero(address: Address, proof: list[str]) -> None:
@@ -102,8 +108,12 @@ def without_a_slot(response: Json) -> None:
     del response["storageProof"][1]
 
 
-def with_a_slot_twice(response: Json) -> None:
-    response["storageProof"].append(response["storageProof"][0])
+def with_two_values_for_a_slot(response: Json) -> None:
+    response["storageProof"].append(response["storageProof"][0] | {"value": "0x0"})
+
+
+def with_a_second_proof_for_a_slot(response: Json) -> None:
+    response["storageProof"].append(response["storageProof"][1] | {"key": response["storageProof"][0]["key"]})
 
 
 def with_a_slot_more(response: Json) -> None:
@@ -156,7 +166,8 @@ def with_too_many_nodes(response: Json) -> None:
     ("change", "error"),
     [
         (without_a_slot, ProofIncomplete),
-        (with_a_slot_twice, ClaimMismatch),
+        (with_two_values_for_a_slot, ClaimMismatch),
+        (with_a_second_proof_for_a_slot, ClaimMismatch),
         (with_a_slot_more, ClaimMismatch),
         (with_another_slots_key, ProofIncomplete),
         (with_values_exchanged, ClaimMismatch),

@@ -1,8 +1,9 @@
+import copy
 from collections.abc import Callable
 
 import pytest
 
-from chains.errors import HypothecError, MalformedProof, ProofIncomplete, ProofInvalid
+from chains.errors import HypothecError, MalformedProof, ProofError, ProofIncomplete, ProofInvalid
 from chains.proofs import rlp
 from chains.proofs.build import Trie, ordered_root
 from chains.proofs.mpt import EMPTY_ROOT
@@ -196,6 +197,32 @@ def test_a_file_of_receipts_is_verified_under_its_block(kind: str) -> None:
     assert [made["type"] for made in proven["receipts"]] == [hex(made.type) for made in RECEIPTS]
     with pytest.raises(ProofInvalid):
         verify_file(kind, {"header": block(), "receipts": ANSWER})
+
+
+def test_a_place_that_is_claimed_beside_a_receipt_or_a_log_is_its_own() -> None:
+    header = block(receiptsRoot=hexed(ROOT))
+    place = {"blockHash": header["hash"], "blockNumber": header["number"]}
+    entries: list[Json] = []
+    before = 0
+    for index, made in enumerate(ANSWER):
+        here = place | {"transactionIndex": hex(index), "transactionHash": "0xnot proven", "gasUsed": "0x1"}
+        logs = [log | here | {"logIndex": hex(before + at)} for at, log in enumerate(made["logs"])]
+        entries.append(made | here | {"logs": logs})
+        before += len(logs)
+    assert verify_file("receipts", {"header": header, "receipts": entries})["receipts"]
+    wrong = {"blockHash": hexed(bytes(32)), "blockNumber": "0x65", "transactionIndex": "0x9", "logIndex": "0x63"}
+    for name, value in wrong.items():
+        for claimed in (value, 7, "0xzz"):
+            changed = copy.deepcopy(entries)
+            changed[5]["logs"][1][name] = claimed
+            with pytest.raises(ProofError, match=rf"receipts\[5\].logs\[1\].{name}"):
+                verify_file("receipts", {"header": header, "receipts": changed})
+            if name != "logIndex":
+                with pytest.raises(ProofError, match=rf"receipts\[3\].{name}"):
+                    verify_file(
+                        "receipts",
+                        {"header": header, "receipts": [*ANSWER[:3], ANSWER[3] | {name: claimed}, *ANSWER[4:]]},
+                    )
 
 
 def test_a_file_of_one_receipt_is_verified_under_its_block() -> None:

@@ -180,9 +180,9 @@ def _named_worst_error(name: str, label: object, result: Result, groups: Groups)
             "tail": groups.tail,
             "skew": groups.skew,
         }
-        named = _worst_pnl(by_name[label]) if label in by_name else result.basis_contingency
-        if label not in {*by_name, "fwd_contingency"}:
+        if not isinstance(label, str) or label not in {*by_name, "fwd_contingency"}:
             return None
+        named = _worst_pnl(by_name[label]) if label in by_name else result.basis_contingency
         return _distance(named / PICO, min(result.worst, 0) / PICO)
     lines = {
         "worst_reg_scenario": groups.regular,
@@ -223,6 +223,6 @@ def _number(content: object) -> float | None:
         return None
     try:
         number = float(content)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if isfinite(number) else None
