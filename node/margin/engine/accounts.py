@@ -1,15 +1,13 @@
-"""Linear accounts as structure of arrays, and how books become them.
+"""Accounts of balances and perpetuals as structure of arrays.
 
-Owns what a leg costs: 10 bytes, 8 more for a perpetual, 4 more where amounts of its kind exceed 2^63 units, and nothing
-for what an account does not hold. Cash is a leg of
-dollars, whose price is one: collateral that counts in full, or a debt; funding is a perpetual of them that was
-entered at nothing. What its instrument's scale does not hold stays beside the arrays, exactly as it was, and
-its account is evaluated by the rules. Must not know prices.
+Owns what a leg costs: 10 bytes, 8 more for a perpetual, 8 more for one with funding of its own, 4 more where amounts of
+its kind exceed 2^63 units, and nothing for what an account does not hold. What its instrument's scale does not hold
+stays beside the arrays, exactly as it was, and its account is evaluated by the rules. Must not know prices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,15 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.errors import InputError
-from node.margin.engine.columns import WAD_DIGITS, BoolArray, Instrument, Instruments, wrapped
-from node.margin.engine.composition import Linear
+from node.margin.engine.columns import BoolArray, Instruments, wrapped
 from node.margin.math.products import FloatArray, IntArray
-from node.margin.models.book import Balance, Book, Future, Perpetual
-from node.margin.models.cross import mark, positions
 from node.margin.models.errors import OutOfRange, PortfolioError
-from node.margin.models.fixed import ONE, Wad
-from node.margin.models.market import Basis
-from node.margin.models.profile import Parameters, Threshold
+from node.margin.models.fixed import Money, Wad
 
 StartArray: TypeAlias = NDArray[np.uint32]
 PlaceArray: TypeAlias = NDArray[np.uint16]
@@ -33,16 +26,16 @@ HighArray: TypeAlias = NDArray[np.int32]
 
 LARGEST_AMOUNT = 1 << 94
 LARGEST_ENTRY = 1 << 62
-MONEY_DECIMALS = 12
-ENTRY_DECIMALS = 8
-_MONEY = 10 ** (WAD_DIGITS - MONEY_DECIMALS)
+LARGEST_MONEY = 1 << 62
+_NO_PRICE, _NOTHING = Wad(0), Money(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Legs:
     """Legs of one kind: account i has those of `starts[i]` to `starts[i + 1]`. Only perpetuals have entry prices.
 
-    An amount is amounts + high·2^64; without `high` there is none that needs it.
+    An amount is amounts + high·2^64; without `high` there is none that needs it. `funding` is what perpetuals still
+    receive, in 1e-12 USD; None where it is nothing, or a leg of its own.
     """
 
     starts: StartArray
@@ -50,6 +43,7 @@ class Legs:
     amounts: IntArray
     entries: IntArray | None = None
     high: HighArray | None = None
+    funding: IntArray | None = None
     longest: int = field(init=False)
     """Most legs of one account."""
     complete: bool = field(init=False)
@@ -62,7 +56,12 @@ class Legs:
 
     @classmethod
     def of(
-        cls, counts: Sequence[int], places: Sequence[int], amounts: Sequence[int], entries: Sequence[int] | None = None
+        cls,
+        counts: Sequence[int],
+        places: Sequence[int],
+        amounts: Sequence[int],
+        entries: Sequence[int] | None = None,
+        funding: Sequence[int] | None = None,
     ) -> Legs:
         """From how many legs each account has, and the legs one after another."""
         starts = np.zeros(len(counts) + 1, np.uint32)
@@ -70,8 +69,8 @@ class Legs:
         low = np.array([wrapped(amount) for amount in amounts], np.int64)
         above = [(amount - wrapped(amount)) >> 64 for amount in amounts]
         high = np.array(above, np.int32) if any(above) else None
-        held = None if entries is None else np.array(entries, np.int64)
-        return cls(starts, np.array(places, np.uint16), low, held, high)
+        entered, received = (None if each is None else np.array(each, np.int64) for each in (entries, funding))
+        return cls(starts, np.array(places, np.uint16), low, entered, high, received)
 
     def __len__(self) -> int:
         return len(self.amounts)
@@ -95,7 +94,8 @@ class Legs:
         starts, places = self.places(rows)
         entries = None if self.entries is None else self.entries[places]
         high = None if self.high is None else self.high[places]
-        return Legs(starts, self.instruments[places], self.amounts[places], entries, high)
+        funding = None if self.funding is None else self.funding[places]
+        return Legs(starts, self.instruments[places], self.amounts[places], entries, high, funding)
 
     def amount(self, place: int) -> int:
         """A leg's amount, in its instrument's unit."""
@@ -116,30 +116,38 @@ class Legs:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        arrays = (self.starts, self.instruments, self.amounts, self.entries, self.high)
+        arrays = (self.starts, self.instruments, self.amounts, self.entries, self.high, self.funding)
         return sum(each.nbytes for each in arrays if each is not None)
 
 
-Exact: TypeAlias = tuple[tuple[int, Wad, Wad], ...]
-"""(instrument, amount, entry price) of legs."""
+@dataclass(frozen=True, slots=True)
+class ExactLeg:
+    """A leg as the rules take it; its instrument by place."""
+
+    instrument: int
+    amount: Wad
+    entry: Wad = _NO_PRICE
+    funding: Money = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class ExactLegs:
     """An account's legs as the rules take them; amounts of collateral and debts are not negative."""
 
-    collateral: Exact
-    debts: Exact
-    perpetuals: Exact
+    collateral: tuple[ExactLeg, ...]
+    debts: tuple[ExactLeg, ...]
+    perpetuals: tuple[ExactLeg, ...]
+    cash: Money = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class LinearAccounts:
     """Accounts under one profile. `names` may be empty: an account is then called by its row.
 
-    `beside` has accounts whose amounts the arrays do not hold. `refused` has those that cannot be evaluated: with
-    amounts or entry prices that are negative where they may not be, or entry prices of 2^62 units and more. Raises
-    InputError when the arrays do not belong together.
+    `cash` is in 1e-12 USD, by account; None where dollars are legs like others. `beside` has accounts whose amounts the
+    arrays do not hold. `refused` has those that cannot be evaluated: with amounts or entry prices that are negative
+    where they may not be, or entry prices, funding or cash of 2^62 units and more. Raises InputError when the arrays do
+    not belong together.
     """
 
     instruments: Instruments
@@ -148,6 +156,7 @@ class LinearAccounts:
     perpetuals: Legs
     names: Sequence[str] = ()
     beside: Mapping[int, ExactLegs] = field(default_factory=dict)
+    cash: IntArray | None = None
     refused: Mapping[int, PortfolioError] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -158,6 +167,8 @@ class LinearAccounts:
                 raise InputError("perpetuals have entry prices", accounts=len(self))
             if len(legs) and int(legs.instruments.max()) >= len(self.instruments):
                 raise InputError("a leg is of no instrument", instruments=len(self.instruments))
+        if self.cash is not None and len(self.cash) != len(self):
+            raise InputError("give every account's cash", accounts=len(self))
         object.__setattr__(self, "refused", self._refused())
 
     def _refused(self) -> dict[int, PortfolioError]:
@@ -169,6 +180,12 @@ class LinearAccounts:
             if legs.entries is not None:
                 wrong = (legs.entries < 0) | (legs.entries >= LARGEST_ENTRY)
                 self._refuse(found, legs, wrong, f"{kind}.entry_price", "it is to be at least 0 and below 2^62")
+            if legs.funding is not None:
+                wrong = ~_is_money(legs.funding)
+                self._refuse(found, legs, wrong, f"{kind}.funding", "it is to be below 2^62")
+        for row in [] if self.cash is None else np.flatnonzero(~_is_money(self.cash)).tolist():
+            error = OutOfRange("it is to be below 2^62", account=self.name(row), instrument="USD", field="cash")
+            found.setdefault(row, error)
         return found
 
     def _refuse(
@@ -194,6 +211,7 @@ class LinearAccounts:
             self.perpetuals.take(rows),
             [self.name(row) for row in chosen],
             {place: self.beside[row] for place, row in enumerate(chosen) if row in self.beside},
+            None if self.cash is None else self.cash[rows],
         )
 
     @property
@@ -209,151 +227,25 @@ class LinearAccounts:
         """An account's legs as the rules take them."""
         if row in self.beside:
             return self.beside[row]
-        return ExactLegs(*(self._exact(legs, row) for legs in self.kinds))
+        cash = Money(0 if self.cash is None else int(self.cash[row]))
+        collateral, debts, perpetuals = (self._exact(legs, row) for legs in self.kinds)
+        return ExactLegs(collateral, debts, perpetuals, cash)
 
-    def _exact(self, legs: Legs, row: int) -> Exact:
+    def _exact(self, legs: Legs, row: int) -> tuple[ExactLeg, ...]:
         found = []
         for place in legs.span(row):
             instrument = self.instruments[legs.instruments[place]]
             entry = 0 if legs.entries is None else int(legs.entries[place]) * instrument.entry_unit
             amount = legs.amount(place) * instrument.unit
-            found.append((int(legs.instruments[place]), Wad(amount), Wad(entry)))
+            funding = 0 if legs.funding is None else int(legs.funding[place])
+            found.append(ExactLeg(int(legs.instruments[place]), Wad(amount), Wad(entry), Money(funding)))
         return tuple(found)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(legs.nbytes for legs in self.kinds)
+        return sum(legs.nbytes for legs in self.kinds) + (0 if self.cash is None else self.cash.nbytes)
 
 
-# === From books ===
-
-
-@dataclass(slots=True)
-class _Kind:
-    """Legs of one kind, as they come."""
-
-    counts: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    amounts: list[int] = field(default_factory=list)
-    entries: list[int] = field(default_factory=list)
-
-    def add(self, legs: Exact, instruments: Sequence[Instrument]) -> bool:
-        """Take an account's legs; whether the instruments' scales hold them."""
-        held = True
-        self.counts.append(len(legs))
-        for place, amount, entry in legs:
-            units, odd = divmod(amount, instruments[place].unit)
-            price, odd_price = divmod(entry, instruments[place].entry_unit)
-            fits = not odd and not odd_price and abs(units) < LARGEST_AMOUNT and price < LARGEST_ENTRY
-            self.places.append(place)
-            self.amounts.append(units if fits else 0)
-            self.entries.append(price if fits else 0)
-            held &= fits
-        return held
-
-    def legs(self, *, entered: bool = False) -> Legs:
-        """All of them."""
-        return Legs.of(self.counts, self.places, self.amounts, self.entries if entered else None)
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Books as arrays, the prices that they were read with, and the errors of those that are not there."""
-
-    accounts: LinearAccounts
-    prices: Mapping[str, Wad]
-    refused: tuple[PortfolioError, ...]
-
-
-def pack(profile: Linear[Parameters], parameters: Parameters, books: Iterable[Book]) -> Packed:
-    """Books of one market as arrays, in their order, without those that the parameters do not cover.
-
-    An asset's amounts are held in its quote's `decimals`, in 1e-18 where those are too few; entry prices in 1e-8 USD,
-    money exactly. An asset that has two values has two prices, `{asset} held` and `{asset} owed`.
-    """
-    table = _Table(profile.spec.thresholds)
-    kinds = _Kind(), _Kind(), _Kind()
-    beside: dict[int, ExactLegs] = {}
-    names: list[str] = []
-    refused: list[PortfolioError] = []
-    for book in books:
-        try:
-            legs = _legs(profile, parameters, book, table)
-        except PortfolioError as error:
-            refused.append(error)
-            continue
-        each = (legs.collateral, legs.debts, legs.perpetuals)
-        held = [kind.add(own, table.instruments) for kind, own in zip(kinds, each, strict=True)]
-        if not all(held):
-            beside[len(names)] = legs
-        names.append(book.account)
-    collateral, debts, perpetuals = kinds[0].legs(), kinds[1].legs(), kinds[2].legs(entered=True)
-    accounts = LinearAccounts(
-        Instruments(table.instruments, profile.spec.thresholds), collateral, debts, perpetuals, names, beside
-    )
-    return Packed(accounts, table.prices, tuple(refused))
-
-
-@dataclass(slots=True)
-class _Table:
-    """Instruments and prices, as they come."""
-
-    thresholds: tuple[Threshold, ...]
-    instruments: list[Instrument] = field(default_factory=list)
-    places: dict[Instrument, int] = field(default_factory=dict)
-    prices: dict[str, Wad] = field(default_factory=dict)
-
-    def place(self, instrument: Instrument, price: Wad = ONE) -> int:
-        if instrument not in self.places:
-            self.places[instrument] = len(self.instruments)
-            self.instruments.append(instrument)
-        if instrument.price is not None:
-            self.prices[instrument.price] = price
-        return self.places[instrument]
-
-    def cash(self, weight: Wad | None = None, *, entered: bool = False) -> int:
-        weights = () if weight is None else (weight,) * len(self.thresholds)
-        return self.place(Instrument(None, MONEY_DECIMALS, weights, 0 if entered else None))
-
-
-def _legs(profile: Linear[Parameters], parameters: Parameters, book: Book, table: _Table) -> ExactLegs:
-    def weights(asset: str, of: Callable[[str, Book, Parameters, Threshold], Wad]) -> tuple[Wad, ...]:
-        return tuple(of(asset, book, parameters, threshold) for threshold in profile.spec.thresholds)
-
-    profile.spec.refuse_unknown(book)
-    collateral, debts, perpetuals = [], [], []
-    for each in book.collateral:
-        instrument = Instrument(_price(each, "held"), _decimals(each), weights(each.quote.asset, profile.factor))
-        collateral.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
-    for each in book.debts:
-        instrument = Instrument(_price(each, "owed"), _decimals(each))
-        debts.append((table.place(instrument, each.quote.price), each.amount, Wad(0)))
-    if book.cash > 0:
-        collateral.append((table.cash(ONE), Wad(book.cash * _MONEY), Wad(0)))
-    if book.cash < 0:
-        debts.append((table.cash(), Wad(-book.cash * _MONEY), Wad(0)))
-    if profile.rate is None:
-        return ExactLegs(tuple(collateral), tuple(debts), ())
-    for held in positions(book):
-        instrument = Instrument(_marked(held), _decimals(held), weights(held.quote.asset, profile.rate), ENTRY_DECIMALS)
-        perpetuals.append((table.place(instrument, mark(held)), held.amount, held.entry))
-        if isinstance(held, Perpetual) and held.funding:
-            perpetuals.append((table.cash(Wad(0), entered=True), Wad(held.funding * _MONEY), Wad(0)))
-    return ExactLegs(tuple(collateral), tuple(debts), tuple(perpetuals))
-
-
-def _decimals(held: Balance | Perpetual | Future) -> int:
-    decimals = held.quote.decimals
-    return decimals if held.amount % 10 ** (WAD_DIGITS - decimals) == 0 else WAD_DIGITS
-
-
-def _price(balance: Balance, side: str) -> str:
-    quote = balance.quote
-    return quote.asset if quote.basis is Basis.PRICE else f"{quote.asset} {side}"
-
-
-def _marked(position: Perpetual | Future) -> str:
-    if isinstance(position, Future):
-        return position.name
-    return position.quote.asset if position.mark is None else f"{position.quote.asset} perpetual"
+def _is_money(numbers: IntArray) -> BoolArray:
+    return (numbers > -LARGEST_MONEY) & (numbers < LARGEST_MONEY)

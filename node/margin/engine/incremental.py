@@ -9,7 +9,7 @@ twice, by less than one unit of money (1e-12 USD) each time, where factors and r
 n legs, p its prices at the last evaluation and x the sum over its terms of |term's slope|·price. A leg has at most
 three roundings, so if every price q has |q − p| ≤ r·p,
 
-    |E(q) − E(p)| ≤ r·x + 2·3n        and        x ≤ X = what `Sums.moving` says + 3n.
+    |E(q) − E(p)| ≤ r·x + 2·3n        and        x ≤ X = what `LinearLevels.moved` says + 3n.
 
 E(p) ≥ 0 stays so while r·X + 6n ≤ E(p), and E(p) < 0 while r·X + 6n ≤ −E(p) − 1. So the status holds for
 r = min over thresholds of (slack − 6n)/X, where slack is E(p) or −E(p) − 1. Nothing is assumed of how often prices
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from node.margin.engine.accounts import LinearAccounts
 from node.margin.engine.columns import PriceColumns, StatusArray
-from node.margin.engine.linear import Levels, evaluate
+from node.margin.engine.linear import LinearLevels, evaluate
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fields import LARGEST
@@ -132,16 +132,15 @@ class Watch:
         return self._accounts.nbytes + index + self.statuses.nbytes
 
 
-def _radii(levels: Levels, legs: IntArray) -> FloatArray:
+def _radii(levels: LinearLevels, legs: IntArray) -> FloatArray:
     """By account: how far, relative to itself, every price may move while no status can change."""
     found = np.full(len(legs), LARGEST_RADIUS)
     roundings = ROUNDINGS_A_LEG * legs.astype(np.float64)
     for threshold in range(len(levels.thresholds)):
         excess = (levels.equity[threshold] - levels.requirement[threshold]).astype(np.float64)
-        moving = np.abs(levels.equity[threshold]).astype(np.float64) + levels.requirement[threshold] + levels.positions
         for row, sums in levels.beyond.items():
-            excess[row], moving[row] = sums[threshold].excess, sums[threshold].moving
+            excess[row] = sums[threshold].excess
         slack = np.where(excess >= 0, excess, -excess - 1) - 2 * roundings
-        np.minimum(found, slack / (moving + roundings + 1), out=found)
+        np.minimum(found, slack / (levels.moved(threshold) + roundings + 1), out=found)
     found[list(levels.refused)] = LARGEST_RADIUS  # a price that is missing is 0, so that any price leaves its interval
     return found - ROUNDING

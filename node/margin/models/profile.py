@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from node.margin.models.book import SECTIONS, Book, instruments, read_book
 from node.margin.models.errors import UnsupportedInstrument
@@ -47,6 +47,20 @@ def requirement(component: str, instrument: str, amount: int) -> Line:
     return Line(component, instrument, Side.REQUIREMENT, Money(amount))
 
 
+class Sums(Protocol):
+    """An account at a threshold."""
+
+    @property
+    def equity(self) -> Money:
+        """What counts for it."""
+        ...
+
+    @property
+    def requirement(self) -> Money:
+        """What is required of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """A level of margin, and what an account is that does not meet it.
@@ -57,6 +71,10 @@ class Threshold:
     name: str
     unmet: str
     if_required: bool = False
+
+    def is_met(self, sums: Sums) -> bool:
+        """Whether an account has what is required."""
+        return sums.equity >= sums.requirement or (self.if_required and sums.requirement <= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +98,6 @@ class Level:
     def excess(self) -> Money:
         """Equity less requirements."""
         return Money(self.equity - self.requirement)
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the account has what is required."""
-        return self.excess >= 0 or (self.threshold.if_required and self.requirement <= 0)
 
     @property
     def ratio(self) -> Wad | None:
@@ -138,7 +151,7 @@ class Evaluation:
     @property
     def status(self) -> str:
         """The verdict; without one, the gravest threshold that is not met says it."""
-        unmet = (level.threshold.unmet for level in reversed(self.levels) if not level.is_met)
+        unmet = (level.threshold.unmet for level in reversed(self.levels) if not level.threshold.is_met(level))
         return self.verdict or next(unmet, HEALTHY)
 
 

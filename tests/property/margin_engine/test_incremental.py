@@ -38,7 +38,7 @@ def test_no_status_is_ever_another_than_in_full(name: str, data: st.DataObject) 
     profile = PROFILES[name]
     content = data.draw(files(tuple(each.name for each in profile.spec.thresholds), profile.spec.holds))
     made = packed(profile, content)
-    prices: dict[str, Any] = dict(made.prices)
+    prices: dict[str, Any] = dict(made.market)
     watch = Watch(made.accounts, prices)
     assert (
         watch.statuses.tolist()

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine.accounts import Packed, pack
 from node.margin.engine.columns import PriceColumns
 from node.margin.engine.composition import COMPOUND_COLUMNS, CROSS_COLUMNS, LTV_COLUMNS, Linear
-from node.margin.engine.linear import Levels, evaluate
+from node.margin.engine.levels import Levels
+from node.margin.engine.linear import evaluate
+from node.margin.engine.packing import Packed, pack
 from node.margin.models import book
 from node.margin.models.book import Book, read_book
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
+from node.margin.models.fixed import Wad
 from node.margin.models.profile import Evaluation
 from node.margin.models.profiles import evaluate_file
 from tests.property.margin_engine.books import files
@@ -28,7 +30,7 @@ def read(content: dict[str, Any]) -> list[Book]:
     return [read_book(account, name, market) for name, account in book.accounts(content, "")]
 
 
-def packed(profile: Linear[Any], content: dict[str, Any]) -> Packed:
+def packed(profile: Linear[Any], content: dict[str, Any]) -> Packed[Wad]:
     return pack(profile, profile.spec.read(Fields.of(content["parameters"], "")), read(content))
 
 
@@ -51,7 +53,7 @@ def test_every_account_is_what_the_rules_say(name: str, data: st.DataObject) -> 
     content = data.draw(files(tuple(each.name for each in profile.spec.thresholds), profile.spec.holds))
     expected = list(evaluate_file(profile.spec, content, ""))
     made = packed(profile, content)
-    levels = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.prices))
+    levels = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.market))
     assert not levels.refused
     refused = [each for each in expected if isinstance(each, PortfolioError)]
     assert [named(error) for error in made.refused] == [named(error) for error in refused]

@@ -14,7 +14,8 @@ from node.margin.engine.accounts import Legs, LinearAccounts
 from node.margin.engine.columns import PriceColumns
 from node.margin.engine.composition import CROSS_COLUMNS
 from node.margin.engine.incremental import Watch
-from node.margin.engine.linear import REFUSED, evaluate
+from node.margin.engine.levels import REFUSED
+from node.margin.engine.linear import evaluate
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_engine.test_linear import packed
@@ -76,10 +77,10 @@ def cross(**account: object) -> dict[str, Any]:
 def crossing(content: dict[str, Any]) -> list[int]:
     """Statuses at ETH from 2,000 down to 1 and up to 6,000 in steps; each is that of a full evaluation."""
     made = packed(CROSS_COLUMNS, content)
-    watch = Watch(made.accounts, made.prices)
+    watch = Watch(made.accounts, made.market)
     found = []
     for price in [*range(2_000, 0, -7), *range(1, 6_000, 11)]:
-        prices = {**made.prices, "ETH": Wad(price * WAD)}
+        prices = {**made.market, "ETH": Wad(price * WAD)}
         watch.tick({"ETH": prices["ETH"]})
         full = evaluate(made.accounts, PriceColumns(made.accounts.instruments, prices))
         assert watch.statuses.tolist() == full.statuses().tolist()
@@ -104,7 +105,7 @@ def test_whales_are_watched_by_the_rules() -> None:
 
 def test_a_price_that_is_none_moves_nothing() -> None:
     made = packed(CROSS_COLUMNS, cross(collateral=[{"asset": "ETH", "amount": 1}]))
-    watch = Watch(made.accounts, made.prices)
+    watch = Watch(made.accounts, made.market)
     for prices, error in (({"ETH": 0}, OutOfRange), ({"ETH": -1}, OutOfRange), ({"DOGE": 1}, UnknownAsset)):
         with pytest.raises(error) as raised:
             watch.tick({"ETH": Wad(1), **{name: Wad(price) for name, price in prices.items()}})
@@ -118,7 +119,7 @@ def test_a_price_that_comes_later_is_waited_for() -> None:
     made = packed(
         CROSS_COLUMNS, cross(collateral=[{"asset": "ETH", "amount": 1}], debts=[{"asset": "USDC", "amount": 1}])
     )
-    watch = Watch(made.accounts, {"USDC": made.prices["USDC"]})
+    watch = Watch(made.accounts, {"USDC": made.market["USDC"]})
     assert watch.statuses.tolist() == [REFUSED]
-    assert watch.tick({"ETH": made.prices["ETH"]}).changed.tolist() == [0]
+    assert watch.tick({"ETH": made.market["ETH"]}).changed.tolist() == [0]
     assert watch.statuses.tolist() == [0]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from chains.errors import InputError, LimitError
-from node.margin.engine import linear
+from node.margin.engine import blocks
 from node.margin.engine.accounts import Legs, LinearAccounts
 from node.margin.engine.columns import MOST_INSTRUMENTS, Instrument, Instruments, PriceColumns, Ratios, wrapped
 from node.margin.engine.composition import CROSS_COLUMNS, LTV_COLUMNS
-from node.margin.engine.linear import Levels, Sums, evaluate
+from node.margin.engine.levels import Sums
+from node.margin.engine.linear import LinearLevels, evaluate
 from node.margin.models.errors import OutOfRange, UnknownAsset, UnsupportedInstrument
 from node.margin.models.fixed import PICO, WAD, Money, Wad
 from node.margin.models.profiles import BORROW_AND_LIQUIDATION, INITIAL_AND_MAINTENANCE
@@ -36,9 +37,9 @@ def file(*accounts: dict[str, Any], **market: object) -> dict[str, Any]:
     }
 
 
-def levels(content: dict[str, Any], profile: Any = LTV_COLUMNS) -> Levels:  # noqa: ANN401 - any linear profile
+def levels(content: dict[str, Any], profile: Any = LTV_COLUMNS) -> LinearLevels:  # noqa: ANN401 - any linear profile
     made = packed(profile, content)
-    return evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.prices))
+    return evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.market))
 
 
 ETH = [{"asset": "ETH", "amount": 10}]
@@ -79,7 +80,8 @@ def test_what_the_arrays_cannot_hold_is_evaluated_by_the_rules_and_stops_no_othe
     fine = {"perpetuals": [position]}
     found = levels(file(small, whale, fine, small), CROSS_COLUMNS)
     assert found.beyond.keys() == {1, 2}
-    assert found.sums(1, 0) == Sums(Money(16 * 10**14 * PICO), Money(999 * 10**12 * PICO), Money(2_599 * 10**12 * PICO))
+    assert found.sums(1, 0) == Sums(Money(16 * 10**14 * PICO), Money(999 * 10**12 * PICO))
+    assert found.moved(0)[1] == 2_599 * 10**12 * PICO
     assert found.equity[0, 1] == found.requirement[0, 1] == 2**63 - 1
     assert found.sums(2, 0).equity == -1_000
     assert found.statuses().tolist() == [0, 0, 2, 0]
@@ -90,8 +92,8 @@ def test_amounts_in_wei_are_held_by_the_arrays() -> None:
     wei = {"collateral": [{"asset": "ETH", "amount": "1000.000000000000000001"}],
            "debts": [{"asset": "USDC", "amount": "999.999999999999999999"}]}  # fmt: skip
     made = packed(LTV_COLUMNS, file(wei, {"collateral": ETH}))
-    assert made.accounts.exact(0).collateral[0][1] == 1_000 * WAD + 1
-    found = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.prices))
+    assert made.accounts.exact(0).collateral[0].amount == 1_000 * WAD + 1
+    found = evaluate(made.accounts, PriceColumns(made.accounts.instruments, made.market))
     assert not found.beyond
     assert found.equity[0].tolist() == [1_600_000 * PICO, 16_000 * PICO]
     assert found.requirement[0, 0] == 999 * PICO
@@ -104,7 +106,7 @@ def test_positions_in_wei_are_held_by_the_arrays(sign: int) -> None:
     assert not found.beyond
     assert found.equity[0, 0] == 100 * PICO if sign > 0 else -100 * PICO - 1
     assert found.requirement[0, 0] == 2_000 * PICO + 1
-    assert found.sums(0, 0).moving >= 22_000 * PICO
+    assert found.moved(0)[0] >= 22_000 * PICO
 
 
 def test_entry_prices_with_too_many_digits_are_left_to_the_rules() -> None:
@@ -145,7 +147,7 @@ def test_blocks_are_seams_that_nobody_sees(monkeypatch: pytest.MonkeyPatch) -> N
         {"collateral": ETH * (n % 2), "debts": [{"asset": "USDC", "amount": n}], "cash": n - 4} for n in range(9)
     ]
     whole = levels(file(*several))
-    monkeypatch.setattr(linear, "BLOCK_LEGS", 1)
+    monkeypatch.setattr(blocks, "BLOCK_LEGS", 1)
     apart = levels(file(*several))
     assert np.array_equal(whole.equity, apart.equity)
     assert np.array_equal(whole.requirement, apart.requirement)
