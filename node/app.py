@@ -31,10 +31,10 @@ from node.consensus.runtime import ConsensusRuntime, Ports
 from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
 from node.ingest.observer import Observer
+from node.margin.policy import Policy
 from node.model.certificate import CommitCertificate
 from node.model.identity import Identity, Role, TlsMaterial
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.signatures import address_of
 from node.model.state import State
 from node.ops.endpoints import EndpointGauges

@@ -21,10 +21,10 @@ from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
 from node.ingest.observer import Observer
 from node.ingest.ports import Meter
+from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.certificate import CommitCertificate
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.state import State
 
 KEPT_CANDIDATES = 8

@@ -35,8 +35,8 @@ from chains.proofs.rollup.layout import (
     PinnedContract,
 )
 from chains.types import Address, ChainId, Hash32, ProxyRecipe
+from node.margin.policy import Policy, as_tuples
 from node.model.network import Network, NodeKeys
-from node.model.policy import Policy, as_tuples
 from node.model.tables import HexAddress, HexHash, Name
 
 _T = TypeVar("_T", bound=BaseModel)

@@ -21,10 +21,10 @@ from node.attestation.statements import STATE_PURPOSE, Statement, statements
 from node.consensus.runtime import ConsensusRuntime
 from node.ingest.inbox import Inbox
 from node.ingest.ports import Meter
+from node.margin.policy import Policy
 from node.model.digests import ReleaseKind
 from node.model.header import Header
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.reports import Report
 from node.model.requests import Request, encode_request
 from node.model.state import State

@@ -19,9 +19,9 @@ from node.attestation.describe import describe_state
 from node.attestation.statements import STATE_PURPOSE, statements
 from node.consensus.protocol.statements import Evidence
 from node.ingest.follower import ChainFollower
+from node.margin.policy import Policy
 from node.model.header import ChainStatus
 from node.model.network import Network
-from node.model.policy import Policy
 from node.ops.meter import Meter
 from node.peers.link import LinkStatus
 from node.store.ports import Bodies

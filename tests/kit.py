@@ -29,11 +29,11 @@ from node.consensus.outcome.observation import (
     Observation,
     QuoteObservation,
 )
+from node.margin.policy import Policy
 from node.model.digests import account_id
 from node.model.ledger import Holdings, consent_key, encode_consent, encode_token, token_key
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
-from node.model.policy import Policy
 from node.model.reports import Position, Report, ReportEntry
 from node.model.requests import AuthorizeVenue, Link, LinkWallet, Request, RevokeVenue, Unlink, WithdrawalRequest
 from node.model.signatures import address_of, sign
@@ -137,6 +137,46 @@ def policy(version: int = 1, text: Mapping[str, str] | None = None) -> Policy:
         assert old in body
         body = body.replace(old, new)
     return Policy.parse(body.encode())
+
+
+PROFILE = """[margin]
+profile = "hypothec"
+[[indices]]
+id = "ETH-VOL"
+min_sources = 2
+max_spread_bps = 1000
+[[instruments]]
+id = "ETH"
+kind = "future"
+underlying = "ETH"
+[[instruments]]
+id = "ETH"
+kind = "option"
+underlying = "ETH"
+[[venues]]
+"""
+
+
+def hypothec_policy(version: int = 1, text: Mapping[str, str] | None = None) -> Policy:
+    """The policy of the kit with the profile `hypothec`, dated futures and options of ETH, an index of its volatility.
+
+    What else its accounts are judged by is as before.
+    """
+    body = policy(version).body.decode()
+    for given in ("initial_haircut_bps = 2000\n", "maintenance_haircut_bps = 1000\n"):
+        body = body.replace(given, "")
+    body = body.replace("initial_bps = 1000\n", "").replace("maintenance_bps = 500\n", "")
+    body = body.replace('id = "ETH"\n', 'id = "ETH"\nvolatility = "ETH-VOL"\n', 1).replace("[[venues]]\n", PROFILE, 1)
+    head, *chains = body.split("[[chains]]")
+    for chain_id, table in zip((ONE, TEN), chains, strict=True):
+        at = table.index("feeds = ")
+        feed = f'{{ source = "vol-{chain_id}", asset = "ETH-VOL", feed = "0x{TOKEN.hex()}", decimals = 8, '
+        feed += f'code_hash = "0x{bytes(32).hex()}" }}, '
+        head += "[[chains]]" + table[:at] + "feeds = [" + feed + table[at + len("feeds = [") :]
+    for old, new in (text or {}).items():
+        assert old in head
+        head = head.replace(old, new)
+    return Policy.parse(head.encode())
 
 
 # === What owners and venues sign ===
@@ -255,6 +295,7 @@ class World:
     candidates: dict[ChainId, tuple[Cut, ...]] = field(default_factory=dict)
     books: dict[Hash32, ChainBook] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
+    vols: dict[str, int] = field(default_factory=dict)
     published_at: int | None = None
     reports: dict[Hash32, Report] = field(default_factory=dict)
     heads: dict[str, tuple[Hash32, ...]] = field(default_factory=dict)
@@ -271,8 +312,9 @@ class World:
             chains.append(ChainObservation(chain_id, self.candidates[chain_id], voted, vote))
         published = UnixSeconds(self.published_at if self.published_at is not None else self.time_ms // 1000)
         quotes = tuple(
-            QuoteObservation("ETH", source, price, published, Assurance.ATTESTED)
-            for source, price in sorted(self.prices.items())
+            QuoteObservation(asset, source, price, published, Assurance.ATTESTED)
+            for asset, prices in (("ETH", self.prices), ("ETH-VOL", self.vols))
+            for source, price in sorted(prices.items())
         )
         heads = tuple(HeadObservation(venue, digests) for venue, digests in sorted(self.heads.items()) if digests)
         return Observation(self.time_ms, tuple(chains), quotes, heads, tuple(sorted(self.requests)))
@@ -284,6 +326,10 @@ class World:
 
     def set_price(self, usd: int, spread: int = 0) -> None:
         self.prices = {"feed-1": usd * USD, "feed-10": (usd + spread) * USD}
+
+    def set_vol(self, bps: int, spread: int = 0) -> None:
+        """A year's volatility of ETH, as both sources of its index quote it."""
+        self.vols = {"vol-1": bps * USD // 10_000, "vol-10": (bps + spread) * USD // 10_000}
 
     def submit(self, request: Request) -> Hash32:
         digest = request.digest(NETWORK_ID)

@@ -23,6 +23,7 @@ from node.attestation.describe import describe_health, describe_price, describe_
 from node.attestation.signed_state import verify_state
 from node.margin.account import evaluate
 from node.margin.context import MarginContext
+from node.margin.policy import Policy
 from node.model.certificate import CommitCertificate
 from node.model.digests import name_word
 from node.model.frame import FramePrice
@@ -39,7 +40,6 @@ from node.model.ledger import (
 )
 from node.model.merkle import MapProof
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.state import State
 
 FRAME_MAP = "frame"
@@ -58,7 +58,7 @@ def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
     """The assets whose prices an account's health may depend on, ascending.
 
     Those of every admitted token that is held or reserved, with what it is redeemed for, and the underlying of every
-    known position.
+    known position; and the indices of their volatilities.
     """
     places = [(chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances]
     for reservation in view.record.reservations if view.record else ():
@@ -66,9 +66,10 @@ def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
     admitted = [policy.token_by_place[place] for place in places if place in policy.token_by_place]
     assets = {token.asset for token in admitted} | {token.rate.underlying for token in admitted if token.rate}
     for venue in view.obligations.venues if view.obligations else ():
-        names = (position.instrument for position in venue.positions)
-        assets |= {policy.instrument_by_id[name].underlying for name in names if name in policy.instrument_by_id}
-    return tuple(sorted(assets))
+        contracts = (policy.contract(position.instrument) for position in venue.positions)
+        assets |= {contract.underlying for contract in contracts if contract is not None}
+    indices = {policy.asset_by_id[asset].volatility for asset in assets}
+    return tuple(sorted(assets | {index for index in indices if index is not None}))
 
 
 # === Assembly ===

@@ -15,8 +15,8 @@ import coincurve
 from chains.types import AccountId, Address, ChainId, Hash32
 from node.attestation.collector import MAX_SHARES, Collector, Share, decode_shares, encode_shares
 from node.attestation.statements import Statement, statements
+from node.margin.policy import Policy
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.signatures import sign_compact
 from node.model.state import State
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chains.types import AccountId, Address, ChainId, Hash32
+from node.margin.policy import Policy
 from node.model.digests import Release, state_digest
 from node.model.ledger import AccountRecord, Reservation
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.state import State
 
 STATE_PURPOSE = "state"

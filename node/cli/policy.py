@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from node.model.policy import Policy
+    from node.margin.policy import Policy
 
 app = typer.Typer(help="Check, sign and hand in a new policy.", no_args_is_help=True)
 PolicyFile = Annotated[Path, typer.Argument(help="The policy's TOML file; its very bytes count.", dir_okay=False)]
@@ -83,7 +83,7 @@ def submit(
 
 def _policy(file: Path) -> Policy:
     from chains.errors import ConfigError
-    from node.model.policy import Policy
+    from node.margin.policy import Policy
 
     try:
         return Policy.parse(file.read_bytes())

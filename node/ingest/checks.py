@@ -10,9 +10,9 @@ from chains.errors import InputError, LimitError, SignatureError, StaleError
 from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import ANY_CHAIN, link_key
 from node.consensus.outcome.requests import KEPT_DECISIONS
+from node.margin.policy import Policy
 from node.model.ledger import AccountRecord
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.reports import MAX_REPORT_BYTES, Report
 from node.model.requests import Link, OwnerRequest, PolicyActivation, Request, VenueEquivocation
 from node.model.signatures import recover

@@ -26,8 +26,8 @@ from node.ingest.checks import (
 )
 from node.ingest.ports import Bodies, Gossip, Meter
 from node.ingest.waiting import Waiting
+from node.margin.policy import Policy
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.reports import MAX_REPORT_BYTES, Report
 from node.model.requests import (
     OwnerRequest,

@@ -9,9 +9,9 @@ from chains.types import ChainId, Hash32
 from node.consensus.outcome.observation import ChainObservation, Observation, QuoteObservation
 from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
+from node.margin.policy import Policy
 from node.model.books import MAX_CHANGES, MAX_CHANGES_BYTES, BookChanges
 from node.model.merkle import MerkleMap
-from node.model.policy import Policy
 from node.model.reports import Report
 from node.model.requests import Request
 from node.model.state import State

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from node.margin import spec
 from node.margin.context import MarginContext, Mark
+from node.margin.policy import Instrument, Policy
 from node.model.health import Interval, Reason, VenueLine
 from node.model.ledger import AccountView, Authorization, VenueObligation
-from node.model.policy import Instrument, Policy
 from node.model.reports import Position
 
 
@@ -174,5 +174,5 @@ def _figures(obligation: VenueObligation, authorization: Authorization, context:
 
 
 def _quoted(position: Position, policy: Policy, context: MarginContext) -> tuple[Instrument | None, Mark | None]:
-    instrument = policy.instrument_by_id.get(position.instrument)
+    instrument = policy.perpetual_by_id.get(position.instrument)
     return (instrument, context.marks[instrument.underlying]) if instrument is not None else (None, None)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from chains.types import Address, Amount, ChainId, Control, TokenFact
 from node.margin import spec
 from node.margin.context import MarginContext
+from node.margin.policy import PICO_PER_MICRO
 from node.model.health import ZERO, HoldingLine, Interval, Reason
 from node.model.ledger import AccountView, Reservation
-from node.model.policy import PICO_PER_MICRO
 
 
 def open_reservations(view: AccountView) -> tuple[Reservation, ...]:

@@ -11,11 +11,11 @@ from functools import cached_property
 
 from chains.types import Address, ChainId, RateRecipe, TokenFact, TokenRecipe
 from node.margin import spec
+from node.margin.policy import Policy, StaleBound
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus
 from node.model.health import ZERO, Interval, Reason
 from node.model.ledger import token_facts
-from node.model.policy import Policy, StaleBound
 from node.model.state import State
 
 

@@ -16,10 +16,10 @@ from node.margin.account import evaluate
 from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
+from node.margin.policy import PICO_PER_MICRO
 from node.model.digests import ReleaseItem
 from node.model.health import HealthStatus, HoldingLine, Reason
 from node.model.ledger import AccountView
-from node.model.policy import PICO_PER_MICRO
 
 MAX_ITEMS = 16
 """Most items of one release, as the vault has it."""

@@ -35,10 +35,10 @@ from chains.types import AccountId, Address, ChainId, Hash32
 from node.margin import spec
 from node.margin.account import evaluate
 from node.margin.context import MarginContext
+from node.margin.policy import PICO_PER_MICRO, Instrument, Policy
 from node.model.health import Health
 from node.model.ledger import AccountView
 from node.model.merkle import MerkleMap
-from node.model.policy import PICO_PER_MICRO, Instrument, Policy
 from node.model.reports import Position
 
 View: TypeAlias = Callable[[AccountId], AccountView]
@@ -200,6 +200,6 @@ def _positions(view: AccountView, policy: Policy) -> Iterator[tuple[Position, In
     for obligation in view.obligations.venues:
         if obligation.venue in authorized:
             for position in obligation.positions:
-                instrument = policy.instrument_by_id.get(position.instrument)
+                instrument = policy.perpetual_by_id.get(position.instrument)
                 if instrument is not None and position.size != 0:
                     yield position, instrument

@@ -26,8 +26,8 @@ from node.attestation.answer import (
 from node.attestation.describe import describe_price, describe_state
 from node.margin.account import evaluate
 from node.margin.context import MarginContext
+from node.margin.policy import Policy
 from node.model.health import Health
-from node.model.policy import Policy
 from node.rpc.errors import AnswerTooLarge, NoState
 from node.rpc.ports import CertifiedState, PolicyReader, StateReader
 

@@ -12,9 +12,9 @@ from typing import Protocol
 from chains.types import AccountId, Hash32
 from hypothec.v1 import operator_service_pb2, peer_service_pb2
 from node.attestation.release import AttestedRelease
+from node.margin.policy import Policy
 from node.model.certificate import CommitCertificate
 from node.model.digests import ReleaseKind
-from node.model.policy import Policy
 from node.model.state import State
 
 

@@ -18,10 +18,10 @@ from chains.proofs.lightclient import read, write
 from chains.proofs.lightclient.config import BeaconConfig
 from node.consensus.protocol.errors import MalformedMessage, OversizedMessage
 from node.consensus.protocol.messages import decode_message, encode_message
+from node.margin.policy import Policy
 from node.model.books import BookChanges
 from node.model.codec import Malformed
 from node.model.merkle import MerkleMap
-from node.model.policy import Policy
 from tests import beacon, kit
 from tests.property.model.test_codec import FORMS, Form
 from tests.unit.consensus.test_messages import CONFIG, ONE_OF_EACH

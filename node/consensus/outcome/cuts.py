@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 from chains.types import Assurance, ChainId, Checkpoint, Cut, Hash32, Height, UnixSeconds
 from node.consensus.outcome.observation import ChainObservation
+from node.margin.policy import Timing
 from node.model.header import ChainState, ChainStatus
 from node.model.merkle import EMPTY_ROOT
 from node.model.network import Network
-from node.model.policy import Timing
 from node.model.state import ChainControl, RootVote
 
 

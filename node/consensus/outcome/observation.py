@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chains.types import Assurance, ChainId, Cut, Hash32, UnixSeconds
+from node.margin.policy import MAX_FEEDS, MAX_VENUES
 from node.model.codec import Malformed, Reader, Writer
 from node.model.header import MAX_CHAINS, read_cut, write_cut
-from node.model.policy import MAX_FEEDS, MAX_VENUES
 from node.model.state import MAX_CANDIDATES, RootVote
 
 _VERSION = 1

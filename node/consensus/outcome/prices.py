@@ -1,4 +1,4 @@
-"""The frame of a round, from what the nodes verified at the sources.
+"""The frame of a round: prices and indices of volatility, from what the nodes verified at the sources.
 
 A source counts when 2f+1 observers quote it: the median is then between two honest values. An asset's price is FRESH
 when enough sources are young and agree within the policy's spread. Must not know what prices are for.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from chains.types import Assurance, UnixSeconds
 from node.consensus.outcome.observation import Observation, QuoteObservation
+from node.margin.policy import Policy, Quoted
 from node.model.frame import Frame, FramePrice, PriceStatus
-from node.model.policy import Asset, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class SourcePrice:
 def derive_frame(
     previous: Frame, observations: Mapping[int, Observation], policy: Policy, time_ms: int, f: int
 ) -> Frame:
-    """The frame at state time `time_ms`: one entry for each asset of the policy."""
+    """The frame at state time `time_ms`: one entry for each asset and each index of the policy."""
     sources = _sources(observations, policy, f)
     prices = {
-        asset.id: _asset_price(asset, previous.prices.get(asset.id), sources.get(asset.id, ()), policy, time_ms // 1000)
-        for asset in policy.assets
+        each.id: _price(each, previous.prices.get(each.id), sources.get(each.id, ()), policy, time_ms // 1000)
+        for each in (*policy.assets, *policy.indices)
     }
     return Frame.of(prices, previous.map)
 
@@ -58,8 +58,8 @@ def _sources(observations: Mapping[int, Observation], policy: Policy, f: int) ->
     return by_asset
 
 
-def _asset_price(
-    asset: Asset, last: FramePrice | None, sources: Sequence[SourcePrice], policy: Policy, now: int
+def _price(
+    asset: Quoted, last: FramePrice | None, sources: Sequence[SourcePrice], policy: Policy, now: int
 ) -> FramePrice:
     # A time far ahead is as useless as one long past: it would look young for ever.
     fresh = [source for source in sources if abs(now - source.published_at) <= policy.timing.max_price_age]
@@ -75,7 +75,7 @@ def _asset_price(
     return FramePrice(asset.id, PriceStatus.FRESH, low, (low + high) // 2, high, at, len(fresh), assurance)
 
 
-def _uncertified(asset: Asset, last: FramePrice | None) -> FramePrice:
+def _uncertified(asset: Quoted, last: FramePrice | None) -> FramePrice:
     """The last certified price under its age, or nothing at all."""
     if last is None or last.price == 0:
         return FramePrice(asset.id, PriceStatus.MISSING, 0, 0, 0, UnixSeconds(0), 0, Assurance.REPORTED)

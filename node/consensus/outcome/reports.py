@@ -12,8 +12,8 @@ from dataclasses import replace
 from chains.types import Hash32
 from node.consensus.outcome.draft import Draft
 from node.consensus.outcome.observation import MAX_HEADS, Observation
+from node.margin.policy import Policy
 from node.model.ledger import Obligations, VenueObligation
-from node.model.policy import Policy
 from node.model.reports import Report, ReportEntry
 from node.model.state import VenueHead
 

@@ -16,10 +16,10 @@ from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainRecipe, H
 from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
+from node.margin.policy import Policy
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.requests import (
     AuthorizeVenue,
     Link,

@@ -14,10 +14,10 @@ from chains.proofs.keccak import keccak
 from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import Draft
 from node.margin import MarginContext, plan_liquidation
+from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.digests import ReleaseKind, tag, word
 from node.model.ledger import AccountRecord, Authorization, Holdings, Obligations, Reservation
-from node.model.policy import Policy
 from node.model.state import State
 
 MAX_PLANS = 256

@@ -23,13 +23,13 @@ from node.consensus.outcome.prices import derive_frame, median
 from node.consensus.outcome.reports import adopted_digests, apply_report, in_turn
 from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle
 from node.margin import MarginContext
+from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.frame import Frame
 from node.model.header import Header
 from node.model.ledger import token_facts
 from node.model.merkle import EMPTY_ROOT, MerkleMap
 from node.model.network import Network
-from node.model.policy import Policy
 from node.model.reports import Report
 from node.model.requests import OwnerRequest, PolicyActivation, Request, VenueEquivocation
 from node.model.state import Control, PolicyChange, State, VenueHead

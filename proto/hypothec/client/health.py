@@ -13,10 +13,10 @@ from hypothec.client.verifier import Verifier
 from hypothec.v1.health_pb2 import HealthAnswer
 from node.attestation.answer import VerifiedAnswer
 from node.margin.context import MarginContext
+from node.margin.policy import Policy
 from node.model.header import Header
 from node.model.health import Health
 from node.model.ledger import AccountView
-from node.model.policy import Policy
 
 FetchPolicy = Callable[[Hash32], Awaitable[bytes]]
 """The bytes of a policy file, by its hash, from the node."""

@@ -14,8 +14,8 @@ from chains import strict_json
 from chains.errors import InputError, LimitError
 from hypothec.v1.health_pb2 import HealthAnswer, SavedAnswer
 from node.attestation.answer import VerifiedAnswer, verify_answer
+from node.margin.policy import Policy
 from node.model.network import Network
-from node.model.policy import Policy
 
 MAX_FILE_BYTES = 32 << 20
 

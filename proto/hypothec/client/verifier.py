@@ -13,9 +13,9 @@ from hypothec.v1.health_pb2 import HealthAnswer
 from hypothec.v1.state_pb2 import SignedState, StateSummary
 from node.attestation.answer import VerifiedAnswer, verify_answer, verify_summary
 from node.attestation.signed_state import verify_state
+from node.margin.policy import Policy
 from node.model.header import Header
 from node.model.network import Network
-from node.model.policy import Policy
 
 _KEPT_POLICIES = 8
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from chains.types import Address, Amount, ChainId
 from node.margin import MarginContext
+from node.margin.policy import Policy
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
 from node.model.ledger import AccountView, Authorization, VenueObligation
-from node.model.policy import Policy
 from node.model.reports import Position
 from tests.unit.margin.books import (
     BTC_B,

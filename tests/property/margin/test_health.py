@@ -157,7 +157,7 @@ def exactly(view: AccountView, context: MarginContext) -> tuple[Fraction, Fracti
         value = Fraction(item.cash + max(0, grant.seized - item.acknowledged))
         margin = Fraction(0)
         for held in item.positions:
-            instrument = rules.instrument_by_id[held.instrument]
+            instrument = rules.perpetual_by_id[held.instrument]
             now, size = context.prices[instrument.underlying].price, Fraction(held.size, 10**18)
             value += size * (now - held.entry_price)
             margin += abs(size) * now * Fraction(instrument.maintenance_bps, 10_000)

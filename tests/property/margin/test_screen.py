@@ -13,11 +13,11 @@ from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32, TokenFact
 from node.margin import MarginContext, evaluate
 from node.margin import screen as module
+from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.frame import PriceStatus
 from node.model.ledger import AccountView, Obligations
 from node.model.merkle import MerkleMap
-from node.model.policy import Policy
 from tests.property.margin.books import NO_DUST, PLACES, USUAL, Price, Prices, accounts, any_prices, fresh_prices
 from tests.unit.margin.books import (
     BTC_B,

@@ -17,8 +17,8 @@ from hypothec.client import load_answer, save_answer
 from hypothec.v1.health_pb2 import HealthAnswer
 from hypothec.v1.state_pb2 import MapEntry
 from node.attestation.answer import touched_assets, verify_answer
+from node.margin.policy import Policy
 from node.model.health import HealthStatus
-from node.model.policy import Policy
 from node.rpc.answers import StateAnswers
 from node.rpc.ports import CertifiedState
 from tests.unit.rpc.world import (

@@ -14,7 +14,7 @@ from node.consensus.outcome.observation import MAX_REQUESTS
 from node.ingest import inbox as module
 from node.ingest.checks import MAX_NONCES_AHEAD, LinkedElsewhere, NonceUsed, TooLate, UnknownAccount
 from node.ingest.inbox import MAX_EVIDENCE, RETELL_AFTER, Inbox
-from node.model.policy import Policy
+from node.margin.policy import Policy
 from node.model.reports import MAX_REPORT_BYTES, Report
 from node.model.requests import PolicyActivation, Request, VenueEquivocation, encode_request
 from node.model.signatures import sign

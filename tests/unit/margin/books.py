@@ -19,6 +19,7 @@ from chains.types import (
     UnixSeconds,
 )
 from node.margin import MarginContext, SeizureLeg
+from node.margin.policy import Policy
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus
@@ -31,7 +32,6 @@ from node.model.ledger import (
     Reservation,
     VenueObligation,
 )
-from node.model.policy import Policy
 from node.model.reports import Position
 
 USD = 10**12

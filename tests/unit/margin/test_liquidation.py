@@ -8,11 +8,11 @@ import pytest
 
 from chains.types import Address, Amount, Control
 from node.margin import MAX_ITEMS, MarginContext, SeizureLeg, evaluate, plan_liquidation
+from node.margin.policy import Policy
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainStatus
 from node.model.health import HealthStatus
 from node.model.ledger import AccountView
-from node.model.policy import Policy
 from tests.unit.margin.books import (
     BTC_B,
     DEFAULT_POLICY,

@@ -6,12 +6,12 @@ import pytest
 
 from chains.types import Address, Amount, ChainId, TokenFact
 from node.margin import MarginContext, evaluate, plan_liquidation, withdrawal_refusal
+from node.margin.policy import Policy
 from node.margin.withdrawal import Refusal
 from node.model.digests import ReleaseItem
 from node.model.frame import PriceStatus
 from node.model.health import ZERO, HealthStatus, HoldingLine, Interval, Reason
 from node.model.ledger import AccountView
-from node.model.policy import Policy
 from tests.unit.margin.books import (
     DEFAULT_POLICY,
     ETH_A,

@@ -20,11 +20,11 @@ from node.consensus.outcome.transition import InputKind, InputRef, derive
 from node.consensus.protocol.effects import Attributed, Committed
 from node.ingest.follower import ChainFollower
 from node.ingest.observer import Observer
+from node.margin.policy import Policy
 from node.model.books import BookChanges
 from node.model.certificate import CommitCertificate
 from node.model.codec import Malformed
 from node.model.merkle import EMPTY_ROOT, MerkleMap
-from node.model.policy import Policy
 from node.model.reports import Report
 from node.model.requests import encode_request
 from node.model.state import State

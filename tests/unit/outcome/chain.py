@@ -10,6 +10,7 @@ from chains.types import AccountId, Address, ChainId, Cut
 from node.consensus.outcome.observation import Observation
 from node.consensus.outcome.transition import derive, genesis
 from node.margin import MarginContext, evaluate
+from node.margin.policy import Policy
 from node.model.health import Health
 from node.model.ledger import AccountRecord
 from node.model.state import State
@@ -20,9 +21,9 @@ from tests.kit import ONE, TEN, Owner, Venue, World
 class Chain:
     """A run of states in which four honest nodes see one world; `drop` lists nodes that are away."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy | None = None) -> None:
         self.network = kit.network()
-        self.policy = kit.policy()
+        self.policy = policy or kit.policy()
         self.world = World(policies={self.policy.hash: self.policy})
         self.world.set_price(2000)
         self.state: State = genesis(self.network, self.policy)

@@ -19,12 +19,12 @@ from node.consensus.outcome.observation import (
     QuoteObservation,
 )
 from node.consensus.outcome.transition import derive
-from node.model import policy
+from node.margin import policy
+from node.margin.policy import Policy
 from node.model.codec import Malformed
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
 from node.model.ledger import Verdict, token_key
-from node.model.policy import Policy
 from node.model.requests import AuthorizeVenue, PolicyActivation
 from node.model.signatures import sign
 from node.model.state import MAX_CANDIDATES, ChainBook, RootVote

@@ -28,6 +28,7 @@ from chains.types import (
 )
 from hypothec.v1 import operator_service_pb2
 from node.attestation.release import AttestedRelease
+from node.margin.policy import Policy
 from node.model.certificate import CommitCertificate
 from node.model.digests import Release, ReleaseItem, ReleaseKind, account_id
 from node.model.frame import Frame, FramePrice, PriceStatus
@@ -46,7 +47,6 @@ from node.model.ledger import (
 )
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
-from node.model.policy import Policy
 from node.model.reports import Position, Report, ReportEntry
 from node.model.signatures import address_of, pack, sign, sign_compact
 from node.model.state import Control, State

@@ -11,7 +11,7 @@ import pytest
 from chains.errors import ConfigError
 from chains.types import NATIVE_COIN, ChainId, Hash32
 from node.config import NodeConfig, load_network, read_secret
-from node.model.policy import Policy
+from node.margin.policy import Policy
 from node.testnet.chain import LocalChain
 from node.testnet.deployment import ASSETS, DemoAsset, Deployment
 from node.testnet.files import NetworkFolder, NodeSecrets, key_address, network_toml, new_network, policy_toml

@@ -5,15 +5,19 @@ Ratios, vols and moves are in 1e-18. Must not know what any account holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import cast
 
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fields import LONGEST_SECONDS, Fields
 from node.margin.models.fixed import Wad, as_float
 from node.margin.models.grids import vol_rule
 from node.margin.models.hypothec.assets import OTHER, Assets, Issuer, read_assets, read_issuers
+from node.margin.models.hypothec.defaults import DEFAULTS
 from node.margin.models.hypothec.scenarios import Row, read_row
+from node.margin.models.profile import merged
 from node.margin.models.shocks import VolRule
 
 MOST_ROWS = 256
@@ -124,6 +128,43 @@ def read_parameters(fields: Fields) -> Parameters:
         feeds=_feeds(fields.section("feeds")),
         vols=VolShocks(*powers),
     )
+
+
+def read_overrides(given: object) -> Parameters:
+    """The profile's own parameters with what differs in a policy. Raises PortfolioError, also for unknown names.
+
+    `feeds` are not among them: a policy says by itself how old prices may be.
+    """
+    fields = Fields.of(given, "parameters")
+    for name in fields.content:
+        if name not in DEFAULTS or name == "feeds":
+            raise fields.wrong("the profile has no such parameter in a policy", name)
+        for section in _closed(fields, name):
+            known = _FIELDS.get(name) or frozenset(cast("dict[str, object]", DEFAULTS[name]))
+            if unknown := sorted(section.content.keys() - known):
+                raise section.wrong("the profile has no such parameter", unknown[0])
+    return read_parameters(Fields(merged(DEFAULTS, fields.content), fields.account))
+
+
+_FIELDS = {
+    "rows": frozenset(field.name for field in dataclass_fields(Row)),
+    "groups": frozenset({"assets", "correlation"}),
+    "kinds": frozenset({"beta", "vol", "depth"}),
+    "assets": frozenset({"kind", "follows", "beta", "vol", "depth"}),
+    "issuers": frozenset({"assets", "venues", "factor"}),
+}
+"""What each of many in a section may have."""
+
+
+def _closed(fields: Fields, name: str) -> Iterator[Fields]:
+    """The objects of a parameter whose fields are known."""
+    if name == "rows":
+        yield from fields.items(name)
+    elif name in _FIELDS:
+        section = fields.section(name)
+        yield from (section.section(each) for each in section.content)
+    elif isinstance(DEFAULTS[name], dict):
+        yield fields.section(name)
 
 
 def _ratio(fields: Fields, name: str) -> Wad:

@@ -1,7 +1,8 @@
 """The risk parameters in force: one versioned TOML file, named in every header by the hash of its bytes.
 
 Owns the schema and the parsing. Percentages are basis points (1/10,000), money is micro-USD, times are seconds unless a
-name says otherwise; everything is an integer, because figures that nodes sign follow from it.
+name says otherwise; everything is an integer, because figures that nodes sign follow from it. The parameters of a
+margin profile are as in portfolio files, decimals that are read exactly.
 Must not know how a policy is activated or applied.
 """
 
@@ -9,13 +10,19 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from collections.abc import Hashable
+from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from chains.errors import ConfigError
 from chains.types import Address, ChainId, ChainRecipe, FeedRecipe, Hash32, Height, TokenRecipe
+from node.margin.contracts import Contract, dated
+from node.margin.models.errors import PortfolioError
+from node.margin.models.fixed import WAD, Wad
+from node.margin.models.hypothec.parameters import FeedRules, Parameters, read_overrides
 from node.model.requests import policy_hash
 from node.model.tables import Bps, HexAddress, HexHash, Name, Natural, Positive, Table
 from node.model.tokens import Token
@@ -33,6 +40,10 @@ MAX_DOTS = 64
 """In one line of a policy file."""
 MAX_SOURCES = 255
 """Feeds of one asset: how many are fresh is one byte of signed bytes."""
+
+_HAIRCUTS = frozenset({"initial_haircut_bps", "maintenance_haircut_bps"})
+_MARGINS = frozenset({"initial_bps", "maintenance_bps"})
+"""What the static rules read of assets and of perpetuals, and no profile does."""
 
 
 class Timing(Table):
@@ -68,39 +79,74 @@ class StaleBound(Table):
         return min(self.cap_bps, self.base_bps + grown)
 
 
-class Asset(Table):
-    """An asset that may secure accounts, and how its price is made."""
+class Quoted(Table):
+    """What the nodes agree on a figure of, and how it is made of its feeds."""
 
     id: Name
-    initial_haircut_bps: Bps
-    maintenance_haircut_bps: Bps
-    min_value_micro_usd: Natural
-    """A holding worth less than this (at the high price) is dust: it counts for nothing at either end."""
     min_sources: Positive
     max_spread_bps: Natural
-    """Sources further apart than this (of the lowest) make the price DISPUTED."""
+    """Sources further apart than this (of the lowest) make the figure DISPUTED."""
+
+
+class Index(Quoted):
+    """A year's volatility, quoted by feeds as a price is: 0.55 a year is 0.55 USD."""
+
+
+class Asset(Quoted):
+    """An asset that may secure accounts. The haircuts are the static rules', which a margin profile replaces."""
+
+    initial_haircut_bps: Bps = 0
+    maintenance_haircut_bps: Bps = 0
+    min_value_micro_usd: Natural
+    """A holding worth less than this (at the high price) is dust: it counts for nothing at either end."""
+    volatility: Name | None = None
+    """The index of its volatility; without one it is the margin parameters'."""
+    carry_bps: Annotated[int, Field(ge=-10_000, le=100_000)] = 0
+    """What a forward is above the price, a year: price·(1 + carry·years)."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Asset:
-        if self.initial_haircut_bps < self.maintenance_haircut_bps:
+        if self.model_fields_set >= _HAIRCUTS and self.initial_haircut_bps < self.maintenance_haircut_bps:
             raise ValueError("an initial haircut is not below the maintenance haircut")
         return self
 
 
 class Instrument(Table):
-    """A derivative that venues may report: a linear perpetual on `underlying`, quoted in USD."""
+    """What venues may report, on `underlying` and quoted in USD: a perpetual, or a series of dated futures or options.
+
+    Venues name one of a series in the notation of node.margin.contracts: nobody could sign a policy for each strike.
+    The margins are those of the static rules, for perpetuals.
+    """
 
     id: Name
-    kind: Literal["perpetual"]
+    kind: Literal["perpetual", "future", "option"]
     underlying: Name
-    initial_bps: Annotated[int, Field(gt=0, le=10_000)]
-    maintenance_bps: Annotated[int, Field(gt=0, le=10_000)]
+    initial_bps: Annotated[int, Field(gt=0, le=10_000)] = 10_000
+    maintenance_bps: Annotated[int, Field(gt=0, le=10_000)] = 10_000
 
     @model_validator(mode="after")
     def _ordered(self) -> Instrument:
-        if self.initial_bps < self.maintenance_bps:
+        if self.model_fields_set >= _MARGINS and self.initial_bps < self.maintenance_bps:
             raise ValueError("an initial margin is not below the maintenance margin")
+        if self.kind == "perpetual" and dated(self.id) is not None:
+            raise ValueError("a perpetual is not named as what is dated")
         return self
+
+
+def _parameters(value: object) -> Parameters:
+    try:
+        return read_overrides(value)
+    except PortfolioError as error:
+        raise ValueError(str(error)) from error
+
+
+class Margin(Table):
+    """The profile that accounts are judged by, and what differs from its own parameters, as in a portfolio file."""
+
+    profile: Literal["hypothec"]
+    parameters: Annotated[Parameters, BeforeValidator(_parameters)] = Field(
+        default_factory=lambda: read_overrides({}), repr=False
+    )
 
 
 class Venue(Table):
@@ -175,7 +221,10 @@ class Policy(Table):
     timing: Timing
     stale: StaleBound
     liquidation: Liquidation
+    margin: Margin | None = None
+    """Without it accounts are judged by the static rules: haircuts and margins a perpetual."""
     assets: Annotated[tuple[Asset, ...], Field(max_length=MAX_ASSETS)]
+    indices: Annotated[tuple[Index, ...], Field(max_length=MAX_ASSETS)] = ()
     instruments: Annotated[tuple[Instrument, ...], Field(max_length=MAX_INSTRUMENTS)]
     venues: Annotated[tuple[Venue, ...], Field(max_length=MAX_VENUES)]
     chains: Annotated[tuple[Chain, ...], Field(max_length=MAX_CHAINS)]
@@ -188,7 +237,8 @@ class Policy(Table):
         if (dots := max(line.count(b".") for line in body.split(b"\n"))) > MAX_DOTS:
             raise ConfigError("write the policy with fewer dots in a line", dots=dots, bound=MAX_DOTS)
         try:
-            tables = {key: as_tuples(item) for key, item in tomllib.loads(body.decode()).items()}
+            found = tomllib.loads(body.decode())
+            tables = {key: item if key == "margin" else as_tuples(item) for key, item in found.items()}
         except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, too long a number; too deep
             raise ConfigError(f"write the policy as TOML: {error}") from error
         if "body" in tables:
@@ -209,8 +259,37 @@ class Policy(Table):
         return {asset.id: asset for asset in self.assets}
 
     @cached_property
-    def instrument_by_id(self) -> dict[str, Instrument]:
-        return {instrument.id: instrument for instrument in self.instruments}
+    def perpetual_by_id(self) -> dict[str, Instrument]:
+        return {instrument.id: instrument for instrument in self.instruments if instrument.kind == "perpetual"}
+
+    @cached_property
+    def series(self) -> dict[tuple[str, str], Instrument]:
+        """(kind, id) → futures and options."""
+        return {(item.kind, item.id): item for item in self.instruments if item.kind != "perpetual"}
+
+    def contract(self, name: str) -> Contract | None:
+        """What a venue's name of an instrument stands for; None if the policy admits no such thing."""
+        perpetual = self.perpetual_by_id.get(name)
+        if perpetual is not None:
+            return Contract(perpetual.underlying)
+        found = dated(name)
+        series = self.series.get((found.kind, found.series)) if found is not None else None
+        if found is None or series is None:
+            return None
+        return Contract(series.underlying, found.expiry, found.strike, found.is_call)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Of the margin profile, which takes what is said of prices' ages from `timing` and `stale`."""
+        assert self.margin is not None  # noqa: S101 - only what judges by a profile asks for its parameters
+        feeds = FeedRules(
+            stale_after=self.timing.max_price_age + 1,  # ages are rounded up
+            write_off_after=self.stale.write_off_after,
+            bound_base=_of_bps(self.stale.base_bps),
+            bound_per_hour=_of_bps(self.stale.growth_bps_per_hour),
+            bound_cap=_of_bps(self.stale.cap_bps),
+        )
+        return replace(self.margin.parameters, feeds=feeds)
 
     @cached_property
     def venue_by_id(self) -> dict[str, Venue]:
@@ -237,24 +316,48 @@ class Policy(Table):
     @model_validator(mode="after")
     def _consistent(self) -> Policy:
         assets = _unique("assets", [asset.id for asset in self.assets])
-        _unique("instruments", [instrument.id for instrument in self.instruments])
+        indices = _unique("assets and indices", [each.id for each in (*self.assets, *self.indices)]) - assets
+        _unique("instruments", [(instrument.kind, instrument.id) for instrument in self.instruments])
         _unique("venues", [venue.id for venue in self.venues])
         _unique("chains", [chain.id for chain in self.chains])
         _unique("feeds", [feed.source for chain in self.chains for feed in chain.feeds])
         used = {instrument.underlying for instrument in self.instruments}
         for chain in self.chains:
-            used |= {token.asset for token in chain.tokens} | {feed.asset for feed in chain.feeds}
+            used |= {token.asset for token in chain.tokens} | {feed.asset for feed in chain.feeds} - indices
             used |= {token.rate.underlying for token in chain.recipe.tokens if token.rate is not None}
         feeds = Counter(feed.asset for chain in self.chains for feed in chain.feeds)
         if feeds.total() > MAX_FEEDS or max(feeds.values(), default=0) > MAX_SOURCES:
             raise ValueError(f"name at most {MAX_FEEDS} feeds, and {MAX_SOURCES} of one asset")
         if unknown := sorted(used - assets):
             raise ValueError(f"declare the assets {', '.join(unknown)} under [[assets]]")
+        if unknown := sorted({asset.volatility for asset in self.assets if asset.volatility} - indices):
+            raise ValueError(f"declare the indices {', '.join(unknown)} under [[indices]]")
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_kind_of_rules(self) -> Policy:
+        """Static rules need their haircuts and margins; a profile has its own, and what it does not read is refused."""
+        given = [(f"assets {each.id}", _HAIRCUTS, each.model_fields_set) for each in self.assets]
+        given += [(f"instruments {each.id}", _MARGINS, each.model_fields_set) for each in self.instruments]
+        for place, names, fields in given:
+            if self.margin is None and (lacking := sorted(names - fields)):
+                raise ValueError(f"{place} need {', '.join(lacking)}, or the policy [margin]")
+            if self.margin is not None and (idle := sorted(names & fields)):
+                raise ValueError(f"{place} have {', '.join(idle)}, which the profile of [margin] does not read")
+        if self.margin is None and self.series:
+            raise ValueError("futures and options need a profile under [margin]: the static rules have none for them")
         return self
 
 
-def _unique(what: str, keys: list[object]) -> set[object]:
-    seen: set[object] = set()
+def _of_bps(ratio: int) -> Wad:
+    return Wad(ratio * WAD // 10_000)
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def _unique(what: str, keys: list[_Key]) -> set[_Key]:
+    seen: set[_Key] = set()
     for key in keys:
         if key in seen:
             raise ValueError(f"{what} name {key!r} twice")

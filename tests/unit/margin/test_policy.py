@@ -18,7 +18,7 @@ from chains.types import (
     TokenRecipe,
     WordRecipe,
 )
-from node.model.policy import MAX_TOKENS, MAX_VENUES, Policy, StaleBound
+from node.margin.policy import MAX_TOKENS, MAX_VENUES, Policy, StaleBound
 from node.model.requests import policy_hash
 from tests import kit
 
@@ -40,7 +40,7 @@ def test_the_policy_of_the_kit_is_understood() -> None:
     policy = Policy.parse(BODY.encode())
     assert policy.hash == policy_hash(BODY.encode())
     assert policy.asset_by_id["ETH"].initial_haircut_bps == 2000
-    assert policy.instrument_by_id["ETH-PERP"].underlying == "ETH"
+    assert policy.perpetual_by_id["ETH-PERP"].underlying == "ETH"
     assert policy.venue_by_id["demo"].signer == kit.address("demo venue")
     assert sorted(policy.recipe_by_chain) == [1, 10]
     recipe = policy.token_by_place[kit.ONE, kit.TOKEN]
@@ -83,7 +83,13 @@ TABLE = 'kind = "perpetual"'
         ("initial_haircut_bps = 2000", "initial_haircut_bps = 999", "assets.0"),
         ("maintenance_haircut_bps = 1000", "maintenance_haircut_bps = -1", "assets.0.maintenance_haircut_bps"),
         ("min_sources = 2", "min_sources = 0", "assets.0.min_sources"),
-        (TABLE, 'kind = "option"', "instruments.0.kind"),
+        (TABLE, 'kind = "swap"', "instruments.0.kind"),
+        (TABLE, 'kind = "option"', "futures and options need a profile"),
+        ('id = "ETH-PERP"', 'id = "ETH-25DEC26"', "instruments.0"),
+        ("initial_haircut_bps = 2000\n", "", "initial_haircut_bps"),
+        ("maintenance_bps = 500\n", "", "maintenance_bps"),
+        ('id = "ETH"', 'id = "ETH"\nvolatility = "VOL"', "VOL"),
+        ('id = "ETH"', 'id = "ETH"\ncarry_bps = -10001', "assets.0.carry_bps"),
         ("initial_bps = 1000", "initial_bps = 499", "instruments.0"),
         ("maintenance_bps = 500", "maintenance_bps = 0", "instruments.0.maintenance_bps"),
         ('underlying = "ETH"', 'underlying = "BTC"', "BTC"),
