@@ -15,14 +15,12 @@ import numpy as np
 from node.margin.engine.hypothec_sums import LARGEST_TERM, Ratio, ratio
 from node.margin.engine.portfolio import in_units
 from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Rows, Table
-from node.margin.models.book import Future, Option, Perpetual
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import ONE, Money, Wad
 from node.margin.models.hypothec.counted import Unit
-from node.margin.models.hypothec.feeds import Feed
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Draft, Entry, Units, drafts, room
-from node.margin.models.hypothec.portfolio import Debt, Holding, Portfolio, Risk
+from node.margin.models.hypothec.portfolio import Portfolio, Risk
 from node.margin.models.hypothec.shortfall import multiple
 from node.model.health import ZERO, Interval
 
@@ -31,31 +29,6 @@ CHUNK = 8_192
 """Accounts that go through together: a few megabytes."""
 LARGEST_FIXED = 1 << 62
 """An account whose constants and limits, in 1e-12 USD, add up to as much is for the rules."""
-
-
-class CachedUnits(Units):
-    """The units of one market, each made once."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        super().__init__(parameters)
-        self._found: dict[tuple[object, ...], Unit] = {}
-
-    def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
-        key = ("holding", held.feed.asset, held.quality, step, factor)
-        return self._found.get(key) or self._found.setdefault(key, super().holding(held, step, factor))
-
-    def debt(self, owed: Debt) -> Unit:
-        key = ("debt", owed.feed.asset)
-        return self._found.get(key) or self._found.setdefault(key, super().debt(owed))
-
-    def linear(self, position: Perpetual | Future, feed: Feed) -> Unit:
-        key = ("linear", feed.asset, position.seconds if isinstance(position, Future) else None)
-        return self._found.get(key) or self._found.setdefault(key, super().linear(position, feed))
-
-    def option(self, account: str, position: Option, feed: Feed) -> Unit:
-        side = None if feed.is_fresh else position.amount > 0
-        key = ("option", feed.asset, position.expiry.seconds, position.strike, position.is_call, side)
-        return self._found.get(key) or self._found.setdefault(key, super().option(account, position, feed))
 
 
 @dataclass(slots=True)
@@ -181,7 +154,7 @@ class Frame:
     """
 
     parameters: Parameters
-    units: CachedUnits
+    units: Units
     signed: Figures
     owed: Figures
     roots: tuple[str, ...]
@@ -195,7 +168,7 @@ class Frame:
     _split: dict[tuple[int, int], Tables] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, columns: Columns, units: CachedUnits, risks: Mapping[str, Risk]) -> Frame:
+    def of(cls, columns: Columns, units: Units, risks: Mapping[str, Risk]) -> Frame:
         """Of all units that accounts have brought, and the risks of their underlyings."""
         parameters = units.parameters
         roots = tuple(sorted({unit.factor for unit in columns.units}))
@@ -404,7 +377,7 @@ class Accounts:
 
 def prepared(portfolios: Sequence[Portfolio], parameters: Parameters) -> tuple[Frame, Accounts]:
     """Portfolios of one market under one set of parameters. No account stops another."""
-    units, columns = CachedUnits(parameters), Columns()
+    units, columns = Units(parameters), Columns()
     rows: dict[int, AccountRows] = {}
     left: dict[int, Portfolio] = {}
     errors: dict[int, PortfolioError] = {}

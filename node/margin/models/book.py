@@ -55,6 +55,7 @@ from node.margin.models.market import (
     Expiry,
     Mark,
     Quote,
+    Quotes,
     read_debt,
     read_expiry,
     read_forward,
@@ -218,14 +219,17 @@ class _Once:
         self.seen.add(identity)
 
 
-def read_book(content: object, name: str, market: Fields) -> Book:
-    """One account of a file. Raises PortfolioError, which names account, instrument and field."""
+def read_book(content: object, name: str, market: Fields | Quotes) -> Book:
+    """One account of a file. Raises PortfolioError, which names account, instrument and field.
+
+    For many accounts of one market give Quotes, which reads it once.
+    """
     fields = Fields.of(content, name)
     for key in fields.content:
         if key not in _FIELDS:
             raise fields.wrong("an account has no such field; its model may read another format", key)
     fields.text("account", name)
-    quotes, once = Fields(market.content, name, ""), _Once()
+    quotes, once = (market if isinstance(market, Quotes) else Quotes(market)).of(name), _Once()
     return Book(
         account=name,
         category=fields.text("category", ""),
@@ -238,48 +242,47 @@ def read_book(content: object, name: str, market: Fields) -> Book:
     )
 
 
-def _collateral(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Balance]:
+def _collateral(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Balance]:
     for each in fields.items("collateral"):
         held = each.named(each.text("asset"))
         if amount := held.number("amount", low=0):
             once.add(held, "collateral", held.instrument)
-            yield Balance(amount, read_held(quotes, held.instrument))
+            yield Balance(amount, quotes.get(read_held, held.instrument))
 
 
-def _debts(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Balance]:
+def _debts(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Balance]:
     for each in fields.items("debts"):
         owed = each.named(each.text("asset"))
-        if amount := read_debt(quotes, owed.instrument, owed):
+        if amount := read_debt(quotes.market, owed.instrument, owed):
             once.add(owed, "debts", owed.instrument)
-            yield Balance(amount, read_owed(quotes, owed.instrument))
+            yield Balance(amount, quotes.get(read_owed, owed.instrument))
 
 
-def _perpetuals(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Perpetual]:
+def _perpetuals(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Perpetual]:
     for each in fields.items("perpetuals"):
         asset = each.text("asset")
         held = each.named(f"{asset} perpetual")
         if amount := held.number("amount"):
             once.add(held, "perpetuals", asset)
-            quote = read_quote(quotes, asset)
+            quote = quotes.get(read_quote, asset)
             entry = held.number("entry_price", low=0) if held.has("entry_price") else quote.price
-            mark = read_mark(quotes, asset)
+            mark = quotes.get(read_mark, asset)
             yield Perpetual(amount, entry, held.money("funding", default=0), quote, mark)
 
 
-def _futures(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Future]:
+def _futures(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Future]:
     for place, each in enumerate(fields.items("futures")):
         asset = each.text("asset")
         held = each.named(f"{asset} future {place}")
         if amount := held.number("amount"):
             seconds = held.seconds_ahead("seconds")
             once.add(held, "futures", asset, seconds)
-            forward = read_forward(quotes, asset, seconds)
+            forward = quotes.get(read_forward, asset, seconds)
             entry = held.number("entry_price", low=0) if held.has("entry_price") else forward
-            yield Future(amount, entry, seconds, forward, read_quote(quotes, asset))
+            yield Future(amount, entry, seconds, forward, quotes.get(read_quote, asset))
 
 
-def _options(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Option]:
-    expiries: dict[tuple[str, int], Expiry] = {}
+def _options(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Option]:
     found: list[Option] = []
     for place, each in enumerate(fields.items("options")):
         asset = each.text("asset")
@@ -288,9 +291,8 @@ def _options(fields: Fields, quotes: Fields, once: _Once) -> Iterator[Option]:
             seconds = held.seconds_ahead("seconds")
             strike, is_call = held.positive("strike"), held.flag("call")
             once.add(held, "options", asset, seconds, strike, is_call)
-            if (asset, seconds) not in expiries:
-                expiries[asset, seconds] = read_expiry(quotes, asset, seconds)
-            found.append(Option(strike, is_call, amount, expiries[asset, seconds], read_quote(quotes, asset)))
+            expiry = quotes.get(read_expiry, asset, seconds)
+            found.append(Option(strike, is_call, amount, expiry, quotes.get(read_quote, asset)))
     _refuse_crossed(fields.account, found)
     yield from found
 

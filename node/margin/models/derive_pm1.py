@@ -32,7 +32,17 @@ from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRang
 from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, as_float, as_money, as_wad, down, product, up, value
 from node.margin.models.pricing import black76
-from node.margin.models.profile import Comparison, Evaluation, Level, Profile, Shown, Threshold, equity, requirement
+from node.margin.models.profile import (
+    Comparison,
+    Evaluation,
+    Level,
+    Profile,
+    Shown,
+    Threshold,
+    equity,
+    judging,
+    requirement,
+)
 
 TOLERANCE = 1e-4
 """Relative to max(|expected|, 1), as the files were made."""
@@ -372,11 +382,13 @@ def compare(result: Result, expected: Mapping[str, object]) -> Comparison:
     return Comparison(errors, unmatched, TOLERANCE)
 
 
-def _evaluate(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
+def _evaluate(content: object, account: str) -> Evaluation:
     result = evaluate(read_account(content, account))
     file = Fields.of(content, account)
     comparison = compare(result, file.section("Result").content) if file.has("Result") else None
     return Evaluation(account, PROFILE.name, levels(result), components(result), comparison)
 
 
-PROFILE = Profile("derive-pm1", "Derive's first portfolio margin (PMRM): 21 scenarios, one base asset", _evaluate)
+PROFILE = Profile(
+    "derive-pm1", "Derive's first portfolio margin (PMRM): 21 scenarios, one base asset", judging(_evaluate)
+)

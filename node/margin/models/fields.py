@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 from typing import cast
 
 from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange, PortfolioError
@@ -98,7 +99,7 @@ class Fields:
     def whole(self, name: str, *, low: int = 0, high: int = LARGEST, default: int | None = None) -> int:
         """An integer within [low, high]."""
         content = self._get(name, default)
-        number = self._parsed(content, name)
+        number, _ = self._parsed(content, name)
         if number.denominator != 1:
             raise self.wrong("give a whole number", name)
         self._check(number, low, high, name, content)
@@ -135,9 +136,9 @@ class Fields:
 
     def as_number(self, content: object, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> Wad:
         """`content`, which is the value of the field `name`, as number() reads it."""
-        number = self._parsed(content, name)
+        number, rounded = self._parsed(content, name)
         self._check(number, low, high, name, content)
-        return Wad(nearest(number * WAD))
+        return rounded
 
     def wrong(self, message: str, name: str) -> PortfolioError:
         """An error about a field, to be raised."""
@@ -152,7 +153,7 @@ class Fields:
             raise MissingField("give the field", account=self.account, instrument=self.instrument, field=name)
         return default
 
-    def _parsed(self, content: object, name: str) -> Fraction:
+    def _parsed(self, content: object, name: str) -> tuple[Fraction, Wad]:
         if isinstance(content, bool) or not isinstance(content, int | float | str):
             raise self.wrong("give a number", name)
         if isinstance(content, int) and content.bit_length() > 4 * LONGEST_NUMBER:
@@ -163,14 +164,11 @@ class Fields:
         if not _PLAIN.fullmatch(text):
             raise self.wrong("give a number", name)
         try:
-            number = Decimal(text)
+            return _number(text)
         except InvalidOperation:
             raise self.wrong("give a number", name) from None
-        if not number.is_finite():
-            raise self._out_of_range("give a finite number", name, content)
-        if number.adjusted() > len(str(LARGEST)):
-            raise self._out_of_range("it is absurdly large: check its unit", name, content)
-        return Fraction(number) if number and number.adjusted() > _SMALLEST_EXPONENT else Fraction(0)
+        except ValueError as error:
+            raise self._out_of_range(str(error), name, content) from None
 
     def _check(self, number: Fraction, low: float, high: float, name: str, content: object) -> None:
         if not low <= number <= high:
@@ -179,3 +177,18 @@ class Fields:
 
     def _out_of_range(self, message: str, name: str, content: object) -> OutOfRange:
         return OutOfRange(message, account=self.account, instrument=self.instrument, field=name, value=content)
+
+
+@lru_cache(maxsize=1 << 14)
+def _number(text: str) -> tuple[Fraction, Wad]:
+    """A number and the Wad nearest to it, remembered: trials of a plan read all but a few numbers again.
+
+    Raises InvalidOperation for text that is none, ValueError for one that is infinite, undefined or absurdly large.
+    """
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError("give a finite number")
+    if number.adjusted() > len(str(LARGEST)):
+        raise ValueError("it is absurdly large: check its unit")
+    exact = Fraction(number) if number and number.adjusted() > _SMALLEST_EXPONENT else Fraction(0)
+    return exact, Wad(nearest(exact * WAD))

@@ -6,9 +6,10 @@ error names the account that needs what is wrong. Must not know what an account 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -99,6 +100,27 @@ class Expiry:
 
 
 # === Quotes ===
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """A market of which every part is read once, when an account needs it."""
+
+    market: Fields
+    found: dict[Hashable, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, account: str) -> Quotes:
+        """The same, in whose errors an account is named."""
+        return Quotes(Fields(self.market.content, account), self.found)
+
+    def get(self, read: Callable[..., Read], asset: str, *expiry: int) -> Read:
+        """What one of the readers below makes of an asset, or of an expiry of it. Raises what it raises."""
+        key = (read, asset, *expiry)
+        if key not in self.found:
+            self.found[key] = read(self.market, asset, *expiry)
+        return cast("Read", self.found[key])
 
 
 def read_quote(market: Fields, asset: str) -> Quote:

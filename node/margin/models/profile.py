@@ -7,7 +7,7 @@ nothing here or in whoever evaluates asks which profile it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -16,6 +16,7 @@ from node.margin.models.book import SECTIONS, Book, instruments, read_book
 from node.margin.models.errors import UnsupportedInstrument
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import WAD, Money, Wad
+from node.margin.models.market import Quotes
 
 Parameters = TypeVar("Parameters")
 
@@ -112,6 +113,29 @@ Shown: TypeAlias = "float | int | str | list[Shown] | dict[str, Shown] | None"
 """What JSON can show."""
 
 
+class Lazily(Mapping[str, Shown]):
+    """Components that are made when somebody looks at them: most evaluations are asked for their levels alone."""
+
+    def __init__(self, make: Callable[[], Mapping[str, Shown]]) -> None:
+        self._make = make
+        self._made: Mapping[str, Shown] | None = None
+
+    @property
+    def _components(self) -> Mapping[str, Shown]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, name: str) -> Shown:
+        return self._components[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._components)
+
+    def __len__(self) -> int:
+        return len(self._components)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How far a result is from what a file expects: the error of each component, and what cannot be compared."""
@@ -156,19 +180,52 @@ class Evaluation:
 
 
 Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]
+Judge: TypeAlias = Callable[[object, str], Evaluation]
+"""What one account of a parsed file is, by its name. Raises PortfolioError."""
+
+
+def _alone(content: object, _: str) -> tuple[object, dict[str, object]]:
+    return content, {}
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named model. `evaluate` takes one account of a parsed file, its name, and the file's market and parameters.
+    """A named model. `judge` takes a file's market and parameters and gives what judges its accounts.
 
-    `stress` takes the same and gives the components of its stress tests, where it has any.
+    What the accounts of a file have in common (its parameters, quotes, units of instruments) a judge makes once, when
+    the first account needs it, so that its error names an account. `stress` takes an account, its name, market and
+    parameters, and gives the components of its stress tests, where it has any. `apart` splits an account into what is
+    judged together and sub-accounts that stand alone, by their names.
     """
 
     name: str
     summary: str
-    evaluate: Callable[[object, str, Fields, Fields], Evaluation]
+    judge: Callable[[Fields, Fields], Judge]
     stress: Callable[[object, str, Fields, Fields], Mapping[str, Shown]] | None = None
+    apart: Callable[[object, str], tuple[object, Mapping[str, object]]] = _alone
+
+    def evaluate(self, content: object, account: str, market: Fields, parameters: Fields) -> Evaluation:
+        """One account by itself. Raises PortfolioError."""
+        return self.judge(market, parameters)(content, account)
+
+
+def judging(evaluate: Judge) -> Callable[[Fields, Fields], Judge]:
+    """For a model whose accounts bring their own market and parameters."""
+    return lambda _, __: evaluate
+
+
+class Once(Generic[Parameters]):
+    """What all accounts of a file share, read for the first that needs it; while it cannot be, each has its error."""
+
+    def __init__(self, read: Callable[[str], Parameters]) -> None:
+        self._read = read
+        self._found: list[Parameters] = []
+
+    def of(self, account: str) -> Parameters:
+        """For an account, which an error names."""
+        if not self._found:
+            self._found.append(self._read(account))
+        return self._found[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +267,18 @@ def composed(
 ) -> Composed[Parameters]:
     """A profile from rules and their parameters: the file's parameters over the defaults, section by section."""
 
-    def evaluate(content: object, account: str, market: Fields, given: Fields) -> Evaluation:
-        book = read_book(content, account, market)
-        made.refuse_unknown(book)
-        parameters = read(Fields(merged(defaults, given.content), account))
-        return Evaluation(account, name, made.levels(book, parameters))
+    def judge(market: Fields, given: Fields) -> Judge:
+        quotes, parameters = Quotes(market), Once(lambda name: read(Fields(merged(defaults, given.content), name)))
+
+        def evaluate(content: object, account: str) -> Evaluation:
+            book = read_book(content, account, quotes)
+            made.refuse_unknown(book)
+            return Evaluation(account, name, made.levels(book, parameters.of(account)))
+
+        return evaluate
 
     made = Composed(
-        name=name, summary=summary, evaluate=evaluate, thresholds=thresholds, rules=rules, read=read, holds=tuple(holds)
+        name=name, summary=summary, judge=judge, thresholds=thresholds, rules=rules, read=read, holds=tuple(holds)
     )
     return made
 

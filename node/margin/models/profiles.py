@@ -160,9 +160,10 @@ def evaluate_file(
     """
     file = Fields.of(content, "")
     market, parameters = file.section("market"), file.section("parameters")
+    judge = profile.judge(market, parameters)
     for account_name, account in accounts(content, name):
         try:
-            found = profile.evaluate(account, account_name, market, parameters)
+            found = judge(account, account_name)
             if stress and profile.stress is not None:
                 stressed = profile.stress(account, account_name, market, parameters)
                 found = replace(found, components={**found.components, **stressed})

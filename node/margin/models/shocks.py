@@ -25,9 +25,12 @@ VolRule = Callable[[float, int], float]
 """A volatility and the seconds to expiry → the shocked volatility."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Move:
-    """The spot's relative move, what happens to volatility, and the fraction of the result that counts."""
+    """The spot's relative move, what happens to volatility, and the fraction of the result that counts.
+
+    A move is itself and equals no other: what options are worth under it is remembered by it.
+    """
 
     name: str
     spot: Wad
@@ -77,35 +80,32 @@ def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
     )
 
 
-def marks(account: str, option: Option, moves: Sequence[Move]) -> list[Money]:
+def marks(account: str, option: Option, moves: Sequence[Move]) -> Sequence[Money]:
     """The option's price under each move. Raises OutOfRange, which names it, where its market gives no finite one."""
-    expiry = option.expiry
-    vol = float(expiry.vol(np.array([as_float(option.strike)]))[0])
-    prices = _prices(
-        tuple(as_float(product(expiry.forward, ONE + move.spot)) for move in moves),
-        as_float(option.strike),
-        expiry.years,
-        tuple(move.vol(vol, expiry.seconds) for move in moves),
-        _discount(expiry),
-        float(option.is_call),
-    )
-    if not all(price < _LARGEST_MARK for price in prices):
+    found = _marks(option.expiry, option.strike, option.is_call, tuple(moves))
+    if found is None:
         raise OutOfRange(
             "the market gives no finite price; check forward, rate and volatility",
             account=account,
             instrument=option.name,
             field="mark",
         )
-    return [as_money(price) for price in prices]
+    return found
 
 
 @lru_cache(maxsize=1 << 14)
-def _prices(
-    forwards: tuple[float, ...], strike: float, years: float, vols: tuple[float, ...], discount: float, is_call: float
-) -> tuple[float, ...]:
+def _marks(expiry: Expiry, strike: Wad, is_call: bool, moves: tuple[Move, ...]) -> tuple[Money, ...] | None:  # noqa: FBT001
     """One option under all moves, remembered: every threshold and every trial of a plan asks for the same."""
-    call, at = np.array([is_call]), np.array([strike])
-    return tuple(black76(np.array(forwards), at, years, np.array(vols), discount, call).tolist())
+    vol = float(expiry.vol(np.array([as_float(strike)]))[0])
+    prices = black76(
+        np.array([as_float(product(expiry.forward, ONE + move.spot)) for move in moves]),
+        np.array([as_float(strike)]),
+        expiry.years,
+        np.array([move.vol(vol, expiry.seconds) for move in moves]),
+        _discount(expiry),
+        np.array([float(is_call)]),
+    ).tolist()
+    return tuple(map(as_money, prices)) if all(price < _LARGEST_MARK for price in prices) else None
 
 
 def _discount(expiry: Expiry) -> float:
@@ -139,11 +139,14 @@ def profit_and_loss(book: Book, asset: str, moves: Sequence[Move], coins: int = 
 
 def delta(option: Option) -> float:
     """∂mark/∂spot for a forward that moves with the spot: df·Φ(d+)·F/S for a call, less df·F/S for a put."""
-    expiry = option.expiry
-    strike = as_float(option.strike)
+    return _delta(option.expiry, as_float(option.strike), option.is_call, as_float(option.quote.price))
+
+
+@lru_cache(maxsize=1 << 14)
+def _delta(expiry: Expiry, strike: float, is_call: bool, spot: float) -> float:  # noqa: FBT001
     vol = float(expiry.vol(np.array([strike]))[0])
-    carry = _discount(expiry) * as_float(expiry.forward) / as_float(option.quote.price)
-    return carry * (_upper(as_float(expiry.forward), strike, vol, expiry.years) - (0.0 if option.is_call else 1.0))
+    carry = _discount(expiry) * as_float(expiry.forward) / spot
+    return carry * (_upper(as_float(expiry.forward), strike, vol, expiry.years) - (0.0 if is_call else 1.0))
 
 
 def _upper(forward: float, strike: float, vol: float, years: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from node.margin.models.book import Book, gain
 from node.margin.models.errors import UnknownAsset
@@ -137,7 +138,8 @@ def _spread(fields: Fields) -> Spread:
     )
 
 
-def moves(asset: SpanAsset) -> list[Move]:
+@lru_cache(maxsize=1_024)  # the same moves for every account: what options are worth is remembered by them
+def moves(asset: SpanAsset) -> tuple[Move, ...]:
     """The 16 rows: the price by 0, ±1/3, ±2/3, ±3/3 of its range, each with volatility up and down; two extremes."""
 
     def vol(sign: int) -> VolRule:
@@ -149,11 +151,11 @@ def moves(asset: SpanAsset) -> list[Move]:
         for name, sign in (("up", 1), ("down", -1))
     ]
     far = product(asset.price_range, asset.extreme_multiple)
-    return [
+    return (
         *rows,
         Move("extreme up", far, unmoved, asset.extreme_cover),
         Move("extreme down", Wad(max(-far, -ONE)), unmoved, asset.extreme_cover),
-    ]
+    )
 
 
 def cash_and_futures(book: Book, _: SpanParameters, __: Threshold) -> Iterable[Line]:

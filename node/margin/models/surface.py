@@ -27,7 +27,7 @@ _TOLERANCE = 1e-9
 """Relative: what rounding of quoted volatilities may look like."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One expiry of a grid: ascending log-moneyness, the total variance at each, and the years to expiry."""
 
@@ -47,9 +47,12 @@ class Row:
         return w0 + (w1 - w0) * part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """A grid at one expiry: the rows around it, the part of the way from the first to the second, and the forward."""
+    """A grid at one expiry: the rows around it, the part of the way from the first to the second, and the forward.
+
+    It is itself and equals no other, so that it can be looked up by.
+    """
 
     first: Row
     second: Row

@@ -15,7 +15,8 @@ from typing import Protocol, TypeAlias
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, value
-from node.margin.models.profile import Evaluation, Profile
+from node.margin.models.market import Quotes
+from node.margin.models.profile import Evaluation, Judge, Profile
 from node.margin.spec import cap, claim, receivable
 
 CASH = "cash"
@@ -140,7 +141,7 @@ Parts: TypeAlias = "tuple[Money, dict[str, Holding], Unread, dict[str, Venue]]"
 class Form(Protocol):
     """How a file says what an account holds."""
 
-    def read(self, fields: Fields, market: Fields) -> Parts:
+    def read(self, fields: Fields, market: Quotes) -> Parts:
         """What the account holds. Raises PortfolioError."""
         ...
 
@@ -150,14 +151,26 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One account of a file under a profile, its market and its parameters."""
+class Setting:
+    """What the accounts of a file have in common: its market, and the profile's judge of it and the parameters."""
 
     profile: Profile
+    market: Quotes
+    judge: Judge
+
+    @classmethod
+    def of(cls, profile: Profile, market: Fields, parameters: Fields) -> Setting:
+        """A file's."""
+        return cls(profile, Quotes(market), profile.judge(market, parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of a file."""
+
+    setting: Setting
     name: str
     content: Mapping[str, object]
-    market: Fields
-    parameters: Fields
     cash: Money
     holdings: Mapping[str, Holding]
     unread: Unread
@@ -166,15 +179,18 @@ class Account:
     form: Form
 
     @classmethod
-    def read(
-        cls, form: Form, profile: Profile, content: object, name: str, market: Fields, parameters: Fields
-    ) -> Account:
+    def read(cls, form: Form, setting: Setting, content: object, name: str) -> Account:
         """An account in a file's form. Raises PortfolioError, which names account, instrument and field."""
         fields = Fields.of(content, name)
-        cash, held, unread, venues = form.read(fields, market)
+        cash, held, unread, venues = form.read(fields, setting.market.of(name))
         if len(held) > MOST_HOLDINGS:
             raise PortfolioError("split the account", account=name, length=len(held), bound=MOST_HOLDINGS)
-        return cls(profile, name, fields.content, market, parameters, cash, held, unread, venues, form)
+        return cls(setting, name, fields.content, cash, held, unread, venues, form)
+
+    @property
+    def profile(self) -> Profile:
+        """What it is judged by."""
+        return self.setting.profile
 
     def after(self, change: Change) -> dict[str, object]:
         """The account's part of a file after a change. What nothing is left of is gone."""
@@ -182,11 +198,11 @@ class Account:
 
     def evaluate(self, change: Change = NO_CHANGE) -> Evaluation:
         """What the profile says of the account after a change. Raises PortfolioError."""
-        return self.profile.evaluate(self.after(change), self.name, self.market, self.parameters)
+        return self.setting.judge(self.after(change), self.name)
 
     def changed(self, change: Change) -> Account:
         """The account after a change, as an account."""
-        return Account.read(self.form, self.profile, self.after(change), self.name, self.market, self.parameters)
+        return Account.read(self.form, self.setting, self.after(change), self.name)
 
     @property
     def net_value(self) -> Money:

@@ -13,7 +13,7 @@ from node.margin.models.book import accounts
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.profile import Profile
-from node.margin.planning.account import Account
+from node.margin.planning.account import Account, Setting
 from node.margin.planning.plan import Plan, plan_liquidation
 from node.margin.planning.reading import read_account
 from node.margin.planning.terms import Terms, read_terms
@@ -56,9 +56,9 @@ def _each(
     profile: Profile, content: object, name: str, answer: Callable[[Account], Answer]
 ) -> Iterator[Answer | PortfolioError]:
     file = Fields.of(content, "")
-    market, parameters = file.section("market"), file.section("parameters")
+    setting = Setting.of(profile, file.section("market"), file.section("parameters"))
     for account_name, account in accounts(content, name):
         try:
-            yield answer(read_account(profile, account, account_name, market, parameters))
+            yield answer(read_account(setting, account, account_name))
         except PortfolioError as error:
             yield error

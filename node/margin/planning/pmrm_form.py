@@ -15,6 +15,7 @@ from node.margin.models.derive_pm2.portfolio import Portfolio
 from node.margin.models.derive_pm2.vectors import read_vector
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import WAD, Money, Wad, as_float
+from node.margin.models.market import Quotes
 from node.margin.planning.account import (
     WADS_OF_MONEY,
     Account,
@@ -35,7 +36,7 @@ _PERPETUAL = "perpetual"
 class PmrmForm:
     """The format of PMRM_2 files. Such an account has no debts: negative cash is one."""
 
-    def read(self, fields: Fields, market: Fields) -> Parts:
+    def read(self, fields: Fields, market: Quotes) -> Parts:
         """What the account holds. Raises PortfolioError."""
         portfolio, parameters = read_vector(fields.content, fields.account)
         held = [*_collateral(portfolio), *_perpetual(portfolio)]

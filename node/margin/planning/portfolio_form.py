@@ -13,6 +13,7 @@ from node.margin.models.book import Balance, Book, Future, Option, Perpetual, re
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money, Wad
+from node.margin.models.market import Quotes
 from node.margin.models.shocks import NO_MOVE, marks
 from node.margin.planning.account import WADS_OF_MONEY, Account, Change, Holding, Kind, Parts, Venue, money_text, text
 
@@ -24,7 +25,7 @@ _Instrument = Balance | Perpetual | Future | Option
 class PortfolioForm:
     """The portfolio format."""
 
-    def read(self, fields: Fields, market: Fields) -> Parts:
+    def read(self, fields: Fields, market: Quotes) -> Parts:
         """What the account holds. Raises PortfolioError."""
         cash = fields.money("cash", default=0)
         held: dict[str, Holding] = {}
@@ -96,7 +97,7 @@ def _instruments(book: Book) -> tuple[_Instrument, ...]:
     return (*book.collateral, *book.debts, *book.perpetuals, *book.futures, *book.options)
 
 
-def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding], market: Fields) -> Holding:
+def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding], market: Quotes) -> Holding:
     chain, venue = item.text("chain", ""), item.text("venue", "")
     what = each.name if isinstance(each, Option | Future) else each.quote.asset
     name = " ".join(part for part in (_SINGULAR[kind], what, chain and f"on {chain}", venue and f"at {venue}") if part)
@@ -112,7 +113,8 @@ def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, H
         spot=each.quote.price,
         chain=chain,
         venue=venue,
-        is_available=chain not in _NOT_LIVE and market.section(each.quote.asset).text("status", _FRESH) == _FRESH,
+        is_available=chain not in _NOT_LIVE
+        and market.market.section(each.quote.asset).text("status", _FRESH) == _FRESH,
         item=item.content,
     )
 

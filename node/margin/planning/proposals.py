@@ -109,9 +109,7 @@ def _added(account: Account, kind: Kind, item: Mapping[str, object], change: Cha
     content = account.after(change)
     section = content[kind]
     listed = [*section, item] if isinstance(section, list) else [item]
-    return Account.read(
-        account.form, account.profile, {**content, kind.value: listed}, account.name, account.market, account.parameters
-    )
+    return Account.read(account.form, account.setting, {**content, kind.value: listed}, account.name)
 
 
 def _traded(account: Account, proposal: Proposal) -> Account | None:

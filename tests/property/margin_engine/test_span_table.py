@@ -23,9 +23,9 @@ SPAN = span.read_span(
         {"assets": {asset: {"price_range": "0.15", "vol_range": 0.3} for asset in PRICES}, "initial_multiple": 1}, ""
     )
 )
-MOVES: dict[str, list[Move]] = {
+MOVES = {
     "span": span.moves(SPAN.assets["BTC"]),
-    "grid": list(grids.read_grid(Fields(grids.DERIBIT, "")).moves),
+    "grid": grids.read_grid(Fields(grids.DERIBIT, "")).moves,
 }
 
 
@@ -63,7 +63,7 @@ def test_marks_and_deltas_are_those_of_the_rules(held: list[dict[str, Any]], vol
             assert not table.marks[column].any()
             continue
         assert table.usable[column]
-        assert table.marks[column].tolist() == expected
+        assert table.marks[column].tolist() == [*expected]
         assert table.changes[column].tolist() == [mark - expected[0] for mark in expected[1:]]
         assert table.deltas[column] == as_wad(delta(option))
 

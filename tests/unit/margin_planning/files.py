@@ -7,7 +7,7 @@ from typing import Any
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.profiles import PROFILES
-from node.margin.planning.account import Account
+from node.margin.planning.account import Account, Setting
 from node.margin.planning.files import answers, terms_of
 from node.margin.planning.plan import Plan, plan_liquidation
 from node.margin.planning.reading import read_account
@@ -59,8 +59,8 @@ def option(amount: object, strike: int = 2_000, *, call: bool = True, **more: ob
 def read(profile: str, content: dict[str, Any]) -> tuple[Account, Terms]:
     fields = Fields.of(content, "")
     left = {key: each for key, each in content.items() if key not in {"market", "parameters", "plan", "what_if"}}
-    account = read_account(PROFILES[profile], left, "alice", fields.section("market"), fields.section("parameters"))
-    return account, terms_of(content)
+    setting = Setting.of(PROFILES[profile], fields.section("market"), fields.section("parameters"))
+    return read_account(setting, left, "alice"), terms_of(content)
 
 
 def planned(profile: str, content: dict[str, Any]) -> Plan:

@@ -11,9 +11,9 @@ import pytest
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO, WAD
-from node.margin.models.profile import Evaluation, Level, Profile, Threshold, equity, requirement
+from node.margin.models.profile import Evaluation, Level, Profile, Threshold, equity, judging, requirement
 from node.margin.models.profiles import PROFILES
-from node.margin.planning.account import Account, Change
+from node.margin.planning.account import Account, Change, Setting
 from node.margin.planning.files import terms_of
 from node.margin.planning.plan import Outcome, Plan, ended, plan_liquidation
 from node.margin.planning.reading import read_account
@@ -22,10 +22,11 @@ from node.margin.planning.what_if import Verdict, what_if
 from tests.shared import shared
 from tests.unit.margin_planning.files import file, held, read
 
+NO_FIELDS = (Fields({}, ""), Fields({}, ""))
 FREE = {"fee": 0, "bonus": 0, "least_left": 0, "close_factor": 1}
 
 
-def toy(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
+def toy(content: object, account: str) -> Evaluation:
     """ETH needs 100 and SOL 40 a unit; below half a unit of SOL, ETH that is there needs up to twice as much more."""
     fields = Fields.of(content, account)
     held_of = {each.text("asset"): each.number("amount") for each in fields.items("perpetuals")}
@@ -36,14 +37,14 @@ def toy(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
     return Evaluation(account, "toy", tuple(Level(threshold, lines) for threshold in thresholds))
 
 
-TOY = Profile("toy", "", toy)
+TOY = Profile("toy", "", judging(toy))
 
 
 def toy_plan(first: str, second: str) -> tuple[Plan, Account]:
     content = file(perpetuals=[held("ETH", 1, venue=first), held("SOL", 1, venue=second)], cash=10, plan=FREE)
     fields = Fields.of(content, "")
     left = {key: each for key, each in content.items() if key not in {"market", "parameters", "plan"}}
-    account = read_account(TOY, left, "alice", fields.section("market"), Fields({}, ""))
+    account = read_account(Setting.of(TOY, fields.section("market"), Fields({}, "")), left, "alice")
     plan = plan_liquidation(account, terms_of(content))
     verify(plan, account, terms_of(content))
     return plan, account
@@ -65,7 +66,7 @@ def test_at_one_venue_both_go_as_one_leg() -> None:
     assert plan.outcome is Outcome.RESTORED
 
 
-def frail(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
+def frail(content: object, account: str) -> Evaluation:
     """100 are needed while there is a position; with less than 5 in cash the account is insolvent."""
     fields = Fields.of(content, account)
     cash, is_open = fields.money("cash"), any(fields.items("perpetuals"))
@@ -77,7 +78,7 @@ def frail(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
 @pytest.mark.parametrize(("fee", "outcome"), [("0.002", Outcome.RESTORED), ("0.003", Outcome.STUCK)])
 def test_no_part_of_a_plan_makes_an_account_insolvent(fee: str, outcome: Outcome) -> None:
     account = read("dydx", file(cash=10, perpetuals=[held("ETH", 1)]))[0]
-    frail_one = replace(account, profile=Profile("frail", "", frail))
+    frail_one = replace(account, setting=Setting.of(Profile("frail", "", judging(frail)), *NO_FIELDS))
     plan = plan_liquidation(frail_one, terms_of({"plan": {**FREE, "fee": fee}}))
     assert plan.outcome is outcome
     assert plan.before.status == "out"
@@ -100,7 +101,7 @@ def published(name: str, *, short: float) -> dict[str, Any]:
 
 
 def pmrm(content: dict[str, Any]) -> Account:
-    return read_account(PROFILES["derive-pm2"], content, "alice", Fields({}, ""), Fields({}, ""))
+    return read_account(Setting.of(PROFILES["derive-pm2"], *NO_FIELDS), content, "alice")
 
 
 @pytest.mark.parametrize("name", ["test_21_structures_long_fly", "test_50_discounting_simple_discounting"])
@@ -117,7 +118,7 @@ def test_files_of_derive_pm2_are_planned_as_they_are(name: str) -> None:
 def test_a_file_of_derive_pm2_is_the_same_when_nothing_changes() -> None:
     content = published("test_100_BasisContingencyParameters", short=1)
     account = pmrm(content)
-    evaluation = PROFILES["derive-pm2"].evaluate(content, "alice", Fields({}, ""), Fields({}, ""))
+    evaluation = PROFILES["derive-pm2"].evaluate(content, "alice", *NO_FIELDS)
     assert account.evaluate().levels == evaluation.levels
     assert abs(account.net_value - evaluation.levels[0].equity) < 100
     kinds = [each.kind for each in account.holdings.values()]
@@ -139,4 +140,4 @@ def test_a_file_that_its_profile_cannot_read_is_refused() -> None:
     account, terms = read("ltv", file(cash=1))
     plan_liquidation(account, terms)
     with pytest.raises(PortfolioError):
-        plan_liquidation(read_account(PROFILES["derive-pm2"], file(cash=1), "a", Fields({}, ""), Fields({}, "")), terms)
+        plan_liquidation(read_account(Setting.of(PROFILES["derive-pm2"], *NO_FIELDS), file(cash=1), "a"), terms)

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from node.margin.models.derive_pm2.components import compare, components
 from node.margin.models.derive_pm2.evaluate import Result, evaluate
-from node.margin.models.derive_pm2.vectors import read_vector
+from node.margin.models.derive_pm2.vectors import Reader
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import up
-from node.margin.models.profile import Evaluation, Level, Line, Profile, Threshold, equity, requirement
+from node.margin.models.profile import (
+    Evaluation,
+    Judge,
+    Lazily,
+    Level,
+    Line,
+    Profile,
+    Threshold,
+    equity,
+    requirement,
+)
 
 INITIAL = Threshold("initial", "margin_call")
 MAINTENANCE = Threshold("maintenance", "liquidatable")
@@ -49,11 +59,16 @@ def _level(threshold: Threshold, of_equity: list[Line], required: list[Line], lo
     return Level(threshold, tuple(line for line in lines if line.amount))
 
 
-def _evaluate(content: object, account: str, _: Fields, __: Fields) -> Evaluation:
-    result = evaluate(*read_vector(content, account))
-    file = Fields.of(content, account)
-    comparison = compare(result, file.section("Result").content) if file.has("Result") else None
-    return Evaluation(account, PROFILE.name, levels(result), components(result), comparison)
+def _judge(_: Fields, __: Fields) -> Judge:
+    reader = Reader()
+
+    def evaluate_one(content: object, account: str) -> Evaluation:
+        result = evaluate(*reader.read(content, account))
+        file = Fields.of(content, account)
+        comparison = compare(result, file.section("Result").content) if file.has("Result") else None
+        return Evaluation(account, PROFILE.name, levels(result), Lazily(lambda: components(result)), comparison)
+
+    return evaluate_one
 
 
-PROFILE = Profile("derive-pm2", "Derive's portfolio margin PMRM_2, complete", _evaluate)
+PROFILE = Profile("derive-pm2", "Derive's portfolio margin PMRM_2, complete", _judge)

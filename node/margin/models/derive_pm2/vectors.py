@@ -45,6 +45,25 @@ def is_vector(content: object) -> bool:
 
 def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
     """The portfolio and parameters of a parsed file. Raises PortfolioError for what cannot be used."""
+    return Reader().read(content, account)
+
+
+class Reader:
+    """Reads parameters again only where they are others than those of the account before."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, Parameters] | None = None
+
+    def read(self, content: object, account: str) -> tuple[Portfolio, Parameters]:
+        """As read_vector."""
+        file = _vector(content, account)
+        portfolio, given = _portfolio(file.section("Scenario").named("")), file.content["Parameters"]
+        if self._last is None or self._last[0] is not given:
+            self._last = given, _parameters(file.section("Parameters"))
+        return portfolio, self._last[1]
+
+
+def _vector(content: object, account: str) -> Fields:
     file = Fields.of(content, account)
     if not is_vector(content):
         raise MissingField(
@@ -52,7 +71,7 @@ def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
             account=account,
             field="Parameters" if file.has("Scenario") else "Scenario",
         )
-    return _portfolio(file.section("Scenario").named("")), _parameters(file.section("Parameters"))
+    return file
 
 
 # === Scenario ===

@@ -100,26 +100,37 @@ class Draft:
 
 
 class Units:
-    """Units of one market, made when they are asked for."""
+    """The units of one market, each made once, when it is asked for."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
+        self._found: dict[tuple[object, ...], Unit] = {}
 
     def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
         """Of collateral in a step of its depth."""
-        return holding(held.feed, held.quality, step, factor, self.parameters)
+        key = ("holding", held.feed.asset, held.quality, step, factor)
+        return self._once(key, lambda: holding(held.feed, held.quality, step, factor, self.parameters))
 
     def debt(self, owed: Debt) -> Unit:
         """Of a debt."""
-        return debt(owed.feed, self.parameters)
+        return self._once(("debt", owed.feed.asset), lambda: debt(owed.feed, self.parameters))
 
     def linear(self, position: Perpetual | Future, feed: Feed) -> Unit:
         """Of a perpetual or a future."""
-        return positions.linear(position, feed, self.parameters)
+        key = ("linear", feed.asset, position.seconds if isinstance(position, Future) else None)
+        return self._once(key, lambda: positions.linear(position, feed, self.parameters))
 
     def option(self, account: str, position: Option, feed: Feed) -> Unit:
         """Of an option, for the side that the position is on."""
-        return positions.option(account, position, feed, self.parameters)
+        side = None if feed.is_fresh else position.amount > 0
+        key = ("option", feed.asset, position.expiry.seconds, position.strike, position.is_call, side)
+        return self._once(key, lambda: positions.option(account, position, feed, self.parameters))
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], Unit]) -> Unit:
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = make()
+        return found
 
 
 def drafts(portfolio: Portfolio, units: Units) -> Iterator[Draft]:

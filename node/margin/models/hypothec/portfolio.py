@@ -7,7 +7,7 @@ Must not know the rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from node.margin.models.book import Balance, Book, Future, Option, Perpetual, read_book
@@ -17,6 +17,7 @@ from node.margin.models.fixed import Money, Wad
 from node.margin.models.hypothec.counted import CHAIN_REASONS, Quality
 from node.margin.models.hypothec.feeds import Feed, FeedStatus, read_feed, redeeming
 from node.margin.models.hypothec.parameters import Parameters
+from node.margin.models.market import Quotes
 from node.margin.spec import cap, receivable
 
 Position: TypeAlias = Perpetual | Future | Option
@@ -93,25 +94,57 @@ class Portfolio:
     isolated: Mapping[str, Portfolio] = field(default_factory=dict)
 
 
-def read_portfolio(content: object, name: str, market: Fields, parameters: Parameters) -> Portfolio:
-    """One account of a file. Raises PortfolioError, which names account, instrument and field."""
+class Market:
+    """A file's market under one set of parameters: its quotes, feeds and risks, each read once."""
+
+    def __init__(self, fields: Fields, parameters: Parameters) -> None:
+        self.fields, self.parameters = fields, parameters
+        self.missing = {
+            name: content
+            for name, content in fields.content.items()
+            if isinstance(content, dict) and content.get("status") == FeedStatus.MISSING.value
+        }
+        self.quotes = Quotes(fields)
+        self.feeds: dict[tuple[str, bool | None], Feed] = {}
+        self.risks: dict[str, Risk] = {}
+
+
+def read_portfolio(content: object, name: str, market: Fields | Market, parameters: Parameters) -> Portfolio:
+    """One account of a file. Raises PortfolioError, which names account, instrument and field.
+
+    For many accounts of one market give a Market, which reads it once.
+    """
+    shared = market if isinstance(market, Market) else Market(market, parameters)
+    content, isolated = apart(content, name)
+    main = _read(Fields.of(content, name), shared)
+    found = {title: _read(Fields.of(each, sub_account(name, title)), shared) for title, each in isolated.items()}
+    return replace(main, isolated=found)
+
+
+def sub_account(name: str, title: str) -> str:
+    """What an isolated account of an account is called."""
+    return f"{name}/{title}"
+
+
+def apart(content: object, name: str) -> tuple[object, dict[str, object]]:
+    """An account without its isolated accounts, and those by their names. Raises PortfolioError."""
     fields = Fields.of(content, name)
-    main = _read(fields, market, parameters)
-    isolated: dict[str, Portfolio] = {}
+    isolated: dict[str, object] = {}
     fields.entries("isolated", most=MOST_ISOLATED)
     for each in fields.items("isolated"):
         title = each.text("name")
-        apart = Fields({key: part for key, part in each.content.items() if key != "name"}, f"{name}/{title}")
+        alone = Fields({key: part for key, part in each.content.items() if key != "name"}, sub_account(name, title))
         if title in isolated:
             raise DuplicateInstrument("two isolated accounts have one name", account=name, field="isolated", name=title)
-        if apart.has("isolated"):
-            raise apart.wrong("an isolated account has no isolated accounts", "isolated")
-        isolated[title] = _read(apart, market, parameters)
-    return Portfolio(main.account, main.cash, main.holdings, main.debts, main.venues, main.risks, isolated)
+        if alone.has("isolated"):
+            raise alone.wrong("an isolated account has no isolated accounts", "isolated")
+        isolated[title] = alone.content
+    return {key: part for key, part in fields.content.items() if key != "isolated"}, isolated
 
 
-def _read(fields: Fields, market: Fields, parameters: Parameters) -> Portfolio:
-    feeds = _Feeds(Fields(_with_placeholders(market, fields), fields.account), market, parameters)
+def _read(fields: Fields, market: Market) -> Portfolio:
+    parameters, readable = market.parameters, _with_placeholders(market, fields)
+    feeds = _Feeds(readable, Fields(market.fields.content, fields.account), market)
     plain = {key: part for key, part in fields.content.items() if key not in _BEYOND_A_BOOK}
     book = feeds.book(plain)
     holdings = tuple(_holdings(fields, feeds))
@@ -130,34 +163,28 @@ def _read(fields: Fields, market: Fields, parameters: Parameters) -> Portfolio:
     )
 
 
-def _with_placeholders(market: Fields, account: Fields) -> Mapping[str, object]:
+def _with_placeholders(market: Market, account: Fields) -> Quotes:
     """The market with prices for what is said to be missing, so that positions on it can be read; no rule uses them."""
-    missing = {
-        name: content
-        for name, content in market.content.items()
-        if isinstance(content, dict) and content.get("status") == FeedStatus.MISSING.value
-    }
-    if not missing:
-        return market.content
+    if not market.missing:
+        return market.quotes.of(account.account)
     given = (each.content.get("seconds") for key in ("options", "futures") for each in account.items(key))
     seconds = {each for each in given if isinstance(each, int | float | str)}
     expiries = [{"seconds": each, "forward": 1, "vol": 1} for each in seconds]
-    readable = {name: {"price": 1, **content, "expiries": expiries} for name, content in missing.items()}
-    return {**market.content, **readable}
+    readable = {name: {"price": 1, **content, "expiries": expiries} for name, content in market.missing.items()}
+    return Quotes(Fields({**market.fields.content, **readable}, account.account))
 
 
 @dataclass(frozen=True, slots=True)
 class _Feeds:
-    """The feeds of one account's market, each read once. `readable` is the market with placeholders."""
+    """The feeds of one account's market, whose errors name it. `readable` is the market with placeholders."""
 
-    readable: Fields
+    readable: Quotes
     market: Fields
-    parameters: Parameters
-    found: dict[tuple[str, bool | None], Feed] = field(default_factory=dict)
+    shared: Market
 
     def book(self, content: object) -> Book:
         """A part of the account as a book."""
-        return read_book(content, self.readable.account, self.readable)
+        return read_book(content, self.market.account, self.readable)
 
     def balance(self, balance: Balance, *, owed: bool) -> Feed:
         """The feed of collateral or of a debt, whichever of two values counts."""
@@ -165,39 +192,40 @@ class _Feeds:
 
     def traded(self, asset: str) -> Feed:
         """The feed of a position's underlying: its market price."""
-        if (asset, None) not in self.found:
-            market = Fields(self.market.content, self.readable.account)
-            rules = self.parameters
-            self.found[asset, None] = read_feed(market, asset, rules.assets[asset], rules.feeds)
-        return self.found[asset, None]
+        found, rules = self.shared.feeds, self.shared.parameters
+        if (asset, None) not in found:
+            found[asset, None] = read_feed(self.market, asset, rules.assets[asset], rules.feeds)
+        return found[asset, None]
 
     def _redeemable(self, asset: str, *, owed: bool) -> Feed:
         """The book has been read with it, so what it redeems for is named, rated, and not itself."""
-        if (asset, owed) not in self.found:
-            feed = self.traded(asset)
-            section = Fields(self.market.content, self.readable.account).section(asset)
+        found = self.shared.feeds
+        if (asset, owed) not in found:
+            feed, section = self.traded(asset), self.market.section(asset)
             if section.has("redemption"):
                 redeems = section.section("redemption")
                 underlying = self._redeemable(redeems.text("asset"), owed=owed)
                 feed = redeeming(feed, underlying, redeems.positive("rate"), owed=owed)
-            self.found[asset, owed] = feed
-        return self.found[asset, owed]
+            found[asset, owed] = feed
+        return found[asset, owed]
 
     def risk(self, root: str) -> Risk:
         """What the market says of an underlying beside its price, or else the parameters."""
-        asset = self.parameters.assets[root]
-        fields = Fields(self.market.content, self.readable.account).section(root)
-        return Risk(
-            fields.number("vol", low=0, high=100) if fields.has("vol") else asset.vol,
-            fields.money("depth", low=0) if fields.has("depth") else asset.depth,
-            fields.money("open_interest", low=0, default=0),
-        )
+        found = self.shared.risks
+        if root not in found:
+            asset, fields = self.shared.parameters.assets[root], self.market.section(root)
+            found[root] = Risk(
+                fields.number("vol", low=0, high=100) if fields.has("vol") else asset.vol,
+                fields.money("depth", low=0) if fields.has("depth") else asset.depth,
+                fields.money("open_interest", low=0, default=0),
+            )
+        return found[root]
 
 
 def _holdings(fields: Fields, feeds: _Feeds) -> Iterator[Holding]:
     """One by one, as an asset may be held several times, on chains that are known differently well."""
     seen: set[tuple[str, Quality]] = set()
-    rules = feeds.parameters.haircuts
+    rules = feeds.shared.parameters.haircuts
     for each in fields.items("collateral"):
         for balance in feeds.book({"collateral": [each.content]}).collateral:
             named = each.named(balance.quote.asset)
@@ -263,7 +291,7 @@ def _positions(content: Mapping[str, list[object]], feeds: _Feeds) -> Iterator[H
     held = [Held(each, feeds.traded(each.quote.asset)) for each in positions]
     for key in ("perpetuals", "futures"):
         for raw in content.get(key, []):
-            fields = Fields.of(raw, feeds.readable.account)
+            fields = Fields.of(raw, feeds.market.account)
             priced = feeds.market.section(fields.text("asset")).has("price") or not fields.number("amount")
             if not priced and not fields.has("entry_price"):
                 raise MissingField(

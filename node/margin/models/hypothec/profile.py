@@ -11,10 +11,23 @@ from node.margin.models.hypothec.counted import haircut_pair
 from node.margin.models.hypothec.defaults import DEFAULTS
 from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, Result, claim, costs_of, evaluate
 from node.margin.models.hypothec.parameters import Parameters, read_parameters
-from node.margin.models.hypothec.parts import Part, parts
-from node.margin.models.hypothec.portfolio import Portfolio, read_portfolio
+from node.margin.models.hypothec.parts import Part, Units, parts
+from node.margin.models.hypothec.portfolio import Market, Portfolio, apart, read_portfolio
 from node.margin.models.hypothec.reverse import Breaking
-from node.margin.models.profile import Evaluation, Level, Line, Profile, Shown, Threshold, equity, merged, requirement
+from node.margin.models.profile import (
+    Evaluation,
+    Judge,
+    Lazily,
+    Level,
+    Line,
+    Once,
+    Profile,
+    Shown,
+    Threshold,
+    equity,
+    merged,
+    requirement,
+)
 from node.margin.spec import entitlements
 from node.model.health import Interval
 
@@ -22,23 +35,40 @@ INITIAL = Threshold("initial", "margin_call")
 MAINTENANCE = Threshold("maintenance", "liquidatable")
 
 
-def result_of(portfolio: Portfolio, parameters: Parameters) -> Result:
-    """One account, or one isolated part of it, under the rules."""
-    return evaluate(portfolio, parts(portfolio, parameters), parameters)
+def result_of(portfolio: Portfolio, parameters: Parameters, units: Units | None = None) -> Result:
+    """One account, or one isolated part of it, under the rules; with the units of its market, where they are kept."""
+    return evaluate(portfolio, parts(portfolio, parameters, units), parameters)
 
 
-def _evaluate(content: object, account: str, market: Fields, given: Fields) -> Evaluation:
-    parameters = read_parameters(Fields(merged(DEFAULTS, given.content), account))
+def _parameters(given: Fields, account: str) -> Parameters:
+    return read_parameters(Fields(merged(DEFAULTS, given.content), account))
+
+
+def _judge(market: Fields, given: Fields) -> Judge:
+    def shared(account: str) -> tuple[Market, Units]:
+        parameters = _parameters(given, account)
+        return Market(market, parameters), Units(parameters)
+
+    found = Once(shared)
+    return lambda content, account: _evaluate(content, account, *found.of(account))
+
+
+def _evaluate(content: object, account: str, market: Market, units: Units) -> Evaluation:
+    parameters = market.parameters
     portfolio = read_portfolio(content, account, market, parameters)
-    result = result_of(portfolio, parameters)
+    result = result_of(portfolio, parameters, units)
+    isolated = {name: result_of(each, parameters, units) for name, each in portfolio.isolated.items()}
     names = [UNMOVED, *(row.name for row in parameters.rows)]
-    components: dict[str, Shown] = {
-        **_summary(result, names),
-        "rows": _rows(result, names),
-        "claims": _claims(result),
-        "haircuts": _haircuts(portfolio, parameters),
-        "isolated": {name: _summary(result_of(each, parameters), names) for name, each in portfolio.isolated.items()},
-    }
+
+    def components() -> dict[str, Shown]:
+        return {
+            **_summary(result, names),
+            "rows": _rows(result, names),
+            "claims": _claims(result),
+            "haircuts": _haircuts(portfolio, parameters),
+            "isolated": {name: _summary(each, names) for name, each in isolated.items()},
+        }
+
     levels = tuple(
         Level(threshold, tuple(_lines(result.parts, ends[0], spans, names)))
         for threshold, ends, spans in (
@@ -50,7 +80,7 @@ def _evaluate(content: object, account: str, market: Fields, given: Fields) -> E
         account,
         PROFILE.name,
         levels,
-        components,
+        Lazily(components),
         verdict=result.status.name.lower(),
         notes=tuple(_notes(result, names)),
     )
@@ -58,7 +88,7 @@ def _evaluate(content: object, account: str, market: Fields, given: Fields) -> E
 
 def stress(content: object, account: str, market: Fields, given: Fields) -> Mapping[str, Shown]:
     """Reverse stress and replays, as components: hundreds of evaluations of the account."""
-    parameters = read_parameters(Fields(merged(DEFAULTS, given.content), account))
+    parameters = _parameters(given, account)
     portfolio = read_portfolio(content, account, market, parameters)
     return {
         "reverse_stress": {
@@ -233,6 +263,7 @@ def _requirement_lines(found: tuple[Part, ...], end: End, spans: list[Interval],
 PROFILE = Profile(
     "hypothec",
     "Joint scenarios with an expected-shortfall check, itemised haircuts, health from low to high (the default)",
-    _evaluate,
+    _judge,
     stress,
+    apart,
 )

@@ -15,6 +15,7 @@ all, which is then raised by more, so it is rounded up. Must not know positions.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import ceil
 
 from node.margin.math import normal_cdf, normal_pdf, sqrt
@@ -28,8 +29,12 @@ RAISED = 1.0 + 2.0**-44
 
 def multiple(rules: Shortfall) -> float:
     """φ(z)/(1 − Φ(z))·√h: the shortfall of a unit of yearly volatility."""
-    z = as_float(rules.deviations)
-    return normal_pdf(z) / normal_cdf(-z) * sqrt(rules.horizon / SECONDS_A_YEAR)
+    return _multiple(as_float(rules.deviations), rules.horizon)
+
+
+@lru_cache(maxsize=64)
+def _multiple(z: float, horizon: int) -> float:
+    return normal_pdf(z) / normal_cdf(-z) * sqrt(horizon / SECONDS_A_YEAR)
 
 
 def shortfall_of_one(vol: Wad, rules: Shortfall) -> Wad:

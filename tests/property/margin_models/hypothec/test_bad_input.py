@@ -36,6 +36,7 @@ def exercise(content: dict[str, Any]) -> None:
     for (name, account), outcome in zip(accounts(content, "file"), outcomes, strict=True):
         if isinstance(outcome, PortfolioError):
             continue
+        assert dict(outcome.components)["isolated"] is not None
         assert outcome.levels[1].excess >= outcome.levels[0].excess
         rules = read_parameters(Fields(merged(DEFAULTS, parameters.content), ""))
         portfolio = read_portfolio(account, name, market, rules)
