@@ -285,16 +285,24 @@ def _futures(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Future]:
 def _options(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Option]:
     found: list[Option] = []
     for place, each in enumerate(fields.items("options")):
-        asset = each.text("asset")
-        held = each.named(f"{asset} option {place}")
-        if amount := held.number("amount"):
-            seconds = held.seconds_ahead("seconds")
-            strike, is_call = held.positive("strike"), held.flag("call")
-            once.add(held, "options", asset, seconds, strike, is_call)
-            expiry = quotes.get(read_expiry, asset, seconds)
-            found.append(Option(strike, is_call, amount, expiry, quotes.get(read_quote, asset)))
+        option = quotes.once(each.content, lambda each=each, place=place: _option(each, place, quotes))  # type: ignore[misc]
+        if option is not None:
+            asset, seconds = option.quote.asset, option.expiry.seconds
+            once.add(each.named(f"{asset} option {place}"), "options", asset, seconds, option.strike, option.is_call)
+            found.append(option)
     _refuse_crossed(fields.account, found)
     yield from found
+
+
+def _option(item: Fields, place: int, quotes: Quotes) -> Option | None:
+    asset = item.text("asset")
+    held = item.named(f"{asset} option {place}")
+    amount = held.number("amount")
+    if not amount:
+        return None
+    seconds = held.seconds_ahead("seconds")
+    strike, is_call = held.positive("strike"), held.flag("call")
+    return Option(strike, is_call, amount, quotes.get(read_expiry, asset, seconds), quotes.get(read_quote, asset))
 
 
 def _refuse_crossed(account: str, options: list[Option]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import MissingField, OutOfRange, PortfolioError, UnknownAsset
-from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields
+from node.margin.models.fields import LARGEST, LONGEST_SECONDS, MOST_ITEMS, Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float
 from node.margin.models.interest import (
     LARGEST_EXPONENT,
@@ -110,10 +110,20 @@ class Quotes:
 
     market: Fields
     found: dict[Hashable, object] = field(default_factory=dict, repr=False, compare=False)
+    items: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, account: str) -> Quotes:
         """The same, in whose errors an account is named."""
-        return Quotes(Fields(self.market.content, account), self.found)
+        return Quotes(Fields(self.market.content, account), self.found, self.items)
+
+    def once(self, item: object, make: Callable[[], Read]) -> Read:
+        """What is made of an object of an account: trials of a plan share nearly all. Some are remembered, with it."""
+        kept = self.items.get(id(item))
+        if kept is None:
+            if len(self.items) >= MOST_ITEMS:
+                self.items.clear()
+            kept = self.items[id(item)] = item, make()
+        return cast("Read", kept[1])
 
     def get(self, read: Callable[..., Read], asset: str, *expiry: int) -> Read:
         """What one of the readers below makes of an asset, or of an expiry of it. Raises what it raises."""

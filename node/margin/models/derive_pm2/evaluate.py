@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from node.margin.models.derive_pm2 import rules
-from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks, OptionLine, given
+from node.margin.models.derive_pm2.marks import UNMOVED, Markets, OptionLine, given
 from node.margin.models.derive_pm2.portfolio import Collateral, Expiry, Parameters, Portfolio, Scenario, Shock
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import Money, Wad, as_wad, value
@@ -73,14 +73,15 @@ Held = list[tuple[Collateral, Money]]
 """Each collateral with its value."""
 
 
-def evaluate(portfolio: Portfolio, parameters: Parameters) -> Result:
-    """The margin of one account, with all that led to it.
+def evaluate(portfolio: Portfolio, parameters: Parameters, markets: Markets | None = None) -> Result:
+    """The margin of one account, with all that led to it; with what its options are worth, where that is kept.
 
     Raises MissingField where parameters that this portfolio needs are absent, and OutOfRange, which names the option,
     where its market gives no finite price.
     """
     held = [(each, rules.collateral_value(each, portfolio.stable)) for each in portfolio.collaterals]
-    priced = [_priced(portfolio.account, expiry, parameters) for expiry in portfolio.expiries]
+    markets = markets or Markets(parameters)
+    priced = [_priced(portfolio.account, expiry, markets) for expiry in portfolio.expiries]
     expiries = tuple(each.line for each in priced)
     exposure = _spot_exposure(portfolio, held)
     scenarios = tuple(
@@ -109,7 +110,7 @@ def evaluate(portfolio: Portfolio, parameters: Parameters) -> Result:
         equity=equity,
         scenarios=scenarios,
         expiries=expiries,
-        options=_option_lines(portfolio, priced, parameters),
+        options=_option_lines(portfolio, priced, markets),
         basis_contingency=basis,
         worst=worst,
         initial_factor=factor,
@@ -133,12 +134,12 @@ class _Priced:
     shocked: tuple[Money, ...]
 
 
-def _priced(account: str, expiry: Expiry, parameters: Parameters) -> _Priced:
+def _priced(account: str, expiry: Expiry, markets: Markets) -> _Priced:
+    parameters = markets.parameters
     basis = given(parameters.basis, account, "BasisContingency")
     moves = [UNMOVED, (basis.spot_up, Shock.NONE), (basis.spot_down, Shock.NONE)]
     moves += [(scenario.spot, scenario.shock) for scenario in parameters.scenarios]
-    market = ExpiryMarks.of(account, expiry, parameters)
-    marks = market.marks(moves)
+    marks, lines = markets.priced(account, expiry, moves)
     current, at_up, at_down, *shocked = (rules.options_value(expiry.options, row) for row in marks)
     long = as_wad(rules.long_discount(expiry.rate, expiry.years, parameters.loss))
     short = as_wad(rules.short_discount(expiry.rate, expiry.years, parameters.loss))
@@ -150,7 +151,7 @@ def _priced(account: str, expiry: Expiry, parameters: Parameters) -> _Priced:
         short,
         rules.basis_contingency(current, at_up, at_down, rules.basis_factor(expiry.seconds, basis)),
     )
-    return _Priced(expiry, line, market.lines(marks[0], parameters.vol), tuple(shocked))
+    return _Priced(expiry, line, lines, tuple(shocked))
 
 
 def _spot_exposure(portfolio: Portfolio, held: Held) -> Money:
@@ -207,14 +208,11 @@ def _on_confidence(portfolio: Portfolio, held: Held, parameters: Parameters) -> 
 # === Lines ===
 
 
-def _option_lines(
-    portfolio: Portfolio, priced: Iterable[_Priced], parameters: Parameters
-) -> tuple[OptionLine | None, ...]:
+def _option_lines(portfolio: Portfolio, priced: Iterable[_Priced], markets: Markets) -> tuple[OptionLine | None, ...]:
     lines = {place: line for each in priced for place, line in zip(each.expiry.order, each.options, strict=True)}
     for expiry in portfolio.shown:
         with suppress(PortfolioError):  # nothing is held: what cannot be shown stops nobody
-            market = ExpiryMarks.of(portfolio.account, expiry, parameters)
-            shown = market.lines(market.marks([UNMOVED])[0], parameters.vol)
+            _, shown = markets.priced(portfolio.account, expiry, [UNMOVED])
             lines |= zip(expiry.order, shown, strict=True)
     return tuple(lines.get(place) for place in range(portfolio.option_count))
 

@@ -5,7 +5,7 @@ Reproducible floats become integers here and nowhere else. Must not know amounts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -108,6 +108,32 @@ class ExpiryMarks:
             OptionLine(each, mark, up, down, high, low)
             for each, mark, high, low in zip(vol.tolist(), marks, raised.tolist(), lowered.tolist(), strict=True)
         )
+
+
+MOST_KEPT = 1_024
+
+
+class Markets:
+    """What options are worth under one set of parameters, priced once for all accounts and trials that hold them."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self._found: dict[Hashable, tuple[list[list[Money]], tuple[OptionLine, ...]]] = {}
+
+    def priced(
+        self, account: str, expiry: Expiry, moves: Sequence[Move]
+    ) -> tuple[list[list[Money]], tuple[OptionLine, ...]]:
+        """The marks of an expiry's options under each move, and their lines; the first move is none."""
+        listed = tuple((option.strike, option.is_call) for option in expiry.options)
+        feeds = expiry.seconds, expiry.forward, expiry.forward_fixed, expiry.rate, expiry.surface
+        key = (listed, feeds, *moves)
+        if key not in self._found:
+            market = ExpiryMarks.of(account, expiry, self.parameters)
+            marks = market.marks(moves)
+            if len(self._found) >= MOST_KEPT:
+                self._found.clear()
+            self._found[key] = marks, market.lines(marks[0], self.parameters.vol)
+        return self._found[key]
 
 
 def given(section: Section | None, account: str, name: str) -> Section:

@@ -63,7 +63,8 @@ def _judge(_: Fields, __: Fields) -> Judge:
     reader = Reader()
 
     def evaluate_one(content: object, account: str) -> Evaluation:
-        result = evaluate(*reader.read(content, account))
+        portfolio, markets = reader.read_for(content, account)
+        result = evaluate(portfolio, markets.parameters, markets)
         file = Fields.of(content, account)
         comparison = compare(result, file.section("Result").content) if file.has("Result") else None
         return Evaluation(account, PROFILE.name, levels(result), Lazily(lambda: components(result)), comparison)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -103,12 +104,14 @@ def discount_factor(rate: Wad, years: float) -> float:
     return exp(-as_float(max(rate, 0)) * years)
 
 
+@lru_cache(maxsize=4_096)
 def long_discount(rate: Wad, years: float, loss: LossFactors) -> float:
     """What of a positive option value counts: base·e^(−T·(r·mult + add))."""
     shocked = as_float(max(rate, 0)) * as_float(loss.long_rate_mult) + as_float(loss.long_rate_add)
     return as_float(loss.long_base) * exp(-shocked * years)
 
 
+@lru_cache(maxsize=4_096)
 def short_discount(rate: Wad, years: float, loss: LossFactors) -> float:
     """How many times a negative option value counts: min(base·e^(T·(r·mult + add)), 1/df)."""
     shocked = as_float(max(rate, 0)) * as_float(loss.short_rate_mult) + as_float(loss.short_rate_add)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from contextlib import suppress
 
 from node.margin.models.derive_pm2 import rules
+from node.margin.models.derive_pm2.marks import Markets
 from node.margin.models.derive_pm2.portfolio import (
     SECONDS_A_DAY,
     BasisShock,
@@ -45,21 +46,22 @@ def is_vector(content: object) -> bool:
 
 def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
     """The portfolio and parameters of a parsed file. Raises PortfolioError for what cannot be used."""
-    return Reader().read(content, account)
+    portfolio, markets = Reader().read_for(content, account)
+    return portfolio, markets.parameters
 
 
 class Reader:
     """Reads parameters again only where they are others than those of the account before."""
 
     def __init__(self) -> None:
-        self._last: tuple[object, Parameters] | None = None
+        self._last: tuple[object, Markets] | None = None
 
-    def read(self, content: object, account: str) -> tuple[Portfolio, Parameters]:
-        """As read_vector."""
+    def read_for(self, content: object, account: str) -> tuple[Portfolio, Markets]:
+        """A portfolio, and the markets of the parameters that judge it. Raises as read_vector."""
         file = _vector(content, account)
         portfolio, given = _portfolio(file.section("Scenario").named("")), file.content["Parameters"]
         if self._last is None or self._last[0] is not given:
-            self._last = given, _parameters(file.section("Parameters"))
+            self._last = given, Markets(_parameters(file.section("Parameters")))
         return portfolio, self._last[1]
 
 

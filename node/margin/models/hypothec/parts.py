@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import mul
 
 from node.margin.models.book import Future, Option, Perpetual
 from node.margin.models.fields import LARGEST
@@ -269,10 +270,7 @@ def _summed(draft: Draft, parameters: Parameters) -> Part:
         cash=cash,
         initial=span(lambda unit: unit.initial),
         maintenance=span(lambda unit: unit.maintenance),
-        changes=tuple(
-            floor_of(entries, lambda unit, row=row: unit.changes[row])  # type: ignore[misc]
-            for row in range(len(parameters.rows))
-        ),
+        changes=_changes(entries, len(parameters.rows)),
         contingency=contingency(entries),
         concentration=NOTHING,
         deltas={
@@ -283,6 +281,13 @@ def _summed(draft: Draft, parameters: Parameters) -> Part:
         market=span(lambda unit: unit.market),
         entries=entries,
     )
+
+
+def _changes(entries: Sequence[Entry], rows: int) -> tuple[Money, ...]:
+    """By row ⌊Σ amount·change⌋."""
+    amounts = [entry.amount for entry in entries]
+    by_row = zip(*(entry.unit.changes for entry in entries), strict=True) if entries else [()] * rows
+    return tuple(Money(sum(map(mul, amounts, row)) // WAD) for row in by_row)
 
 
 def floor_of(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> Money:
