@@ -293,6 +293,7 @@ class World:
 
     time_ms: int = NOW_MS
     candidates: dict[ChainId, tuple[Cut, ...]] = field(default_factory=dict)
+    disputed: set[ChainId] = field(default_factory=set)
     books: dict[Hash32, ChainBook] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     vols: dict[str, int] = field(default_factory=dict)
@@ -309,7 +310,7 @@ class World:
             found = self.books.get(wanted.block_hash) if wanted is not None else None
             vote: RootVote | None = found.vote if found is not None else None
             voted = wanted.block_hash if wanted is not None and vote is not None else None
-            chains.append(ChainObservation(chain_id, self.candidates[chain_id], voted, vote))
+            chains.append(ChainObservation(chain_id, self.candidates[chain_id], chain_id in self.disputed, voted, vote))
         published = UnixSeconds(self.published_at if self.published_at is not None else self.time_ms // 1000)
         quotes = tuple(
             QuoteObservation(asset, source, price, published, Assurance.ATTESTED)

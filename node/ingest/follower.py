@@ -53,12 +53,18 @@ class ChainFollower:
         self._quotes: tuple[Quote, ...] = ()
         self._books: OrderedDict[Hash32, ChainBook] = OrderedDict()
         self._tip: ChainBook | None = None
+        self._disputed = False
         self._looked_at, self._token_keys = MerkleMap(), set[bytes]()
         self._start = object()
         """Another one whenever what is computed begins anew: what was asked before that comes too late."""
         self._restart_from(certified, holdings)
         self.last_error: Exception | None = None
         self._differed: tuple[Disagreement, ...] = ()
+
+    @property
+    def disputed(self) -> bool:
+        """Whether the final blocks contradict the certified cut or the recipe, until some are proven that do not."""
+        return self._disputed
 
     @property
     def quotes(self) -> tuple[Quote, ...]:
@@ -158,9 +164,12 @@ class ChainFollower:
             try:
                 delta = await self._adapter.delta(tip.checkpoint if tip is not None else None, cut)
             except DisputedError:
-                if self._start is start and tip is not None and tip.checkpoint != self._certified.checkpoint:
-                    # Nobody certified where this node stands: perhaps its endpoints once agreed on a lie.
-                    self._restart_from(self._certified, self._holdings)
+                if self._start is start:
+                    if tip is not None and tip.checkpoint != self._certified.checkpoint:
+                        # Nobody certified where this node stands: perhaps its endpoints once agreed on a lie.
+                        self._restart_from(self._certified, self._holdings)
+                    else:
+                        self._disputed = True
                 raise
             if self._start is not start:
                 return
@@ -190,6 +199,7 @@ class ChainFollower:
         self._books[delta.checkpoint.cut.block_hash] = self._tip
         while len(self._books) > KEPT_BOOKS:
             self._books.popitem(last=False)
+        self._disputed = False
 
     def _tokens_of(self, holdings: MerkleMap) -> set[bytes]:
         """The keys of all tokens in a book, by what changed since the last one that was looked at."""
@@ -201,6 +211,7 @@ class ChainFollower:
 
     def _forget(self) -> None:
         self._start = object()
+        self._disputed = False
         self._books.clear()
         self._tip = None
 

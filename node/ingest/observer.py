@@ -38,7 +38,7 @@ class Observer:
             cut = pending.get(chain_id)
             vote = follower.vote(cut) if cut is not None else None
             voted = cut.block_hash if cut is not None and vote is not None else None
-            chains.append(ChainObservation(chain_id, follower.candidates, voted, vote))
+            chains.append(ChainObservation(chain_id, follower.candidates, follower.disputed, voted, vote))
             for quote in follower.quotes:
                 quotes[quote.asset, quote.source] = QuoteObservation(
                     quote.asset, quote.source, quote.price, quote.published_at, quote.assurance

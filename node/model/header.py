@@ -26,7 +26,8 @@ class ChainStatus(IntEnum):
     HALTED = 2
     """No newer final block was seen for longer than the policy allows."""
     DISPUTED = 3
-    """The nodes did not reach the same root for a cut in time, or the vault's recipe no longer holds."""
+    """The nodes did not reach the same root for a cut in time, the chain forked below its certified cut, or its recipe
+    no longer holds."""
 
 
 @dataclass(frozen=True, slots=True)

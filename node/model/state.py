@@ -42,12 +42,14 @@ class RootVote:
 class ChainControl:
     """Votes on one chain that are not decided yet, each node's latest.
 
-    `candidates` are the final cuts that each node offered last; `pending` the agreed cut whose root is being voted
+    `candidates` are the final cuts that each node offered last; `disputes` the nodes that last said that the chain
+    contradicts its certified cut or its recipe; `pending` the agreed cut whose root is being voted
     (`pending_since_ms`: since which state time), `roots` the votes so far.
     """
 
     chain_id: ChainId
     candidates: Mapping[int, tuple[Cut, ...]]
+    disputes: frozenset[int]
     pending: Cut | None
     pending_since_ms: int
     roots: Mapping[int, RootVote]
@@ -127,7 +129,7 @@ class Control:
 def _write_chain(writer: Writer, chain: ChainControl) -> None:
     writer.u64(chain.chain_id)
     writer.many(sorted(chain.candidates.items()), lambda w, item: w.u8(item[0]).many(item[1], write_cut))
-    writer.flag(chain.pending is not None)
+    writer.many(sorted(chain.disputes), Writer.u8).flag(chain.pending is not None)
     if chain.pending is not None:
         write_cut(writer, chain.pending)
     writer.u64(chain.pending_since_ms).many(sorted(chain.roots.items()), _write_root_vote)
@@ -146,11 +148,13 @@ def _read_chain(reader: Reader) -> ChainControl:
     chain_id = ChainId(reader.u64())
     candidates = reader.many(lambda r: (r.u8(), r.many(read_cut, MAX_CANDIDATES)), MAX_NODES)
     reader.ascending((node for node, _ in candidates), "nodes")
+    disputes = reader.many(Reader.u8, MAX_NODES)
+    reader.ascending(disputes, "nodes")
     pending = read_cut(reader) if reader.flag() else None
     since = reader.u64()
     roots = reader.many(_read_root_vote, MAX_NODES)
     reader.ascending((node for node, _ in roots), "nodes")
-    return ChainControl(chain_id, dict(candidates), pending, since, dict(roots))
+    return ChainControl(chain_id, dict(candidates), frozenset(disputes), pending, since, dict(roots))
 
 
 @dataclass(frozen=True, slots=True)

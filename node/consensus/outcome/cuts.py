@@ -2,9 +2,10 @@
 
 A chain has at most one pending cut. A quorum of equal offers makes a cut pending, a quorum of equal roots certifies it:
 2f+1 of 3f+1 nodes, and of more nodes so many that no other quorum can say otherwise. A chain that does not get there in
-the policy's time becomes DISPUTED; one without new final blocks, or whose blocks' own times are far from the state's,
-HALTED. Both keep their last certified root and its age, and the other chains go on. Must not know what the roots
-stand for.
+the policy's time becomes DISPUTED, and so does one of which a quorum finds that its final blocks contradict its recipe,
+or the certified cut (it forked below finality). One without new final blocks, or whose blocks' own times are far from
+the state's, is HALTED, unless at least one honest node has found such a contradiction. Both keep their last certified
+root and its age, and the other chains go on. Must not know what the roots stand for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def unstarted(chain_id: ChainId) -> tuple[ChainState, ChainControl]:
     """A chain before its first certified cut: empty, and HALTED since nothing is known of it."""
     nothing = Checkpoint(Cut(chain_id, Height(0), Hash32(bytes(32)), UnixSeconds(0)), Hash32(bytes(32)))
     state = ChainState(nothing, EMPTY_ROOT, 0, Assurance.REPORTED, ChainStatus.HALTED)
-    return state, ChainControl(chain_id, {}, None, 0, {})
+    return state, ChainControl(chain_id, {}, frozenset(), None, 0, {})
 
 
 def advance(
@@ -48,6 +49,7 @@ def advance(
 ) -> ChainAdvance:
     """One chain's next state from what the observers (`votes`, by node) say of it at state time `time_ms`."""
     candidates = dict(control.candidates) | {node: vote.candidates for node, vote in votes.items()}
+    disputes = control.disputes - votes.keys() | {node for node, vote in votes.items() if vote.disputed}
     pending, since, roots = control.pending, control.pending_since_ms, dict(control.roots)
     certified: RootVote | None = None
     if pending is not None:
@@ -61,6 +63,7 @@ def advance(
             checkpoint = Checkpoint(pending, certified.storage_hash)
             state = ChainState(checkpoint, certified.root, time_ms, certified.assurance, ChainStatus.LIVE)
             pending = None
+            disputes = frozenset()  # what was said is of the cut before
         elif time_ms - since > timing.pending_cut_timeout_ms:
             state = replace(state, status=ChainStatus.DISPUTED)
             pending = None
@@ -73,8 +76,8 @@ def advance(
         for node, cuts in candidates.items()
         if (kept := tuple(cut for cut in cuts if cut.height > state.cut.height))
     }
-    state = replace(state, status=_status(state, timing, time_ms))
-    return ChainAdvance(state, ChainControl(state.cut.chain_id, candidates, pending, since, roots), certified)
+    state = replace(state, status=_status(state, len(disputes), network, timing, time_ms))
+    return ChainAdvance(state, ChainControl(state.cut.chain_id, candidates, disputes, pending, since, roots), certified)
 
 
 def _certify(roots: Mapping[int, RootVote], network: Network) -> RootVote | None:
@@ -96,8 +99,13 @@ def _next_cut(candidates: Mapping[int, tuple[Cut, ...]], certified: Cut, network
     return max(agreed, key=lambda cut: (cut.height, cut.block_hash), default=None)
 
 
-def _status(state: ChainState, timing: Timing, time_ms: int) -> ChainStatus:
-    """DISPUTED until a cut is certified again; otherwise by whether the certified block is of now."""
-    if state.status is ChainStatus.DISPUTED:
-        return state.status
-    return ChainStatus.LIVE if state.is_current(timing.max_cut_age, time_ms) else ChainStatus.HALTED
+def _status(state: ChainState, disputes: int, network: Network, timing: Timing, time_ms: int) -> ChainStatus:
+    """DISPUTED until a cut is certified again; otherwise by whether the certified block is of now.
+
+    `disputes` nodes find a contradiction. A minority may have bad endpoints: while the others certify, it is not heard.
+    """
+    if state.status is ChainStatus.DISPUTED or disputes >= network.quorum:
+        return ChainStatus.DISPUTED
+    if state.is_current(timing.max_cut_age, time_ms):
+        return ChainStatus.LIVE
+    return ChainStatus.DISPUTED if disputes >= network.weak_quorum else ChainStatus.HALTED

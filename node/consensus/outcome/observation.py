@@ -26,11 +26,12 @@ class ChainObservation:
     """One chain as a node sees it.
 
     `candidates` are its newest final cuts at the policy's stride, ascending; `vote` is the root that it computed for
-    the pending cut whose block hash is `voted`.
+    the pending cut whose block hash is `voted`. `disputed`: final blocks contradict the certified cut or the recipe.
     """
 
     chain_id: ChainId
     candidates: tuple[Cut, ...]
+    disputed: bool
     voted: Hash32 | None
     vote: RootVote | None
 
@@ -93,7 +94,7 @@ class Observation:
 
 
 def _write_chain(writer: Writer, chain: ChainObservation) -> None:
-    writer.u64(chain.chain_id).many(chain.candidates, write_cut)
+    writer.u64(chain.chain_id).many(chain.candidates, write_cut).flag(chain.disputed)
     writer.flag(chain.vote is not None)
     if chain.vote is not None and chain.voted is not None:
         writer.raw(chain.voted, 32).raw(chain.vote.root, 32).raw(chain.vote.storage_hash, 32).u8(chain.vote.assurance)
@@ -105,11 +106,12 @@ def _read_chain(reader: Reader) -> ChainObservation:
     reader.ascending((cut.height for cut in candidates), "candidate cuts")
     if any(cut.chain_id != chain_id for cut in candidates):
         raise Malformed("offer a chain its own cuts", chain_id=chain_id)
+    disputed = reader.flag()
     if not reader.flag():
-        return ChainObservation(chain_id, candidates, None, None)
+        return ChainObservation(chain_id, candidates, disputed, None, None)
     voted = Hash32(reader.raw(32))
     vote = RootVote(Hash32(reader.raw(32)), Hash32(reader.raw(32)), reader.member(Assurance))
-    return ChainObservation(chain_id, candidates, voted, vote)
+    return ChainObservation(chain_id, candidates, disputed, voted, vote)
 
 
 def _write_quote(writer: Writer, quote: QuoteObservation) -> None:

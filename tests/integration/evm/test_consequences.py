@@ -61,7 +61,7 @@ class Committee:
         pending = self._control.pending
         vote = self._follower.vote(pending) if pending is not None else None
         voted = pending.block_hash if pending is not None and vote is not None else None
-        seen = ChainObservation(CHAIN_ID, self._follower.candidates, voted, vote)
+        seen = ChainObservation(CHAIN_ID, self._follower.candidates, self._follower.disputed, voted, vote)
         votes = dict.fromkeys(range(self._network.n), seen)
         done = advance(self.state, self._control, votes, self._network, self._timing, self.time * 1000)
         self.state, self._control = done.state, done.control
@@ -163,15 +163,15 @@ async def test_a_chain_whose_clock_falls_behind_is_halted_though_blocks_come(pan
         assert nodes.state.cut.height > before
 
 
-async def test_a_chain_that_forks_below_finality_is_halted_at_what_was_certified(panel: Panel) -> None:
+async def test_a_chain_that_forks_below_finality_is_disputed_at_what_was_certified(panel: Panel) -> None:
     panel.site.mine(5)
     async with committee(panel) as nodes:
         before = nodes.state
         panel.site.fork(4)
         panel.site.mine(3)
-        assert await nodes.rounds() is None, "for now, the old cut is as true as it is old"
+        assert await nodes.rounds() is Reason.CHAIN_DISPUTED
         assert nodes.state.checkpoint == before.checkpoint
-        assert await nodes.rounds(2, seconds=MAX_AGE) is Reason.CHAIN_HALTED
+        assert await nodes.rounds(2, seconds=MAX_AGE) is Reason.CHAIN_DISPUTED, "and does not become a mere halt"
         assert nodes.state.checkpoint == before.checkpoint
         assert not panel.faults
 

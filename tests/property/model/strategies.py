@@ -156,7 +156,15 @@ frame_prices = st.builds(
 )
 
 root_votes = st.builds(RootVote, hash32, hash32, st.sampled_from(Assurance))
-chain_controls = st.builds(ChainControl, chain_id, by_node(some(cuts)), st.none() | cuts, u64, by_node(root_votes))
+chain_controls = st.builds(
+    ChainControl,
+    chain_id,
+    by_node(some(cuts)),
+    st.frozensets(st.integers(0, 30), max_size=4),
+    st.none() | cuts,
+    u64,
+    by_node(root_votes),
+)
 controls = st.builds(
     NodeControl,
     policy_version=u64,

@@ -173,6 +173,10 @@ async def test_a_node_that_lags_jumps_to_the_certified_cut(setting: Setting) -> 
     assert setting.follower.vote(at) == theirs.vote
 
 
+def finds_a_dispute(follower: ChainFollower) -> bool:
+    return follower.disputed
+
+
 async def test_trouble_with_the_chain_ends_nothing_and_is_told(setting: Setting) -> None:
     setting.chain.mine()
     setting.chain.failing = RetryError("try later")
@@ -180,11 +184,19 @@ async def test_trouble_with_the_chain_ends_nothing_and_is_told(setting: Setting)
         await setting.follower.poll()
     setting.chain.failing = None
     setting.chain.code_changed = True
+    assert not finds_a_dispute(setting.follower)
     with pytest.raises(DisputedError):
         await setting.follower.poll()
+    assert finds_a_dispute(setting.follower)
+    setting.chain.failing = RetryError("try later")
+    with pytest.raises(RetryError):
+        await setting.follower.poll()
+    assert finds_a_dispute(setting.follower), "nothing was proven since"
+    setting.chain.failing = None
     setting.chain.code_changed = False
     await setting.follower.poll()
     assert len(setting.follower.candidates) == 1
+    assert not finds_a_dispute(setting.follower)
 
 
 def test_nothing_is_voted_for_a_cut_that_was_not_proven(setting: Setting) -> None:
@@ -254,6 +266,10 @@ async def test_it_goes_back_to_what_is_certified_when_its_own_past_is_no_more(se
     with pytest.raises(DisputedError):
         await follower.poll()
     assert follower.proven_height == 0
+    assert not finds_a_dispute(follower), "it is its own past that is no more"
+    with pytest.raises(DisputedError):
+        await follower.poll()
+    assert finds_a_dispute(follower), "and now what is certified"
     adapter.trouble = None
     await follower.poll()
     assert follower.vote(truth) is not None

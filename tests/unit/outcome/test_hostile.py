@@ -310,7 +310,7 @@ def test_an_observation_of_all_that_a_policy_can_name_fits_its_bound() -> None:
         kit.NOW_MS,
         tuple(
             ChainObservation(
-                ChainId(each), tuple(replace(c, chain_id=ChainId(each)) for c in cuts), cuts[0].block_hash, vote
+                ChainId(each), tuple(replace(c, chain_id=ChainId(each)) for c in cuts), True, cuts[0].block_hash, vote
             )
             for each in range(policy.MAX_CHAINS)
         ),

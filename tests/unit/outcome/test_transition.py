@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from node.consensus.outcome.observation import ChainObservation
 from node.consensus.outcome.transition import InputKind, MissingInputs, derive
 from node.model.digests import ReleaseKind
 from node.model.frame import PriceStatus
@@ -67,6 +68,48 @@ def test_a_chain_without_new_blocks_is_halted_after_the_policys_age(chain: Chain
     chain.settle(1, {})
     assert chain.round(seconds=30).header.chain(ONE).status is ChainStatus.LIVE
     assert chain.round(seconds=40).header.chain(ONE).status is ChainStatus.HALTED
+
+
+def test_what_a_quorum_finds_contradicted_is_disputed_at_once_and_until_a_cut_is_certified(chain: Chain) -> None:
+    before = chain.settle(1, {}).header.chain(ONE)
+    chain.world.disputed.add(ONE)
+    assert chain.round(nodes=(0, 1)).header.chain(ONE).status is ChainStatus.LIVE
+    assert chain.round(nodes=(3,)).header.chain(ONE).status is ChainStatus.DISPUTED, "tallied across outcomes"
+    assert chain.state.header.chain(TEN).status is ChainStatus.LIVE
+    chain.world.disputed.clear()
+    assert chain.round().header.chain(ONE).status is ChainStatus.DISPUTED
+    assert chain.state.header.chain(ONE).checkpoint == before.checkpoint
+    assert chain.settle(2, {}).header.chain(ONE).status is ChainStatus.LIVE
+    assert not chain.state.control.chains[0].disputes
+
+
+@pytest.mark.parametrize(
+    ("finders", "status"), [((), ChainStatus.HALTED), ((1,), ChainStatus.HALTED), ((1, 2), ChainStatus.DISPUTED)]
+)
+def test_a_halt_is_a_dispute_where_an_honest_node_found_a_contradiction(
+    chain: Chain, finders: tuple[int, ...], status: ChainStatus
+) -> None:
+    chain.settle(1, {})
+    chain.world.disputed.add(ONE)
+    chain.round(nodes=finders or (0,))
+    chain.world.disputed.clear()
+    if not finders:
+        chain.round(nodes=(0,))  # it takes its word back
+    others = tuple(node for node in range(4) if node not in finders)
+    assert chain.round(others, seconds=10).header.chain(ONE).status is ChainStatus.LIVE
+    assert chain.round(others, seconds=60).header.chain(ONE).status is status
+
+
+def test_a_minority_that_finds_a_contradiction_does_not_stop_a_chain_that_the_others_certify(chain: Chain) -> None:
+    chain.settle(1, {})
+    found = replace(chain.world.observe({}), chains=(ChainObservation(ONE, (), True, None, None),))
+    at = kit.cut(ONE, 2, chain.world.time_ms)
+    chain.world.add_book(kit.book(at, {}))
+    for _ in range(2):
+        seen = chain.observations((1, 2, 3)) | {0: found}
+        chain.state = derive(chain.state, seen, chain.network, chain.world)
+    assert (chain.state.header.chain(ONE).cut, chain.state.header.chain(ONE).status) == (at, ChainStatus.LIVE)
+    assert not chain.state.control.chains[0].disputes, "what it said is of the cut before"
 
 
 def settle_ahead(chain: Chain, seconds: int) -> ChainStatus:

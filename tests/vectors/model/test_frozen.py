@@ -63,8 +63,8 @@ def header() -> Header:
 def control() -> Control:
     vote = RootVote(FILLED, FILLED, Assurance.PROVEN)
     chains = (
-        ChainControl(ONE, {0: (cut(ONE, 7), cut(ONE, 8)), 3: ()}, cut(ONE, 7), 5, {2: vote}),
-        ChainControl(TEN, {}, None, 0, {}),
+        ChainControl(ONE, {0: (cut(ONE, 7), cut(ONE, 8)), 3: ()}, frozenset({1, 3}), cut(ONE, 7), 5, {2: vote}),
+        ChainControl(TEN, {}, frozenset(), None, 0, {}),
     )
     return Control(
         2, chains, (VenueHead("demo", 3, FILLED, frozen=True),), PolicyChange(3, FILLED, 9), (ACCOUNT,), ((41, FILLED),)
