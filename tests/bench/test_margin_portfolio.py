@@ -9,9 +9,9 @@ from node.margin.engine.span import margins
 
 def test_figures_of_span_are_there() -> None:
     frame = portfolio.sample_frame()
-    assert len(frame.table.options) == 400
-    assert frame.table.usable.all()
-    assert {len(each.moves) for each in frame.underlyings} == {portfolio.SCENARIOS}
+    assert len(frame.market.table.options) == 400
+    assert frame.market.table.usable.all()
+    assert {len(each.moves) for each in frame.market.underlyings} == {portfolio.SCENARIOS}
     figures = portfolio.measure_span(frame, accounts=300)
     assert all(value is None or value > 0 for value in figures.values())
 
@@ -26,7 +26,7 @@ def test_vollib_has_a_figure() -> None:
 
 def test_the_accounts_are_what_they_say() -> None:
     frame = portfolio.sample_frame()
-    held = portfolio.sample(frame, 300)
+    held = portfolio.sample(frame.market, 300)
     assert (held.batch.rows.starts[1:] - held.batch.rows.starts[:-1] == portfolio.LEGS).all()
     equity, initial, maintenance = map(integers, margins(held, frame))
     assert len(set(equity)) == len(set(maintenance)) == 300
@@ -38,4 +38,4 @@ def test_a_peer_that_is_not_installed_has_no_figure(monkeypatch: pytest.MonkeyPa
     frame = portfolio.sample_frame()
     monkeypatch.setattr(portfolio, "find_spec", lambda _: None)
     assert portfolio.vollib_seconds(frame) is None
-    assert portfolio.vs_csr(portfolio.sample(frame, 10).batch.rows, frame.table.changes) is None
+    assert portfolio.vs_csr(portfolio.sample(frame.market, 10).batch.rows, frame.market.table.changes) is None

@@ -4,10 +4,9 @@ accounts_per_s   whole accounts: from the frame's marks and the accounts' rows t
 vs_csr           the exact product alone: how fast it is beside SciPy's sparse × dense in floats, same numbers
 vs_vollib        how many times longer vollib takes to price an account's legs one by one under the scenarios
 
-`span`'s accounts and frame are made up here: two underlyings with a spread, all charges, 400 options; `measure_span` is
-its hook, and a profile with a module of its own beside this one has `measure`. One core: everything runs in a process
-whose matrix products have one thread. Processor time, medians, yardsticks in turn with what they measure. What is not
-installed gives None.
+`span`'s accounts and frame are made up here: two underlyings with a spread, all charges, 400 options. One core:
+everything runs in a process whose matrix products have one thread. Processor time, medians, yardsticks in turn with
+what they measure. What is not installed gives None.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from typing import TypeAlias
 import numpy as np
 
 from node.margin.engine.portfolio import Batch
-from node.margin.engine.span import margins
-from node.margin.engine.span_accounts import Frame, Positions
+from node.margin.engine.scan_accounts import Market, Positions
+from node.margin.engine.span import Frame, margins
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import DenseRows, IntArray, Rows, Table, products
 from node.margin.models import span
@@ -59,7 +58,13 @@ STRIKES = 20
 LARGEST_LOTS = 25
 """Amounts are up to 2.5 contracts, in tenths."""
 _RUNS = 7
-_ELSEWHERE = ("hypothec", "derive_pm2")
+_ELSEWHERE = {
+    "hypothec": ("hypothec", "measure"),
+    "derive_pm2": ("derive_pm2", "measure"),
+    "deribit_like": ("grids", "measure_deribit"),
+    "paradex_like": ("grids", "measure_paradex"),
+}
+"""By profile, the module beside this one that measures it, and by which function."""
 
 
 def measure() -> dict[str, Figures]:
@@ -76,9 +81,8 @@ def measure_here() -> dict[str, Figures]:
     frame = sample_frame()
     peer = vollib_seconds(frame)
     figures = {"span": measure_span(frame)}
-    for name in _ELSEWHERE:
-        if find_spec(f"{__package__}.{name}"):
-            figures[name] = {"vs_csr": None} | import_module(f"{__package__}.{name}").measure()
+    for name, (module, measured) in _ELSEWHERE.items():
+        figures[name] = getattr(import_module(f"{__package__}.{module}"), measured)()
     for each in figures.values():
         per_second = each["accounts_per_s"]
         each["vs_vollib"] = None if peer is None or per_second is None else round(peer * per_second)
@@ -87,9 +91,9 @@ def measure_here() -> dict[str, Figures]:
 
 def measure_span(frame: Frame, accounts: int = ACCOUNTS) -> Figures:
     """Whole accounts a second, and the product beside SciPy's."""
-    held = sample(frame, accounts)
+    held = sample(frame.market, accounts)
     [seconds] = in_turn([lambda: margins(held, frame)])
-    return {"accounts_per_s": round(accounts / seconds), "vs_csr": vs_csr(held.batch.rows, frame.table.changes)}
+    return {"accounts_per_s": round(accounts / seconds), "vs_csr": vs_csr(held.batch.rows, frame.market.table.changes)}
 
 
 def vs_csr(rows: Rows, entries: IntArray) -> float | None:
@@ -110,8 +114,9 @@ def vollib_seconds(frame: Frame) -> float | None:
     if find_spec("vollib") is None:
         return None
     black = import_module("vollib.black").black
-    options = frame.table.options[:: len(frame.table.options) // LEGS][:LEGS]
-    moves = frame.underlyings[0].moves
+    table = frame.market.table
+    options = table.options[:: len(table.options) // LEGS][:LEGS]
+    moves = frame.market.underlyings[0].moves
     legs = [
         (
             "c" if option.is_call else "p",
@@ -133,17 +138,18 @@ def vollib_seconds(frame: Frame) -> float | None:
 
 def sample_frame() -> Frame:
     """The marks of 400 options of two underlyings under 31 scenarios."""
-    return Frame.of([_market()], span.read_span(Fields(_parameters(), "")), _rows)
+    return Frame.of([sample_market()], span.read_span(Fields(_parameters(), "")), _rows)
 
 
-def sample(frame: Frame, accounts: int, seed: int = 1) -> Positions:
+def sample(market: Market, accounts: int, seed: int = 1) -> Positions:
     """Accounts of LEGS different options each, long and short, of any underlying and expiry."""
     chosen = np.random.default_rng(seed)
-    columns = np.argsort(chosen.random((accounts, len(frame.table.options))), axis=1)[:, :LEGS]
+    columns = np.argsort(chosen.random((accounts, len(market.table.options))), axis=1)[:, :LEGS]
     amounts = chosen.integers(1, LARGEST_LOTS + 1, accounts * LEGS) * chosen.choice([-1, 1], accounts * LEGS)
     rows = Rows(np.arange(accounts + 1) * LEGS, np.sort(columns, axis=1).astype(np.int64).ravel(), amounts)
     cash = Amounts.small(chosen.integers(-(10**17), 10**18, accounts))
-    return Positions.of(Batch(np.arange(accounts), rows, decimals=1), cash, {}, frame.table)
+    batch = Batch(np.arange(accounts), rows, decimals=1)
+    return Positions.of(batch, cash, Amounts.zeros(accounts), {}, market.table)
 
 
 def _rows(rules: SpanAsset) -> Sequence[Move]:
@@ -158,7 +164,8 @@ def _rows(rules: SpanAsset) -> Sequence[Move]:
     return [*rows, *further][:SCENARIOS]
 
 
-def _market() -> Book:
+def sample_market() -> Book:
+    """An option of each of two underlyings, expiries and strikes."""
     options = [
         {"asset": asset, "seconds": days * SECONDS_A_DAY, "strike": strike, "call": call, "amount": 1}
         for asset, price in PRICES.items()

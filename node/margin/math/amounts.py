@@ -67,6 +67,10 @@ class Amounts:
     def __getitem__(self, index: Index) -> Amounts:
         return Amounts(self.high[index], self.low[index])
 
+    def copy(self) -> Amounts:
+        """The same numbers, to be changed."""
+        return Amounts(self.high.copy(), self.low.copy())
+
     def put(self, index: Index, other: Amounts) -> None:
         """Replace what is at the index."""
         self.high[index], self.low[index] = other.high, other.low

@@ -141,7 +141,7 @@ def digest() -> str:
     """Of what `span` requires of made-up accounts, and of products of large numbers."""
     frame = sample_frame()
     found = hashlib.sha256()
-    for each in span.margins(sample(frame, 700), frame):
+    for each in span.margins(sample(frame.market, 700), frame):
         found.update(each.high.tobytes() + each.low.tobytes())
     rows = Rows(np.arange(0, 41, 4), np.arange(40) % 4, (np.arange(40) - 17) * (2**55 + 1))
     entries = (np.arange(12).reshape(4, 3) - 5) * (2**57 + 3)

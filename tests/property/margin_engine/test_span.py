@@ -10,69 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.margin.engine import scan
 from node.margin.engine import span as engine
 from node.margin.engine.portfolio import integers
 from node.margin.math import products
-from node.margin.models.book import Book, read_book
-from node.margin.models.errors import OutOfRange, PortfolioError
+from node.margin.models.book import Book
+from node.margin.models.errors import OutOfRange, UnsupportedInstrument
 from node.margin.models.fields import Fields
 from node.margin.models.profiles import SPAN
 from node.margin.models.span import SpanParameters, read_span
-
-DAY = 86_400
-YEAR = 365 * DAY
-NO_PRICE = 90 * YEAR
-"""An expiry whose discount is infinite."""
-EXPIRIES = (0, DAY, 30 * DAY, NO_PRICE)
-PRICES: dict[str, float | str] = {"BTC": 60_000, "ETH": 3_000, "SOL": "0.000123", "XAU": 2_000}
-
-
-def market(vol: float) -> dict[str, Any]:
-    def expiry(price: float, seconds: int) -> dict[str, Any]:
-        rate = -10 if seconds == NO_PRICE else 0.05
-        forward = price * (1 + seconds / YEAR / 50)
-        half = vol * vol * seconds / YEAR / 2  # below the flat ones in variance, as expiries may not cross
-        surface = {"svi": [half, half, -0.3, 0.05, 0.2, forward, seconds / YEAR]} if seconds == DAY else {"vol": vol}
-        return {"seconds": seconds, "forward": str(forward), "rate": rate, **surface}
-
-    return {
-        asset: {"price": price, "expiries": [expiry(float(price), seconds) for seconds in EXPIRIES]}
-        for asset, price in PRICES.items()
-    }
-
-
-hundredths = st.integers(-500_000, 500_000).map(lambda n: f"{n}e-2")
-amounts = st.one_of(
-    hundredths,
-    st.integers(-30, 30).map(str),
-    st.sampled_from(["1e-18", "-1e-18", "19999999", "-2e7", "1e9", "-123.456789012345678", "0.000001", "-1e-9"]),
+from tests.property.margin_engine.scans import (
+    DAY,
+    NO_PRICE,
+    PRICES,
+    Figures,
+    accounts,
+    by_profile,
+    figures,
+    market,
+    read_all,
 )
-moneyness = st.sampled_from(["0.5", "0.9", "1", "1.1", "3"])
-
-
-@st.composite
-def accounts(draw: st.DrawFn) -> dict[str, Any]:
-    assets = draw(st.lists(st.sampled_from([*PRICES]), min_size=1, max_size=3, unique=True))
-    amount = draw(st.sampled_from([hundredths, hundredths, amounts]))
-    options: dict[object, Any] = {}
-    perpetuals: dict[object, Any] = {}
-    futures: dict[object, Any] = {}
-    for asset in assets:
-        price = float(PRICES[asset])
-        for _ in range(draw(st.integers(0, 3))):
-            seconds = draw(st.sampled_from(EXPIRIES[:3] if draw(st.integers(0, 9)) else EXPIRIES))
-            option = {"asset": asset, "seconds": seconds, "strike": str(float(draw(moneyness)) * price)}
-            option |= {"call": draw(st.booleans()), "amount": draw(amount)}
-            options[seconds, option["strike"], option["call"], asset] = option
-        if draw(st.booleans()):
-            entry = draw(st.sampled_from([price, price / 3, 2 * price]))
-            perpetuals[asset] = {"asset": asset, "amount": draw(amount), "entry_price": str(entry), "funding": "-0.5"}
-        if not draw(st.integers(0, 4)):
-            futures[asset] = {"asset": asset, "seconds": DAY, "amount": draw(amount)}
-    cash = draw(st.sampled_from([0, "-1234.5", "1e6", "1e15", "-1e15"]))
-    sections = {"options": options, "perpetuals": perpetuals, "futures": futures}
-    return {"cash": cash, **{name: list(each.values()) for name, each in sections.items()}}
-
 
 spreads = st.builds(
     lambda legs, ratios, rate: {
@@ -104,26 +61,16 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def by_engine(books: Sequence[Book], rules: SpanParameters) -> list[Figures]:
+    return figures(engine.evaluate(books, rules))
+
+
+def by_rules(content: object, place: int, vol: float, given: Mapping[str, Any]) -> Figures:
+    return by_profile(SPAN, content, place, market(vol), given)
+
+
 def read(contents: Sequence[object], vol: float) -> list[Book]:
-    return [read_book(content, str(place), Fields(market(vol), "")) for place, content in enumerate(contents)]
-
-
-def by_rules(content: object, place: int, vol: float, given: Mapping[str, Any]) -> tuple[int, int, int] | str:
-    try:
-        found = SPAN.evaluate(content, str(place), Fields(market(vol), ""), Fields(given, ""))
-    except PortfolioError as error:
-        return str(error)
-    initial, maintenance = found.levels
-    return maintenance.equity, initial.requirement, maintenance.requirement
-
-
-def by_engine(books: Sequence[Book], rules: SpanParameters) -> list[tuple[int, int, int] | str]:
-    found = engine.evaluate(books, rules)
-    numbers = zip(*(integers(each) for each in (found.equity, found.initial, found.maintenance)), strict=True)
-    return [
-        str(found.errors[place]) if place in found.errors else (int(equity), int(initial), int(maintenance))
-        for place, (equity, initial, maintenance) in enumerate(numbers)
-    ]
+    return read_all(contents, market(vol))
 
 
 @given(st.lists(accounts(), min_size=1, max_size=4), parameters(), st.sampled_from([0.0, 0.6, 100.0]), st.booleans())
@@ -138,7 +85,7 @@ def test_every_account_is_what_the_rules_say(
             patched.setattr(products, "LANES", 1)
             patched.setattr(products, "BLOCK_CELLS", 1)
             patched.setattr(products, "GROUP", 1)
-            patched.setattr(engine, "DELTA_CHUNK", 1)
+            patched.setattr(scan, "DELTA_CHUNK", 1)
         assert by_engine(read(contents, vol), rules) == expected
 
 
@@ -167,6 +114,13 @@ def test_one_bad_account_stops_no_other() -> None:
     expected = [by_rules(content, place, 0.6, PARAMETERS) for place, content in enumerate(contents)]
     assert by_engine(read(contents, 0.6), read_span(Fields(PARAMETERS, ""))) == expected
     assert expected[0] == expected[4]
+
+
+def test_what_the_model_has_no_rule_for_is_refused() -> None:
+    contents = [{"collateral": [{"asset": "BTC", "amount": 1}]}, {"options": [leg("BTC", "-1")]}]
+    found = engine.evaluate(read(contents, 0.6), read_span(Fields(PARAMETERS, "")))
+    assert isinstance(found.errors[0], UnsupportedInstrument)
+    assert sorted(found.errors) == [0]
 
 
 def test_an_absurd_account_has_a_typed_error() -> None:

@@ -16,7 +16,7 @@ from node.margin.models.errors import OutOfRange
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, as_wad
 from node.margin.models.shocks import NO_MOVE, Move, delta, marks
-from tests.property.margin_engine.test_span import EXPIRIES, NO_PRICE, PRICES, market
+from tests.property.margin_engine.scans import EXPIRIES, NO_PRICE, PRICES, market
 
 SPAN = span.read_span(
     Fields(
