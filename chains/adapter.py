@@ -17,6 +17,7 @@ from chains.proofs.lightclient.config import BeaconConfig
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.rollup.layout import RollupRecipe
 from chains.types import (
+    Assurance,
     ChainDelta,
     ChainId,
     ChainRecipe,
@@ -63,8 +64,11 @@ class Terms:
 class Rollup:
     """Where the L1 of a rollup is asked, and which contracts there settle the rollup.
 
-    `quorum` of `urls` must agree on the L1's final block. `silence`: seconds by which the rollup's newest final block
-    may be older than the L1's before the sequencer counts as halted. L1 is looked at every `every` seconds.
+    `l1` is the open adapter that follows the L1 itself, if this node has one: its light client then says what is final
+    there, and without `urls` its endpoints are asked as well. Otherwise `quorum` of `urls` must agree on the L1's final
+    block. `silence`: seconds by which the rollup's newest final block may be older than the L1's before the sequencer
+    counts as halted. L1 is looked at every `every` seconds. What no endpoint may serve any more when it is needed, is
+    kept in the file `state`, under a code that only the holder of the secret `seal` can make.
     """
 
     chain_id: ChainId
@@ -73,6 +77,9 @@ class Rollup:
     contracts: RollupRecipe
     silence: int = 3600
     every: float = 60.0
+    l1: ChainAdapter | None = None
+    state: Path | None = None
+    seal: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +96,27 @@ class Settled:
 class Settlement:
     """What L1 has settled of a rollup as of its block `l1_height`; above that, there is the sequencer's word alone.
 
-    `passed` is the newest block whose claim has passed its challenge, and `proposed` the newest that is claimed at
-    all, None where there is none. `refused` says of claims since then why they do not count. `silent` is by how many
-    seconds the rollup's newest final block is older than the L1's; too many, and the sequencer `halted`.
+    How the L1's block is known is how all of this is: `l1_assurance`. `passed` is the newest block whose claim has
+    passed its challenge, and `proposed` the newest that is claimed at all, None where there is none. `refused` says of
+    claims since then why they do not count. `silent` is by how many seconds the rollup's newest final block is older
+    than the L1's; too many, and the sequencer `halted`.
     """
 
     l1_height: Height
+    l1_assurance: Assurance
     passed: Settled | None
     proposed: Settled | None
     refused: tuple[str, ...]
     silent: int
     halted: bool
+
+    def above(self, height: Height) -> Settled | None:
+        """What of the two says most about the rollup's block at `height`; None if there is the sequencer's word alone.
+
+        The block is settled with it if that descends from it, as all of a rollup's final blocks do from each other.
+        """
+        both = (self.passed, self.proposed)
+        return next((each for each in both if each is not None and height <= each.height), None)
 
 
 @dataclass(frozen=True, slots=True)

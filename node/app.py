@@ -10,13 +10,13 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import coincurve
 from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
-from chains.adapter import AdapterFactory, Beacon, Endpoints, Terms
+from chains.adapter import AdapterFactory, Beacon, ChainAdapter, Endpoints, Rollup, Settlement, Terms
 from chains.errors import ConfigError, HypothecError
 from chains.registry import KINDS, open_adapter
 from chains.types import ChainId, Hash32
@@ -40,6 +40,7 @@ from node.model.state import State
 from node.ops.endpoints import EndpointGauges
 from node.ops.meter import Meter
 from node.ops.server import serve_ops
+from node.ops.settlements import SettlementGauges
 from node.peers.inputs import Fetcher
 from node.peers.link import PeerAddress
 from node.peers.transport import PeerLimits, Peers
@@ -86,8 +87,13 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
         )
         state, certificate = await _restore_state(store, network, config.policy)
         inbox = await _restore_inbox(store, network, config.policy, _Gossip(peers), meter, state)
-        followers = await _open_followers(opened, config, secrets.light_client_seal, kinds, inbox, state, watch, meter)
+        followers = await _open_followers(opened, config, secrets.file_seal, kinds, inbox, state, watch, meter)
         meter.registry.register(EndpointGauges(lambda: {chain: each.standings for chain, each in followers.items()}))
+
+        def settlements() -> dict[ChainId, Settlement | None]:
+            return {chain: each.settlement for chain, each in followers.items()}
+
+        meter.registry.register(SettlementGauges(settlements))
         observer = Observer(followers, inbox, _clock_ms)
         relays = await _open_relays(opened, config, store, meter)
         publish_s = file.relay.state_interval_s if file.relay is not None else _DEFAULT_PUBLISH_S
@@ -126,7 +132,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
         )
         frames = PeerFrames(runtime, attestor, inbox, meter)
         view = StateView(application)
-        answers = Answers(view, inbox)
+        answers = Answers(view, inbox, settlements)
         status = Status(
             network,
             file.index,
@@ -195,9 +201,9 @@ class _Secrets:
     tls: TlsMaterial
 
     @property
-    def light_client_seal(self) -> bytes:
-        """What binds the light clients' files to this node: nobody else can write one that it believes."""
-        return hmac.digest(self.consensus_key, b"hypothec/light-client-seal/v1", "sha256")
+    def file_seal(self) -> bytes:
+        """What binds the adapters' files to this node: nobody else can write one that it believes."""
+        return hmac.digest(self.consensus_key, b"hypothec/file-seal/v1", "sha256")
 
     @classmethod
     def read(cls, config: NodeConfig) -> _Secrets:
@@ -305,15 +311,16 @@ async def _open_followers(
 ) -> dict[ChainId, ChainFollower]:
     policy = inbox.policy(state.header.policy_hash) or config.policy
     followers: dict[ChainId, ChainFollower] = {}
-    for chain in config.file.chains:
+    adapters: dict[ChainId, ChainAdapter] = {}
+    for chain in sorted(config.file.chains, key=lambda chain: chain.rollup is not None):  # an L1 before its rollups
         chain_id = ChainId(chain.id)
         recipe = policy.recipe_by_chain.get(chain_id)
         if recipe is None:
             continue
-        rollup = chain.rollup.rollup if chain.rollup is not None else None
+        rollup = _rollup(config, chain, seal, adapters)
         endpoints = Endpoints(chain.urls, chain.quorum, _beacon(config, chain, seal), _terms(chain), rollup)
         adapter = open_adapter(recipe, endpoints, watch.endpoint_fault, kinds)
-        await opened.enter_async_context(adapter)
+        adapters[chain_id] = await opened.enter_async_context(adapter)
         followers[chain_id] = ChainFollower(
             adapter, recipe, state.header.chain(chain_id), state.chains[chain_id], meter
         )
@@ -326,6 +333,16 @@ def _beacon(config: NodeConfig, chain: ChainTable, seal: bytes) -> Beacon | None
         return None
     state = config.path(config.file.data_dir) / f"light-client-{chain.id}.json"
     return Beacon(table.endpoints, table.network, Hash32(table.checkpoint), state, seal, table.max_age_s)
+
+
+def _rollup(
+    config: NodeConfig, chain: ChainTable, seal: bytes, adapters: Mapping[ChainId, ChainAdapter]
+) -> Rollup | None:
+    if chain.rollup is None:
+        return None
+    rollup = chain.rollup.rollup
+    state = config.path(config.file.data_dir) / f"rollup-{chain.id}.json"
+    return replace(rollup, l1=adapters.get(rollup.chain_id), state=state, seal=seal)
 
 
 def _terms(chain: ChainTable) -> dict[str, Terms]:

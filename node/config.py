@@ -26,11 +26,13 @@ from chains.proofs.rollup.layout import (
     GAME_LIST,
     GAMES,
     IMPLEMENTATION,
+    NODES,
     ORACLES,
     REGISTRIES,
     SECOND_IMPLEMENTATION,
     AssertionsRecipe,
     GamesRecipe,
+    NodesRecipe,
     OracleRecipe,
     PinnedContract,
 )
@@ -226,33 +228,47 @@ class AssertionsTable(_Table):
         return AssertionsRecipe(self.rollup.pinned, BOLD)
 
 
+class NodesTable(_Table):
+    """An Arbitrum chain before BoLD."""
+
+    rollup: ContractTable
+
+    @property
+    def recipe(self) -> NodesRecipe:
+        return NodesRecipe(self.rollup.pinned, NODES)
+
+
 class RollupTable(_Table):
     """What settles a rollup on its L1, and where that is asked: shown to the operator beside what the chain holds.
 
-    One of `games`, `oracle` and `assertions` says how. Where L1 has settled another chain than the endpoints serve,
-    this node vouches for the chain no more.
+    One of `games`, `oracle`, `assertions` and `nodes` says how. Where L1 has settled another chain than the endpoints
+    serve, this node vouches for the chain no more.
     """
 
     l1: Annotated[int, Field(gt=0)]
-    endpoints: Annotated[tuple[str, ...], Field(min_length=1)]
-    quorum: Annotated[int, Field(ge=1)]
+    endpoints: tuple[str, ...] = ()
+    """Of the L1; without any, those of the chain `l1` in this file are asked. Its light client, if it has one, says
+    what is final in either case.
+    """
+    quorum: Annotated[int, Field(ge=0)] = 0
     silence_s: Annotated[int, Field(gt=0)] = 3600
     every_s: Annotated[int, Field(gt=0)] = 60
     games: GamesTable | None = None
     oracle: OracleTable | None = None
     assertions: AssertionsTable | None = None
+    nodes: NodesTable | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> RollupTable:
-        if sum(way is not None for way in (self.games, self.oracle, self.assertions)) != 1:
-            raise ValueError("give one of games, oracle and assertions")
-        if not len(self.endpoints) < 2 * self.quorum <= 2 * len(self.endpoints):
+        if sum(way is not None for way in (self.games, self.oracle, self.assertions, self.nodes)) != 1:
+            raise ValueError("give one of games, oracle, assertions and nodes")
+        if (self.endpoints or self.quorum) and not len(self.endpoints) < 2 * self.quorum <= 2 * len(self.endpoints):
             raise ValueError("the quorum has to be a majority of the endpoints")
         return self
 
     @property
     def rollup(self) -> Rollup:
-        way = self.games or self.oracle or self.assertions
+        way = self.games or self.oracle or self.assertions or self.nodes
         assert way is not None  # noqa: S101 - see _one_way
         return Rollup(ChainId(self.l1), self.endpoints, self.quorum, way.recipe, self.silence_s, self.every_s)
 
@@ -319,6 +335,16 @@ class NodeFile(_Table):
     peers: tuple[PeerTable, ...]
     chains: tuple[ChainTable, ...]
     relay: RelayTable | None = None
+
+    @model_validator(mode="after")
+    def _known_l1(self) -> NodeFile:
+        for chain in self.chains:
+            rollup = chain.rollup
+            if rollup is not None and not rollup.endpoints and rollup.l1 not in {each.id for each in self.chains}:
+                raise ValueError(
+                    f"give the rollup {chain.id} endpoints of its L1, {rollup.l1}, which has no table here"
+                )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

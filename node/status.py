@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from chains.adapter import Settlement
 from chains.errors import InputError, PeerError
 from chains.types import ChainId, Disagreement, EndpointFault, EndpointStanding, Hash32
 from hypothec.v1 import operator_service_pb2 as pb
@@ -24,6 +23,7 @@ from node.model.header import ChainStatus
 from node.model.network import Network
 from node.ops.meter import Meter
 from node.peers.link import LinkStatus
+from node.rpc.settled import describe_settlement
 from node.store.ports import Bodies
 
 KEPT_ROUNDS = 4096
@@ -178,7 +178,11 @@ class Status:
             endpoints=[self._endpoint(chain_id, standing) for standing in follower.standings],
             reason=reason,
             disagreements=[describe_disagreement(found) for found in follower.disagreements],
-            settlement=describe_settlement(follower.settlement),
+            settlement=(
+                describe_settlement(chain_id, settlement, self.application.state.header)
+                if (settlement := follower.settlement) is not None
+                else None
+            ),
         )
 
     def _endpoint(self, chain_id: ChainId, standing: EndpointStanding) -> pb.EndpointStatus:
@@ -249,20 +253,6 @@ def describe_disagreement(found: Disagreement) -> pb.EndpointDisagreement:
         said=[pb.EndpointBlock(endpoint=endpoint, block_hash=block) for endpoint, block in found.said],
         agreed=found.agreed or b"",
         found_at_ms=found.at * 1000,
-    )
-
-
-def describe_settlement(found: Settlement | None) -> pb.RollupSettlement | None:
-    """What L1 has settled of a rollup, in the service's words."""
-    if found is None:
-        return None
-    return pb.RollupSettlement(
-        l1_height=found.l1_height,
-        passed_height=found.passed.height if found.passed is not None else 0,
-        proposed_height=found.proposed.height if found.proposed is not None else 0,
-        silent_s=found.silent,
-        halted=found.halted,
-        refused=found.refused,
     )
 
 

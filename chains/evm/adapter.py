@@ -11,28 +11,21 @@ an event names is then proven at the cut.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import Self, TypeVar
 
-import aiohttp
-
-from chains.adapter import DisputedError, Endpoints, FaultSink, Settlement, Terms
+from chains.adapter import DisputedError, Endpoints, FaultSink, Settlement
 from chains.errors import ConfigError, InputError, LimitError, ProofError, RetryError
-from chains.evm.beacon import questions as beacon
-from chains.evm.beacon.client import LightClient, node_names
-from chains.evm.disagreements import Disagreements
-from chains.evm.endpoint import Endpoint, Limits, endpoint_names, open_session
-from chains.evm.finality import FinalHeads
-from chains.evm.heads import TrustedHeads
+from chains.evm.connections import Connections, Manners
+from chains.evm.endpoint import Limits
+from chains.evm.finality import FinalHeads, FinalitySource
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs, proofs
-from chains.evm.rollup.settlement import SettlementFollower
 from chains.evm.tokens import contracts as token_contracts
 from chains.evm.tokens import facts as token_facts
 from chains.evm.vault import balance_slot, link_slot, linked, nonce_slot, touched
@@ -113,101 +106,42 @@ class EvmAdapter:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._recipe = recipe
-        self._endpoints = endpoints
-        self._names = endpoint_names(endpoints.urls)
         self._faults = faults
-        self._limits = limits or Limits()
-        self._quarantine = quarantine or Quarantine()
-        self._patience = patience
-        self._clock = clock
-        self._now = now
-        self._record = Disagreements(now)
+        manners = Manners(limits or Limits(), quarantine or Quarantine(), patience, clock, now)
+        self._connections = Connections(recipe.chain_id, endpoints, faults, manners)
         self._store = NodeStore(NODES_KEPT)
         self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
         self._bad_feeds: dict[str, str] = {}  # why each is left out
         self._disputed_tokens: dict[Address, str] = {}  # and why each of these is disputed
-        self._session: aiohttp.ClientSession | None = None
-        # Endpoints need a session, and a session a running loop: both come with `async with`.
+        # What asks needs a running loop: it comes with `async with`.
         self._pool: EndpointPool
-        self._beacon_pool: EndpointPool | None = None
         self._heads: FinalHeads
-        self._rollup: SettlementFollower | None = None
-        self._following: list[asyncio.Task[None]] = []
 
     @property
     def chain_id(self) -> ChainId:
         return self._recipe.chain_id
 
+    @property
+    def finality(self) -> FinalitySource:
+        """Who says what is final, for a rollup on this chain as well; of an open adapter."""
+        return self._connections.finality
+
     async def __aenter__(self) -> Self:
-        session = open_session()
-        terms = [self._endpoints.terms.get(url, Terms()) for url in self._endpoints.urls]
-        endpoints = [
-            Endpoint(session, url, name, replace(self._limits, per_second=each.per_second))
-            for url, name, each in zip(self._endpoints.urls, self._names, terms, strict=True)
-        ]
-        weights = {endpoint: each.weight for endpoint, each in zip(endpoints, terms, strict=True)}
-        self._session = session
-        try:
-            self._pool = EndpointPool(
-                self.chain_id, endpoints, self._faults, self._clock, self._quarantine, weights=weights
-            )
-            self._heads = self._final_heads(session)
-            self._rollup = self._settlement_of(session)
-        except ConfigError:
-            await self.__aexit__(None, None, None)
-            raise
+        await self._connections.__aenter__()
+        self._pool = self._connections.pool
+        self._heads = self.finality.heads()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
-        self._following.clear()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _settlement_of(self, session: aiohttp.ClientSession) -> SettlementFollower | None:
-        """What follows the chain's claims on its L1, from now on; None if it is no rollup. ConfigError."""
-        rollup = self._endpoints.rollup
-        if rollup is None:
-            return None
-        names = endpoint_names(rollup.urls)
-        nodes = [Endpoint(session, url, name, self._limits) for url, name in zip(rollup.urls, names, strict=True)]
-        pool = EndpointPool(rollup.chain_id, nodes, self._faults, self._clock, self._quarantine)
-        l1 = pool, TrustedHeads(rollup.chain_id, pool, rollup.quorum, self._clock, self._patience)
-        # It asks at any time, so it has its own idea of the rollup's head.
-        own = self._pool, self._quorum_of_endpoints()
-        follower = SettlementFollower(self.chain_id, rollup, l1, own, self._faults)
-        self._following.append(asyncio.create_task(follower.run(), name=f"settlement of {self.chain_id}"))
-        return follower
-
-    def _quorum_of_endpoints(self) -> TrustedHeads:
-        return TrustedHeads(
-            self.chain_id, self._pool, self._endpoints.quorum, self._clock, self._patience, record=self._record
-        )
-
-    def _final_heads(self, session: aiohttp.ClientSession) -> FinalHeads:
-        """What says which headers are final; with beacon endpoints, the light client begins to follow. ConfigError."""
-        quorum = self._quorum_of_endpoints()
-        source, light = self._endpoints.beacon, None
-        if source is not None:
-            nodes = [
-                Endpoint(session, url, name, beacon.LIMITS)
-                for url, name in zip(source.urls, node_names(source.urls), strict=True)
-            ]
-            self._beacon_pool = EndpointPool(self.chain_id, nodes, self._faults, self._clock, self._quarantine)
-            light = LightClient(self.chain_id, source, self._beacon_pool, self._faults, self._now)
-            self._following.append(asyncio.create_task(light.run(), name=f"light client of {self.chain_id}"))
-        max_age = source.max_age if source is not None else 0
-        return FinalHeads(self.chain_id, self._pool, quorum, light, self._faults, self._now, max_age)
+        await self._connections.__aexit__(kind, error, trace)
 
     @property
     def settlement(self) -> Settlement | None:
         """As of the last look at L1: see `chains.adapter.Settles`."""
-        return self._rollup.latest if self._rollup is not None else None
+        follower = self._connections.settlement
+        return follower.latest if follower is not None else None
 
     def admit(self, recipe: ChainRecipe) -> None:
         if recipe.chain_id != self.chain_id:
@@ -224,8 +158,9 @@ class EvmAdapter:
         return tuple(self._cut(header) for header in await self._heads.at(heights[::-1]))
 
     async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
-        if self._rollup is not None and self._rollup.dispute is not None:
-            raise self._rollup.dispute
+        follower = self._connections.settlement
+        if follower is not None and follower.dispute is not None:
+            raise follower.dispute
         header = await self._trusted(to)
         try:
             return await self._changes(since, to, header)
@@ -245,11 +180,10 @@ class EvmAdapter:
         return self._quotes[1]
 
     def standings(self) -> tuple[EndpointStanding, ...]:
-        beacon_nodes = self._beacon_pool.standings() if self._beacon_pool is not None else ()
-        return (*self._pool.standings(), *beacon_nodes)
+        return self._connections.standings()
 
     def disagreements(self) -> tuple[Disagreement, ...]:
-        return self._record.kept()
+        return self._connections.disagreements()
 
     # === Deltas ===
 

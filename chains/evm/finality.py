@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from chains.adapter import FaultSink
@@ -37,29 +38,38 @@ _KEPT = 256
 _KEPT_HASHES = 4096
 
 
-class FinalHeads:
-    """The final headers of one chain. `light` is None without beacon endpoints.
+@dataclass(frozen=True, slots=True)
+class FinalitySource:
+    """Who says what is final on one chain, for each reader that needs heads of its own. `now`: seconds since 1970.
 
-    `max_age`: seconds after which the light client's final block counts as behind; `now`: seconds since 1970.
+    `light` is None without beacon endpoints; `max_age`: seconds after which its final block counts as behind. `quorum`
+    makes what stands in for it.
     """
 
-    def __init__(
-        self,
-        chain_id: ChainId,
-        pool: EndpointPool,
-        quorum: TrustedHeads,
-        light: LightClient | None,
-        faults: FaultSink,
-        now: Callable[[], float],
-        max_age: int,
-    ) -> None:
-        self._chain_id = chain_id
-        self._pool = pool
-        self._quorum = quorum
-        self._light = light
-        self._faults = faults
-        self._now = now
-        self._max_age = max_age
+    chain_id: ChainId
+    pool: EndpointPool
+    quorum: Callable[[], TrustedHeads]
+    faults: FaultSink
+    now: Callable[[], float]
+    light: LightClient | None = None
+    max_age: int = 0
+
+    def heads(self) -> FinalHeads:
+        """Heads for one task: what waits while another asks would not find its own."""
+        return FinalHeads(self)
+
+
+class FinalHeads:
+    """The final headers of one chain, as `source` has them."""
+
+    def __init__(self, source: FinalitySource) -> None:
+        self._chain_id = source.chain_id
+        self._pool = source.pool
+        self._quorum = source.quorum()
+        self._light = source.light
+        self._faults = source.faults
+        self._now = source.now
+        self._max_age = source.max_age
         self._final: FinalBlock | None = None  # what `_top` is the header of
         self._top: Header | None = None
         self._below: dict[Height, Header] = {}  # `_top` and ancestors of it

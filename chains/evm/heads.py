@@ -13,7 +13,7 @@ from chains.errors import ConfigError, QuorumError, RetryError
 from chains.evm.disagreements import Disagreements
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import Disagrees, StaleHead
-from chains.evm.pool import EndpointPool
+from chains.evm.pool import EndpointPool, Excused
 from chains.evm.questions import finalized_header, headers_at
 from chains.proofs.header import Header
 from chains.types import ChainId, Hash32, Height
@@ -73,15 +73,18 @@ class TrustedHeads:
             self._looked_at = self._clock()
         return self._head
 
-    async def at(self, heights: Sequence[Height]) -> list[Header]:
-        """The trusted headers at `heights`; errors as `head`, and RetryError for what is not final yet."""
+    async def at(self, heights: Sequence[Height], excused: Excused = ()) -> list[Header]:
+        """The trusted headers at `heights`; errors as `head`, and RetryError for what is not final yet.
+
+        `excused`: see `EndpointPool.ask`.
+        """
         head = await self.head()
         if any(height > head.number for height in heights):
             raise RetryError("A height is not final yet", chain=self._chain_id, wanted=max(heights), final=head.number)
         known = {height: self._known[height] for height in heights if height in self._known}
         missing = [height for height in heights if height not in known]
         if missing:
-            for header in await self._vote_on(missing):
+            for header in await self._vote_on(missing, excused):
                 known[header.number] = header
                 self._keep(header)
         return [known[height] for height in heights]
@@ -134,21 +137,23 @@ class TrustedHeads:
             votes |= {endpoint: headers[0] for endpoint, headers in (await self._headers(ahead, [height])).items()}
         return self._winner(height, votes)
 
-    async def _vote_on(self, heights: Sequence[Height]) -> list[Header]:
+    async def _vote_on(self, heights: Sequence[Height], excused: Excused) -> list[Header]:
         good, aside = self._pool.ranked()
-        answers = await self._headers(good, heights)
+        answers = await self._headers(good, heights, excused)
         try:
             return self._winners(heights, answers)
         except RetryError:
             if not aside:
                 raise
-            return self._winners(heights, {**answers, **await self._headers(aside, heights)})
+            return self._winners(heights, {**answers, **await self._headers(aside, heights, excused)})
 
-    async def _headers(self, endpoints: Sequence[Endpoint], heights: Sequence[Height]) -> dict[Endpoint, list[Header]]:
+    async def _headers(
+        self, endpoints: Sequence[Endpoint], heights: Sequence[Height], excused: Excused = ()
+    ) -> dict[Endpoint, list[Header]]:
         top = max(heights)
         finals = {endpoint: self._pool.final_of(endpoint) for endpoint in endpoints}
         able = [endpoint for endpoint, final in finals.items() if final is None or final >= top]
-        return await self._pool.ask_all(able, lambda endpoint: headers_at(endpoint, heights))
+        return await self._pool.ask_all(able, lambda endpoint: headers_at(endpoint, heights), excused)
 
     def _winners(self, heights: Sequence[Height], answers: Mapping[Endpoint, Sequence[Header]]) -> list[Header]:
         return [

@@ -29,6 +29,9 @@ Question = Callable[[Endpoint], Awaitable[T]]
 _FAULTS = (RetryError, ProofError)
 """What an endpoint is blamed for. Anything else is not its doing and goes up at once."""
 
+Excused = tuple[type[HypothecError], ...]
+"""Faults that are nobody's with one question."""
+
 _LATENCY_WEIGHT = 0.2
 _LATE = 4
 """Times the usual latency after which an endpoint is late."""
@@ -135,9 +138,10 @@ class EndpointPool:
             for endpoint, standing in self._standings.items()
         )
 
-    async def ask(self, question: Question[T]) -> T:
+    async def ask(self, question: Question[T], excused: Excused = ()) -> T:
         """The first answer that verifies. Endpoints that fail or lie on the way are reported and set aside.
 
+        Not for what is `excused`: a question that strangers can choose may be one that no honest endpoint can answer.
         Raises the ProofError of the last one if every endpoint lied; if any just failed, its RetryError.
         """
         good, aside = self.ranked()
@@ -159,7 +163,8 @@ class EndpointPool:
                     try:
                         return task.result()
                     except _FAULTS as error:
-                        self.report(endpoint, error)
+                        if not isinstance(error, excused):
+                            self.report(endpoint, error)
                         if isinstance(error, RetryError):
                             failure = error
                         else:
@@ -172,15 +177,18 @@ class EndpointPool:
         assert final is not None  # noqa: S101 - a pool is never empty
         raise final
 
-    async def ask_all(self, endpoints: Sequence[Endpoint], question: Question[T]) -> dict[Endpoint, T]:
-        """The answers that verify, of endpoints that are asked at the same time; the others are reported."""
+    async def ask_all(
+        self, endpoints: Sequence[Endpoint], question: Question[T], excused: Excused = ()
+    ) -> dict[Endpoint, T]:
+        """The answers that verify, of endpoints that are asked at the same time; the others are reported, as `ask`."""
         results = await asyncio.gather(
             *(self._timed(endpoint, question) for endpoint in endpoints), return_exceptions=True
         )
         answers: dict[Endpoint, T] = {}
         for endpoint, result in zip(endpoints, results, strict=True):
             if isinstance(result, _FAULTS):
-                self.report(endpoint, result)
+                if not isinstance(result, excused):
+                    self.report(endpoint, result)
             elif isinstance(result, BaseException):
                 raise result
             else:

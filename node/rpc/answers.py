@@ -7,13 +7,14 @@ without encoding anything again. Must not know who asks.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chains.types import AccountId
+from chains.adapter import Settlement
+from chains.types import AccountId, ChainId
 from hypothec.v1.health_pb2 import HealthAnswer
 from hypothec.v1.state_pb2 import SignedState
-from hypothec.v1.venue_service_pb2 import GetMarginStateResponse
+from hypothec.v1.venue_service_pb2 import GetHealthResponse, GetMarginStateResponse
 from node.attestation.answer import (
     Place,
     account_health,
@@ -30,6 +31,7 @@ from node.margin.policy import Policy
 from node.model.health import Health
 from node.rpc.errors import AnswerTooLarge, NoState
 from node.rpc.ports import CertifiedState, PolicyReader, StateReader
+from node.rpc.settled import Settlements, describe_settlement
 
 MAX_ANSWER_BYTES = 8 << 20
 """Of one message; clients accept a little more."""
@@ -60,13 +62,25 @@ class Record:
 class StateAnswers:
     """Everything that is answered about one state."""
 
-    def __init__(self, certified: CertifiedState, policy: Policy) -> None:
+    def __init__(
+        self, certified: CertifiedState, policy: Policy, settlements: Mapping[ChainId, Settlement | None] | None = None
+    ) -> None:
         self._state = certified.state
         self._policy = policy
         self._context = MarginContext.of(policy, certified.state)
         self._signed = SignedState(header=certified.state.header.encode(), certificate=certified.certificate.encode())
         summary = describe_state(certified.state.header)
-        self.margin_state = GetMarginStateResponse(state=self._signed, summary=summary).SerializeToString()
+        header = certified.state.header
+        self.settlements = tuple(
+            describe_settlement(chain.cut.chain_id, found, header)
+            for chain in header.chains
+            if (found := (settlements or {}).get(chain.cut.chain_id)) is not None
+        )
+        """What stands beside the state, unsigned."""
+        self.margin_state = GetMarginStateResponse(
+            state=self._signed, summary=summary, settlements=self.settlements
+        ).SerializeToString()
+        self._beside = GetHealthResponse(settlements=self.settlements).SerializeToString()
         self._head = HealthAnswer(state=self._signed, summary=summary).SerializeToString()
         self._frame: dict[str, tuple[bytes, bytes]] = {}
         self._tokens: dict[Place, tuple[bytes, bytes]] = {}
@@ -104,6 +118,10 @@ class StateAnswers:
         if len(answer) > MAX_ANSWER_BYTES:
             raise AnswerTooLarge("ask for fewer accounts at once", length=len(answer), bound=MAX_ANSWER_BYTES)
         return answer
+
+    def response(self, records: Sequence[Record]) -> bytes:
+        """An encoded GetHealthResponse, and all others that hold one answer: they are alike. Raises AnswerTooLarge."""
+        return nested(GetHealthResponse.ANSWER_FIELD_NUMBER, self.answer(records)) + self._beside
 
     def answers(self, records: Sequence[Record]) -> Iterator[tuple[bytes, bool]]:
         """The same in as few messages as hold it, each with whether it is the last. Raises AnswerTooLarge."""
@@ -143,9 +161,10 @@ class StateAnswers:
 class Answers:
     """The answers of whatever state is newest."""
 
-    def __init__(self, states: StateReader, policies: PolicyReader) -> None:
+    def __init__(self, states: StateReader, policies: PolicyReader, settlements: Settlements = dict) -> None:
         self._states = states
         self._policies = policies
+        self._settlements = settlements
         self._current: StateAnswers | None = None
 
     def current(self) -> StateAnswers:
@@ -165,5 +184,5 @@ class Answers:
             policy = self._policies.policy(header.policy_hash)
             if policy is None:
                 raise NoState("wait until this node has the policy in force", policy_hash=header.policy_hash)
-            self._current = StateAnswers(certified, policy)
+            self._current = StateAnswers(certified, policy, self._settlements())
         return self._current

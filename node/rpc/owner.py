@@ -25,7 +25,7 @@ from node.model.requests import (
     WithdrawalRequest,
     decode_request,
 )
-from node.rpc.answers import Answers, nested
+from node.rpc.answers import Answers
 from node.rpc.errors import NoState, NotFound
 from node.rpc.guard import Caller, Rule
 from node.rpc.ports import Attestations, Inbox, PolicyReader, StateReader
@@ -129,7 +129,7 @@ class OwnerService:
     async def get_account_health(self, request: pb.GetAccountHealthRequest, _: Caller) -> bytes:
         answers = self._answers.current()
         record = answers.record(AccountId(exactly(request.account, 32, "account")))
-        return nested(pb.GetAccountHealthResponse.ANSWER_FIELD_NUMBER, answers.answer([record]))
+        return answers.response([record])
 
     async def get_policy_file(self, request: pb.GetPolicyFileRequest, _: Caller) -> pb.GetPolicyFileResponse:
         return pb.GetPolicyFileResponse(policy=policy_body(self._policies, request.policy_hash))

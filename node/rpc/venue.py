@@ -61,7 +61,7 @@ class VenueService:
     async def get_health(self, request: pb.GetHealthRequest, _: Caller) -> bytes:
         answers = self._answers.current()
         record = answers.record(AccountId(exactly(request.account, 32, "account")))
-        return nested(pb.GetHealthResponse.ANSWER_FIELD_NUMBER, answers.answer([record]))
+        return answers.response([record])
 
     async def batch_get_health(self, request: pb.BatchGetHealthRequest, _: Caller) -> bytes:
         accounts, answers = _accounts(request.accounts), self._answers.current()
@@ -70,7 +70,7 @@ class VenueService:
             records.append(answers.record(account))
             if at % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-        return nested(pb.BatchGetHealthResponse.ANSWER_FIELD_NUMBER, answers.answer(records))
+        return answers.response(records)
 
     async def watch_health(self, request: pb.WatchHealthRequest, _: Caller) -> AsyncIterator[bytes]:
         accounts = _accounts(request.accounts)

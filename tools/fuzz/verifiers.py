@@ -259,7 +259,7 @@ def _assertion() -> Target:
 
     def check(data: bytes) -> None:
         told, *topics = [rlp.as_bytes(item, "part") for item in rlp.decode_list(data, "input")] or [b""]
-        found = assertions.read_created(Log(kit.TOKEN, tuple(map(Hash32, topics)), told), ASSERTION.hash())
+        found = assertions.read_created(Log(kit.TOKEN, tuple(map(Hash32, topics)), told))
         expect(found, ASSERTION, "another assertion is taken for it")
 
     log = created(ASSERTION)

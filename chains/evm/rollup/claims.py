@@ -6,28 +6,36 @@ Owns which questions that takes for each kind of rollup, and how far back it goe
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
-from chains.evm.heads import TrustedHeads
+from chains.evm.endpoint import Endpoint
+from chains.evm.errors import MissingLog
+from chains.evm.finality import FinalHeads
 from chains.evm.pool import EndpointPool
-from chains.evm.questions import SLOTS_A_CALL, Contract, codes, logs, proofs
+from chains.evm.questions import SLOTS_A_CALL, Contract, codes, headers_at, logs, proofs
+from chains.evm.rollup.captured import Captures
 from chains.proofs.eip1186 import VerifiedProof
 from chains.proofs.header import Header
 from chains.proofs.mpt import NodeStore
-from chains.proofs.rollup import assertions, games, oracle
+from chains.proofs.receipts import Log
+from chains.proofs.rollup import assertions, games, nodes, oracle
 from chains.proofs.rollup.assertions import AssertedBlock
-from chains.proofs.rollup.errors import ContractChanged, NotSettled
+from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim, NotSettled
 from chains.proofs.rollup.games import Game
-from chains.proofs.rollup.layout import AssertionsRecipe, GamesRecipe, OracleRecipe, RollupRecipe
+from chains.proofs.rollup.layout import AssertionsRecipe, GamesRecipe, NodesRecipe, OracleRecipe, RollupRecipe
 from chains.proofs.rollup.state import Claim, L1State, Needs
-from chains.types import Address, Hash32
+from chains.proofs.slots import uint_word
+from chains.types import Address, Hash32, Height
 
 MAX_CLAIMS = 1_024
 """Claims that are looked at, from the newest on; anybody who pays for it can add some that do not count."""
 
 CLAIMS_A_LOOK = 16
 """Claims that are proven together."""
+
+CHILDREN_A_LOOK = 64
+"""Assertions that are added, at one look, to the line that follows on the confirmed one."""
 
 NODES_KEPT = 4_096
 CODES_KEPT = 1_024
@@ -37,19 +45,20 @@ Found = Claim | AssertedBlock | NotSettled
 
 
 class Claims:
-    """The claims of one rollup on one L1, whose final headers `heads` gives."""
+    """The claims of one rollup on one L1, whose endpoints are `pool` and whose final headers `heads` gives."""
 
-    def __init__(self, recipe: RollupRecipe, pool: EndpointPool, heads: TrustedHeads) -> None:
+    def __init__(self, recipe: RollupRecipe, pool: EndpointPool, heads: FinalHeads, captures: Captures) -> None:
         self._recipe = recipe
         self._pool = pool
         self._heads = heads
+        self._captures = captures
         self._store = NodeStore(NODES_KEPT)
         self._codes: OrderedDict[Hash32, bytes] = OrderedDict()
-        self._assertion: assertions.Assertion | None = None
 
     def at(self, header: Header) -> AsyncGenerator[Found, None]:
-        """All claims at the L1's block `header`, newest first, at most MAX_CLAIMS. Of assertions, the confirmed one.
+        """All claims at the L1's final block `header`, newest first, at most MAX_CLAIMS.
 
+        Of assertions, the line of first ones that follows on the confirmed one, and that.
         Raises ContractChanged, a RetryError, or a ProofError if every endpoint lies.
         """
         recipe = self._recipe
@@ -57,7 +66,9 @@ class Claims:
             return self._games(recipe, header)
         if isinstance(recipe, OracleRecipe):
             return self._outputs(recipe, header)
-        return self._confirmed(recipe, header)
+        if isinstance(recipe, AssertionsRecipe):
+            return self._assertions(recipe, header)
+        return self._nodes(recipe, header)
 
     # === Games ===
 
@@ -100,28 +111,104 @@ class Claims:
 
     # === Assertions ===
 
-    async def _confirmed(self, recipe: AssertionsRecipe, header: Header) -> AsyncGenerator[Found, None]:
+    async def _assertions(self, recipe: AssertionsRecipe, header: Header) -> AsyncGenerator[Found, None]:
         state = await self._prove(header, assertions.assertion_needs(recipe))
-        newest = assertions.latest_confirmed(recipe, state)
-        state = await self._prove(header, assertions.assertion_needs(recipe, newest))
-        if self._assertion is None or self._assertion.hash() != newest:
-            self._assertion = await self._preimage(recipe, state, newest)
-        try:
-            found: Found = assertions.asserted_block(recipe, state, self._assertion)
-        except NotSettled as error:
-            found = error
-        yield found
+        line = await self._line(recipe, header, assertions.latest_confirmed(recipe, state))
+        for run in newest_first(len(line)):
+            names = [line[at] for at in run]
+            state = await self._prove(header, assertions.assertion_needs(recipe, *names))
+            for name in names:
+                try:
+                    assertion = await self._preimage(recipe, state, name)
+                    found: Found = assertions.asserted_block(recipe, state, assertion)
+                except NotSettled as error:
+                    found = error
+                yield found
 
-    async def _preimage(self, recipe: AssertionsRecipe, state: L1State, wanted: Hash32) -> assertions.Assertion:
-        """The preimage of an assertion's hash, from the logs of the block in which it was made."""
-        (header,) = await self._heads.at([assertions.created_block(recipe, state, wanted)])
+    async def _line(self, recipe: AssertionsRecipe, header: Header, confirmed: Hash32) -> list[Hash32]:
+        """The confirmed assertion, the first that follows on it, the first that follows on that one, and so on."""
+        line = [confirmed]
+        known = {log.topics[2]: log.topics[1] for log in reversed(self._captures.events())}
+        while (child := known.get(line[-1])) is not None and len(line) < MAX_CLAIMS:
+            line.append(child)
+        for _ in range(CHILDREN_A_LOOK):
+            parent = line[-1]
+            state = await self._prove(header, assertions.assertion_needs(recipe, parent))
+            try:
+                height = assertions.first_child_block(recipe, state, parent)
+            except NotSettled:  # the rollup's owner can undo those that wait
+                self._captures.forget_event(parent)
+                return line[:1]
+            if height is None or len(line) == MAX_CLAIMS:
+                break
+            line.append(await self._first_child(recipe, height, parent))
+        return line
+
+    async def _first_child(self, recipe: AssertionsRecipe, height: Height, parent: Hash32) -> Hash32:
+        """Capture the first assertion that follows on `parent`, which was made in this L1 block; its name."""
+        (header,) = await self._heads.at([height])
         (emitted,) = await self._pool.ask(partial(logs, headers=(header,)))
         for log in emitted:
-            if log.address == recipe.rollup.address and log.topics[:2] == (assertions.CREATED, wanted):
-                return assertions.read_created(log, wanted)
-        raise NotSettled(
-            "The L1 block that the rollup names did not make the assertion", assertion=wanted, height=header.number
-        )
+            if log.address == recipe.rollup.address and log.topics[::2] == (assertions.CREATED, parent):
+                name = assertions.read_created(log).hash()
+                self._captures.add_event(name, log)
+                return name
+        raise NoSuchClaim("The L1 block that the rollup names made no assertion", parent=parent, height=height)
+
+    async def _preimage(self, recipe: AssertionsRecipe, state: L1State, name: Hash32) -> assertions.Assertion:
+        height, topics = assertions.created_block(recipe, state, name), (assertions.CREATED, name)
+        log = await self._event(name, recipe.rollup.address, height, topics, assertions.read_created)
+        return assertions.read_created(log)
+
+    # === Nodes ===
+
+    async def _nodes(self, recipe: NodesRecipe, header: Header) -> AsyncGenerator[Found, None]:
+        confirmed, waiting = nodes.standing(recipe, await self._prove(header, nodes.node_needs(recipe)))
+        numbers = [*waiting[: MAX_CLAIMS - 1], confirmed]
+        for start in range(0, len(numbers), CLAIMS_A_LOOK):
+            run = numbers[start : start + CLAIMS_A_LOOK]
+            state = await self._prove(header, nodes.node_needs(recipe, *run))
+            for number in run:
+                try:
+                    data = nodes.confirm_data(recipe, state, number)
+                    height, topics = nodes.created_block(recipe, state, number), (nodes.CREATED, uint_word(number))
+                    read = partial(nodes.read_created, wanted=data)
+                    log = await self._event(data, recipe.rollup.address, height, topics, read)
+                    found: Found = nodes.node_block(recipe, state, number, log)
+                except NotSettled as error:
+                    found = error
+                yield found
+
+    # === Events ===
+
+    async def _event(
+        self,
+        name: Hash32,
+        contract: Address,
+        height: Height,
+        topics: tuple[Hash32, ...],
+        check: Callable[[Log], object],
+    ) -> Log:
+        """The event with these first topics that a contract emitted at `height`, captured under the hash `name`.
+
+        Storage that is proven says that there is one, and `check` raises a ProofError unless it tells what the hash
+        binds. So one honest endpoint is enough, whatever block the others have at that height.
+        """
+
+        async def emitted(endpoint: Endpoint) -> Log:
+            (header,) = await headers_at(endpoint, [height])
+            (found,) = await logs(endpoint, (header,))
+            for log in found:
+                if log.address == contract and log.topics[: len(topics)] == topics:
+                    check(log)
+                    return log
+            raise MissingLog(f"{endpoint.name} lacks an event of what L1 says was made in the block", height=height)
+
+        if (known := self._captures.event(name)) is not None:
+            return known
+        log = await self._pool.ask(emitted)
+        self._captures.add_event(name, log)
+        return log
 
     # === Proofs ===
 

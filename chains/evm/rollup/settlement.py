@@ -5,34 +5,51 @@ than that of the rollup's own block settles nothing: as long as it can be challe
 post. One that has passed its challenge cannot be: then it is the endpoints that are wrong, or the L1, and the chain is
 disputed. Must not know how claims are proven.
 
+Anybody can also claim something, true or false, of any old block. Such a claim must not stop the others, pass for the
+newest, or have an endpoint blamed for what it need not keep. So no failure to answer about a block that a claim has
+chosen is an endpoint's fault, a claim that cannot be held against the rollup is passed over, and the newest is that of
+the highest block: the search ends at claims that were made before the highest block so far.
+
 The preimage of an OP-stack root takes a proof of the rollup's state, which endpoints serve for some 1,000 blocks only
 (from Isthmus on the header has all of it). So it is captured when the claim is first seen, and kept until it counts.
+
+SEQUENCER_SIGNED is the class of what nobody has claimed on L1 yet. That a sequencer signed it is what the rollup's own
+nodes require of a block that comes by gossip, before they serve it; JSON-RPC gives no signature to check, so none is
+checked here. What the class says is who could still make it another block, and nothing is proven by it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from chains.adapter import DisputedError, FaultSink, Rollup, Settled, Settlement
-from chains.errors import HypothecError, LimitError
+from chains.errors import HypothecError, LimitError, ProofError, QuorumError, RetryError
+from chains.evm.endpoint import Endpoint
+from chains.evm.errors import UnknownBlock
+from chains.evm.finality import FinalHeads
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool
 from chains.evm.questions import Contract, ancestors, header_of, proofs
+from chains.evm.rollup.captured import Captures
 from chains.evm.rollup.claims import Claims, Found
 from chains.proofs.header import Header
 from chains.proofs.mpt import NodeStore
 from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality, told_storage_root
 from chains.proofs.rollup.assertions import AssertedBlock
-from chains.proofs.rollup.errors import AnotherRoot, NotSettled
+from chains.proofs.rollup.errors import AnotherRoot, NotSettled, Overtaken, Unproven
 from chains.proofs.rollup.state import Claim
-from chains.types import ChainId, Cut, EndpointFault, Hash32
+from chains.types import ChainId, Cut, EndpointFault, Height, UnixSeconds
 
 MAX_DESCENT: Final = 65_536
 """Blocks between a cut and the settled one above it that are linked by parent hashes; 36 hours of 2 seconds each."""
+
+TRIES: Final = 3
+"""Looks at which a proposal is tried that no endpoint lets be held against the rollup; then it has to pass first."""
 
 _REFUSED = 16
 _KEPT = 2_048
@@ -47,25 +64,29 @@ class SequencerHalted(HypothecError):
 
 
 class SettlementFollower:
-    """What L1 says of one rollup, whose endpoints are `pool` and whose final headers `heads` gives."""
+    """What L1 says of one rollup, whose endpoints are `l2` and whose L1's endpoints are `l1`, each with their heads."""
 
     def __init__(
         self,
         chain_id: ChainId,
         rollup: Rollup,
-        l1: tuple[EndpointPool, TrustedHeads],
+        l1: tuple[EndpointPool, FinalHeads],
         l2: tuple[EndpointPool, TrustedHeads],
         faults: FaultSink,
     ) -> None:
         self._chain_id = chain_id
         self._rollup = rollup
         self._l1_heads = l1[1]
-        self._claims = Claims(rollup.contracts, *l1)
+        self._captures = Captures(chain_id, rollup)
+        self._claims = Claims(rollup.contracts, *l1, self._captures)
         self._pool, self._heads = l2
         self._faults = faults
         self._store = NodeStore(256)
-        self._outputs: OrderedDict[Hash32, Output] = OrderedDict()  # by block
-        self._seen: OrderedDict[str, NotSettled | None] = OrderedDict()  # proposed claims that were compared
+        self._seen: OrderedDict[str, NotSettled | Height] = OrderedDict()  # proposed claims that were compared
+        self._tried: Counter[str] = Counter()
+        self._missing: dict[str, UnixSeconds] = {}  # assertions whose block nobody has, and since when on L1
+        self._disputed = ""  # the claim by which there is a dispute
+        self._loaded = False
         self._told = ""
         self.latest: Settlement | None = None
         self.dispute: DisputedError | None = None
@@ -89,25 +110,34 @@ class SettlementFollower:
         Raises DisputedError if that is another chain than the endpoints serve, NotSettled if the contracts there are
         not those of the recipe, RetryError when too few endpoints answer, and ProofError if all lie.
         """
+        if not self._loaded:
+            self._loaded = True
+            try:
+                await self._captures.load()
+            except ProofError as error:
+                self._tell(error)
         top, tip = await self._l1_heads.head(), await self._heads.head()
         silent = max(0, top.timestamp - tip.timestamp)
         if halted := silent > self._rollup.silence:
             self._tell(SequencerHalted("The rollup's blocks have stopped", final=tip.number, since=tip.timestamp))
-        proposed: Settled | None = None
-        passed: Settled | None = None
-        refused: list[NotSettled] = []
+        look = _Look(tip, top.timestamp, halted)
         async with aclosing(self._claims.at(top)) as claims:
             async for found in claims:
-                settled = await self._judge(found, tip, refused, enough=proposed is not None)
-                proposed = proposed or settled
-                if settled is not None and settled.finality is RollupFinality.CHALLENGE_PASSED:
-                    passed = settled
+                if look.ends_at(found):
                     break
-        self.dispute = None
+                look.listed.append(found)
+                if not isinstance(found, NotSettled) and found.finality is RollupFinality.CHALLENGE_PASSED:
+                    await self._judge_final(found, look)
+        proposed = await self._newest_proposed(look)
+        self._missing = {claim: since for claim, since in self._missing.items() if claim in look.missing}
+        if self._disputed not in look.undecided:  # else it may only be hidden
+            self.dispute = None
+        self.latest = Settlement(
+            top.number, self._l1_heads.assurance(top), look.passed, proposed, self._refusals(look), silent, halted
+        )
+        await self._captures.save()
         if not halted:
             self._told = ""
-        reasons = tuple(map(str, refused[:_REFUSED]))
-        self.latest = Settlement(top.number, passed, proposed, reasons, silent, halted)
         return self.latest
 
     async def finality_of(self, cut: Cut) -> RollupFinality:
@@ -115,83 +145,126 @@ class SettlementFollower:
 
         Raises DisputedError if the cut is on another chain than that, LimitError if it is too far below, RetryError.
         """
-        latest = self.latest
-        for settled in (latest.passed, latest.proposed) if latest is not None else ():
-            if settled is not None and cut.height <= settled.height:
-                await self._link(settled, cut)
-                return settled.finality
-        return RollupFinality.SEQUENCER_SIGNED
+        settled = self.latest.above(cut.height) if self.latest is not None else None
+        if settled is None:
+            return RollupFinality.SEQUENCER_SIGNED
+        await self._link(settled, cut)
+        return settled.finality
 
     # === Comparison ===
 
-    async def _judge(self, found: Found, tip: Header, refused: list[NotSettled], *, enough: bool) -> Settled | None:
-        """What a claim settles, or the reason in `refused`; `enough` if another that is only proposed is not needed."""
-        if isinstance(found, NotSettled):
-            refused.append(found)
-            return None
-        final = found.finality is RollupFinality.CHALLENGE_PASSED
-        if not final and found.where in self._seen:
-            before = self._seen[found.where]
-            if before is not None:
-                refused.append(before)
-            if before is not None or enough:
-                return None
+    async def _judge_final(self, found: Claim | AssertedBlock, look: _Look) -> None:
+        """Take a claim that has passed its challenge for the newest one, if it is. Raises DisputedError."""
         try:
-            settled = await self._compare(found, tip)
+            header = await self._compare(found, look, above=look.passed)
+        except AnotherRoot as error:
+            self.dispute = DisputedError(
+                "L1 has settled another block than the rollup's endpoints serve", chain=self._chain_id, **error.values
+            )
+            self._disputed = found.where
+            raise self.dispute from error
         except NotSettled as error:
-            if final:
-                self.dispute = _dispute(self._chain_id, error)
-                raise self.dispute from error
-            self._see(found.where, error)
-            refused.append(error)
-            return None
-        if settled is not None:
-            self._see(found.where, None)
-        return settled
+            if isinstance(error, Unproven):
+                look.undecided.add(found.where)
+            look.reasons[found.where] = error
+        else:
+            look.passed = Settled(header.number, header.hash, found.finality, found.where)
+            look.passed_time = header.timestamp
 
-    def _see(self, claim: str, refusal: NotSettled | None) -> None:
-        self._seen[claim] = refusal
+    async def _newest_proposed(self, look: _Look) -> Settled | None:
+        """The highest block that is claimed at all. Each claim is compared once, and its preimage so captured."""
+        newest = look.passed
+        for found in look.listed:
+            if isinstance(found, NotSettled) or found.finality is RollupFinality.CHALLENGE_PASSED:
+                continue
+            known = self._seen.get(found.where)
+            if isinstance(known, NotSettled):
+                look.reasons[found.where] = known
+            elif known is None or newest is None or known > newest.height:
+                try:
+                    header = await self._compare(found, look, above=look.passed)
+                except NotSettled as error:
+                    look.reasons[found.where] = error
+                    self._refuse(found.where, error)
+                else:
+                    self._see(found.where, header.number)
+                    if newest is None or header.number > newest.height:
+                        newest = Settled(header.number, header.hash, found.finality, found.where)
+        return newest
+
+    def _refuse(self, claim: str, error: NotSettled) -> None:
+        """Do not compare a claim again that is false, or that was tried often enough."""
+        if isinstance(error, Unproven):
+            self._tried[claim] += 1
+        if isinstance(error, AnotherRoot) or self._tried[claim] >= TRIES:
+            self._see(claim, error)
+
+    async def _compare(self, found: Claim | AssertedBlock, look: _Look, above: Settled | None) -> Header:
+        """The rollup's block that a claim is of. Raises AnotherRoot, Overtaken if it is not `above`, or Unproven."""
+        try:
+            if isinstance(found, AssertedBlock):
+                height = (await self._asserted(found, look)).number
+            else:
+                height = found.height
+            if above is not None and height <= above.height:
+                raise Overtaken("A claim is of no block above one that has passed", claim=found.where, height=height)
+            if height > look.tip.number:
+                raise Unproven("A claim is of a block that is still to come", claim=found.where, height=height)
+            (header,) = await self._heads.at([height], (RetryError,))
+            if isinstance(found, AssertedBlock):
+                found.check(header)
+            elif (root := (await self._output(header)).root()) != found.root:
+                self._heads.forget(height)
+                raise AnotherRoot(
+                    "A claim is of another root than that of the rollup's block",
+                    claim=found.where,
+                    height=height,
+                    claimed=found.root,
+                    root=root,
+                )
+        except QuorumError:
+            raise  # they have the block, and differ
+        except (RetryError, ProofError) as error:
+            raise Unproven(f"No endpoint lets a claim be checked: {error}", claim=found.where) from error
+        return header
+
+    async def _asserted(self, found: AssertedBlock, look: _Look) -> Header:
+        """The block with the hash that is asserted; any endpoint that has it will do, since its hash is known.
+
+        Raises UnknownBlock, and AnotherRoot if for as long as a sequencer may be silent most of them say there is none:
+        an assertion is made of what is on L1 already, so whoever has not stopped would have had to come across it.
+        """
+        good, aside = self._pool.ranked()
+        answers = await self._pool.ask_all((*good, *aside), partial(_known, found), (RetryError,))
+        if header := next((each for each in answers.values() if each is not None), None):
+            return header
+        look.missing.add(found.where)
+        since = self._missing.setdefault(found.where, look.l1_time)
+        if look.halted or 2 * len(answers) <= len(self._pool) or look.l1_time - since < self._rollup.silence:
+            raise UnknownBlock("Endpoints do not have the block yet", asserted=found.block_hash, since=since)
+        raise AnotherRoot("An assertion is of a block that the rollup does not have", asserted=found.block_hash)
+
+    async def _output(self, header: Header) -> Output:
+        """What the root of a block commits to. Raises a RetryError that nobody is blamed for, or ProofError."""
+        root = told_storage_root(header) or self._captures.storage_root(header.hash)
+        if root is None:
+            question = partial(proofs, header=header, contracts=(Contract(MESSAGE_PASSER),), store=self._store)
+            (proven,) = await self._pool.ask(question, (RetryError,))
+            if proven.account is None:
+                raise AnotherRoot("The rollup's state has no message passer", block=header.hash, height=header.number)
+            root = proven.account.storage_hash
+            self._captures.add_storage_root(header.hash, root)
+        return Output(header.state_root, root, header.hash)
+
+    def _see(self, claim: str, found: NotSettled | Height) -> None:
+        self._seen[claim] = found
+        self._tried.pop(claim, None)
         while len(self._seen) > _KEPT:
             self._seen.popitem(last=False)
 
-    async def _compare(self, found: Claim | AssertedBlock, tip: Header) -> Settled | None:
-        """The block that a claim is of, if the rollup has it; None if it is still to come. Raises AnotherRoot."""
-        if isinstance(found, AssertedBlock):
-            asserted: Header = await self._pool.ask(partial(header_of, block_hash=found.block_hash))
-            height, where = asserted.number, found.where
-        else:
-            height, where = found.height, found.where
-        if height > tip.number:
-            return None
-        (header,) = await self._heads.at([height])
-        if isinstance(found, AssertedBlock):
-            found.check(header)
-        elif (root := (await self._output(header)).root()) != found.root:
-            self._heads.forget(height)
-            raise AnotherRoot(
-                "A claim is of another root than that of the rollup's block",
-                claim=where,
-                height=height,
-                claimed=found.root,
-                root=root,
-            )
-        return Settled(height, header.hash, found.finality, where)
-
-    async def _output(self, header: Header) -> Output:
-        """What the root of a block commits to."""
-        if (known := self._outputs.get(header.hash)) is not None:
-            return known
-        storage_root = told_storage_root(header)
-        if storage_root is None:
-            contracts = (Contract(MESSAGE_PASSER),)
-            (proven,) = await self._pool.ask(partial(proofs, header=header, contracts=contracts, store=self._store))
-            if proven.account is None:
-                raise AnotherRoot("The rollup's state has no message passer", block=header.hash, height=header.number)
-            storage_root = proven.account.storage_hash
-        output = self._outputs[header.hash] = Output(header.state_root, storage_root, header.hash)
-        while len(self._outputs) > _KEPT:
-            self._outputs.popitem(last=False)
-        return output
+    def _refusals(self, look: _Look) -> tuple[str, ...]:
+        found = (each if isinstance(each, NotSettled) else look.reasons.get(each.where) for each in look.listed)
+        return tuple(str(each) for each in found if each is not None)[:_REFUSED]
 
     async def _link(self, settled: Settled, cut: Cut) -> None:
         if settled.height - cut.height > MAX_DESCENT:
@@ -216,7 +289,32 @@ class SettlementFollower:
             self._faults(EndpointFault(self._chain_id, "settlement", reason, str(error) or repr(error)))
 
 
-def _dispute(chain_id: ChainId, error: NotSettled) -> DisputedError:
-    return DisputedError(
-        "L1 has settled another block than the rollup's endpoints serve", chain=chain_id, **error.values
-    )
+@dataclass(slots=True)
+class _Look:
+    """What one look has found so far, the rollup's final block being `tip`."""
+
+    tip: Header
+    l1_time: UnixSeconds
+    halted: bool
+    listed: list[Found] = field(default_factory=list)
+    """Every claim that was looked at, newest first."""
+    reasons: dict[str, NotSettled] = field(default_factory=dict)
+    passed: Settled | None = None
+    passed_time: int = 0
+    """When that block was made, in Unix seconds."""
+    undecided: set[str] = field(default_factory=set)
+    """Claims that have passed their challenge and could not be held against the rollup."""
+    missing: set[str] = field(default_factory=set)
+    """Assertions whose block no endpoint has."""
+
+    def ends_at(self, found: Found) -> bool:
+        """Whether neither `found` nor what was claimed before it can be of a higher block than what has passed."""
+        return self.passed is not None and isinstance(found, Claim) and found.made_at <= self.passed_time
+
+
+async def _known(found: AssertedBlock, endpoint: Endpoint) -> Header | None:
+    """The endpoint's header with the hash that is asserted; None if it says that it has none."""
+    try:
+        return await header_of(endpoint, found.block_hash)
+    except UnknownBlock:
+        return None

@@ -1,8 +1,11 @@
-"""Assertions of Arbitrum chains: what a confirmed one says of the chain's block.
+"""Assertions of Arbitrum chains with BoLD: what one says of the chain's block, and which follow on the confirmed one.
 
-Owns the preimages (nitro-contracts `RollupLib.assertionHash` and `AssertionStateLib.hash`, before BoLD
-`RollupLib.confirmHash`) and which assertions are confirmed. Must not know whether one that is not is true: everybody
-who stakes can make one.
+Owns the preimage (nitro-contracts 3, `RollupLib.assertionHash` and `AssertionStateLib.hash`) and the standing of an
+assertion. Must not know whether one that is not confirmed is true: everybody who stakes can make one.
+
+Nothing here rests on a search for events, which an endpoint can leave out of its answer. Storage names the newest
+confirmed assertion, the L1 block in which each was made, and that in which the first one was made that follows on it;
+all receipts of that block, checked against its root, have the event, and the assertion's hash binds what it tells.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from chains.proofs.keccak import keccak
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.receipts import Log
 from chains.proofs.rollup.errors import AnotherRoot, MachineStuck, NoSuchClaim
-from chains.proofs.rollup.layout import AssertionsRecipe, NodesRecipe
+from chains.proofs.rollup.layout import AssertionsRecipe
 from chains.proofs.rollup.state import L1State, Needs, add_needs, member, pinned_needs
 from chains.proofs.slots import mapping_slot, uint_word
-from chains.types import Hash32, Height
+from chains.types import Hash32, Height, WordRecipe
 
 PENDING, CONFIRMED = 1, 2
 FINISHED = 1
@@ -76,15 +79,13 @@ class AssertedBlock:
             )
 
 
-# === BoLD ===
-
-
 def assertion_needs(recipe: AssertionsRecipe, *hashes: Hash32) -> Needs:
-    """What has to be proven to know the newest confirmed assertion, and the standing of these."""
+    """What has to be proven to know the newest confirmed assertion, and all about these."""
     slots = {recipe.layout.latest_confirmed.slot}
     for each in hashes:
         base = mapping_slot(recipe.layout.assertions, each)
-        slots |= {member(base, recipe.layout.status).slot, member(base, recipe.layout.created_block).slot}
+        words = (recipe.layout.status, recipe.layout.created_block, recipe.layout.first_child)
+        slots |= {member(base, word).slot for word in words}
     return add_needs(pinned_needs(recipe.rollup), recipe.rollup.address, slots)
 
 
@@ -97,19 +98,27 @@ def latest_confirmed(recipe: AssertionsRecipe, state: L1State) -> Hash32:
 def created_block(recipe: AssertionsRecipe, state: L1State, assertion: Hash32) -> Height:
     """The L1 block in which an assertion was made, and whose logs tell its preimage. Raises NoSuchClaim."""
     _status(recipe, state, assertion)
-    word = member(mapping_slot(recipe.layout.assertions, assertion), recipe.layout.created_block)
-    return Height(state.word(recipe.rollup.address, word))
+    return Height(_word(recipe, state, assertion, recipe.layout.created_block))
+
+
+def first_child_block(recipe: AssertionsRecipe, state: L1State, assertion: Hash32) -> Height | None:
+    """The L1 block in which the first assertion was made that follows on this one, None before. Raises NoSuchClaim."""
+    _status(recipe, state, assertion)
+    return Height(_word(recipe, state, assertion, recipe.layout.first_child)) or None
 
 
 def asserted_block(recipe: AssertionsRecipe, state: L1State, assertion: Assertion) -> AssertedBlock:
     """The block that `assertion` ends in, and whether it is confirmed. Raises NoSuchClaim, or MachineStuck.
 
-    No proof of the preimage is needed but its hash: under another, there is no such assertion.
+    No proof of the preimage is needed but its hash: under another, there is no such assertion. That of a rollup's very
+    beginning may be of no block.
     """
     name = assertion.hash()
     confirmed = _status(recipe, state, name) == CONFIRMED
     if assertion.machine != FINISHED:
         raise MachineStuck("An assertion's machine did not finish", assertion=name, machine=assertion.machine)
+    if not any(assertion.block_hash):
+        raise NoSuchClaim("The assertion is of no block: nothing has been asserted yet", assertion=name)
     return AssertedBlock(
         assertion.block_hash,
         assertion.send_root,
@@ -118,59 +127,26 @@ def asserted_block(recipe: AssertionsRecipe, state: L1State, assertion: Assertio
     )
 
 
-def read_created(log: Log, wanted: Hash32) -> Assertion:
-    """The preimage of the assertion `wanted`, as the event tells it; ClaimMismatch if it is that of another."""
+def read_created(log: Log) -> Assertion:
+    """The preimage that the event tells of the assertion that it names; ClaimMismatch if it is that of another."""
     words = [Hash32(log.data[at : at + 32]) for at in range(0, len(log.data), 32)]
-    if len(log.topics) != 3 or len(words) <= _INBOX or len(words[_INBOX]) != 32:
+    if len(log.topics) != 3 or log.topics[0] != CREATED or len(words) <= _INBOX or len(words[_INBOX]) != 32:
         raise MalformedProof("the event is not that of a new assertion", topics=len(log.topics), words=len(words))
     after = words[_AFTER_STATE : _AFTER_STATE + 6]
     batch, position, machine = (int.from_bytes(word, "big") for word in after[2:5])
     found = Assertion(log.topics[2], after[0], after[1], batch, position, machine, after[5], words[_INBOX])
-    if found.hash() != wanted:
-        raise ClaimMismatch("the event tells the preimage of another assertion", claimed=found.hash(), proven=wanted)
+    if found.hash() != log.topics[1]:
+        raise ClaimMismatch("the event tells another assertion's preimage", claimed=found.hash(), proven=log.topics[1])
     return found
 
 
 def _status(recipe: AssertionsRecipe, state: L1State, assertion: Hash32) -> int:
     state.check(recipe.rollup)
-    word = member(mapping_slot(recipe.layout.assertions, assertion), recipe.layout.status)
-    status = state.word(recipe.rollup.address, word)
+    status = _word(recipe, state, assertion, recipe.layout.status)
     if status not in (PENDING, CONFIRMED):
         raise NoSuchClaim("The rollup has no such assertion", rollup=recipe.rollup.address, assertion=assertion)
     return status
 
 
-# === Before BoLD ===
-
-
-def node_needs(recipe: NodesRecipe, number: int) -> Needs:
-    """What has to be proven to know the standing of a node and what it confirms."""
-    layout = recipe.layout
-    data = member(mapping_slot(layout.nodes, uint_word(number)), layout.confirm_data)
-    slots = {layout.latest_confirmed.slot, layout.first_unresolved.slot, layout.latest_created.slot, data.slot}
-    return add_needs(pinned_needs(recipe.rollup), recipe.rollup.address, slots)
-
-
-def node_block(recipe: NodesRecipe, state: L1State, number: int, header: Header) -> AssertedBlock:
-    """The standing of node `number`, if it is about the rollup's block `header`. Raises NoSuchClaim, or AnotherRoot.
-
-    Of the nodes below the newest confirmed one, some were rejected, and storage does not tell which: those are refused.
-    """
-    state.check(recipe.rollup)
-    rollup, layout = recipe.rollup.address, recipe.layout
-    confirmed = state.word(rollup, layout.latest_confirmed)
-    pending = range(state.word(rollup, layout.first_unresolved), state.word(rollup, layout.latest_created) + 1)
-    if number != confirmed and number not in pending:
-        raise NoSuchClaim(
-            "A node is neither the newest confirmed nor one that waits", rollup=rollup, node=number, confirmed=confirmed
-        )
-    word = member(mapping_slot(layout.nodes, uint_word(number)), layout.confirm_data)
-    data = state.word(rollup, word).to_bytes(32, "big")
-    if keccak(header.hash + header.extra_data) != data:
-        raise AnotherRoot("A node is of another block than the rollup has", node=number, block=header.hash)
-    return AssertedBlock(
-        header.hash,
-        Hash32(header.extra_data),
-        RollupFinality.CHALLENGE_PASSED if number == confirmed else RollupFinality.PROPOSED,
-        f"node {number}",
-    )
+def _word(recipe: AssertionsRecipe, state: L1State, assertion: Hash32, word: WordRecipe) -> int:
+    return state.word(recipe.rollup.address, member(mapping_slot(recipe.layout.assertions, assertion), word))

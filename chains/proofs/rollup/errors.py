@@ -60,6 +60,21 @@ class AnotherRoot(NotSettled):
     reason = "ROLLUP_ANOTHER_ROOT"
 
 
+class Overtaken(NotSettled):
+    """The claim is of a block below one that has passed its challenge, and so brings nothing."""
+
+    reason = "ROLLUP_CLAIM_OVERTAKEN"
+
+
+class Unproven(NotSettled):
+    """No endpoint proves what the claim would have to be held against: its block is unknown, or its state long gone.
+
+    Anybody can claim something of a block so old that nobody serves its state, so this is nobody's fault.
+    """
+
+    reason = "ROLLUP_CLAIM_UNPROVEN"
+
+
 class MachineStuck(NotSettled):
     """The assertion is of a machine that did not finish: there is no block that it ended in."""
 

@@ -105,11 +105,11 @@ def game_claim(recipe: GamesRecipe, state: L1State, game: Game, code: bytes) -> 
         raise Defeated("The challenger won the game", game=game.address, index=game.index, root=root)
     resolved_at = state.word(game.address, layout.resolved_at)
     if status != DEFENDER_WINS or not resolved_at:
-        return Claim(root, height, RollupFinality.PROPOSED, where)
+        return Claim(root, height, RollupFinality.PROPOSED, game.created_at, where)
     settles_at = UnixSeconds(resolved_at + recipe.delay)
     if state.time <= settles_at:
-        return Claim(root, height, RollupFinality.PROPOSED, where, settles_at)
-    return Claim(root, height, RollupFinality.CHALLENGE_PASSED, where)
+        return Claim(root, height, RollupFinality.PROPOSED, game.created_at, where, settles_at)
+    return Claim(root, height, RollupFinality.CHALLENGE_PASSED, game.created_at, where)
 
 
 def read_clone(recipe: GamesRecipe, game: Game, code: bytes) -> tuple[GameLayout, Hash32, Height]:

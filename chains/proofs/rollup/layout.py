@@ -1,7 +1,8 @@
 """Where rollups' L1 contracts keep what a settlement depends on: recipes, by kind of contract and version.
 
-Owns the layouts as data; the contracts' own storage snapshots are the source (optimism `contracts-bedrock`,
-`snapshots/storageLayout`; nitro-contracts `test/storage`). Must not know what the words found there mean.
+Owns the layouts as data, with the snapshots of storage that the contracts' own repositories keep as their sources:
+ethereum-optimism/optimism `packages/contracts-bedrock/snapshots/storageLayout` and OffchainLabs/nitro-contracts
+`test/storage`, each at the commit that is named. Must not know what the words found there mean.
 
 A layout is only right for the code that it was taken from. So a recipe pins each contract's code, and that of the
 implementations behind it.
@@ -104,23 +105,26 @@ class OracleRecipe:
 
 @dataclass(frozen=True, slots=True)
 class AssertionsLayout:
-    """BoLD: assertions by their hash. `status` and `created_block` are relative to the struct."""
+    """BoLD: assertions by their hash. `status`, `created_block` and `first_child` are relative to the struct."""
 
     latest_confirmed: WordRecipe
     assertions: Hash32
     status: WordRecipe
     created_block: WordRecipe
+    first_child: WordRecipe
+    """The L1 block in which the first assertion that follows on it was made, 0 as long as there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodesLayout:
-    """Before BoLD: nodes by their number. `confirm_data` is relative to the struct."""
+    """Before BoLD: nodes by their number. `confirm_data` and `created_block` are relative to the struct."""
 
     latest_confirmed: WordRecipe
     first_unresolved: WordRecipe
     latest_created: WordRecipe
     nodes: Hash32
     confirm_data: WordRecipe
+    created_block: WordRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,13 @@ class AssertionsRecipe:
 
 @dataclass(frozen=True, slots=True)
 class NodesRecipe:
-    """An Arbitrum chain before BoLD."""
+    """An Arbitrum chain before BoLD, which its owners may adopt or not; Arbitrum One and Nova did in February 2025."""
 
     rollup: PinnedContract
     layout: NodesLayout
 
 
-RollupRecipe = GamesRecipe | OracleRecipe | AssertionsRecipe
+RollupRecipe = GamesRecipe | OracleRecipe | AssertionsRecipe | NodesRecipe
 
 
 def _at(slot: int, offset: int = 0, size: int = 32) -> WordRecipe:
@@ -147,17 +151,18 @@ def _at(slot: int, offset: int = 0, size: int = 32) -> WordRecipe:
 
 
 GAME_LIST: Final = uint_word(104)
-"""`_disputeGameList` of DisputeGameFactory 1.x."""
+"""`_disputeGameList` of DisputeGameFactory 1.x (DisputeGameFactory.json at 4e422bd9; `gameArgs` came after it)."""
 
 REGISTRIES: Final[Mapping[str, RegistryLayout]] = MappingProxyType(
     {
-        # OptimismPortal2 3.x, of op-contracts 1.4 to 3
+        # OptimismPortal2 3.x, of op-contracts 1.4 to 3 (OptimismPortal2.json at 01f37413)
         "portal2": RegistryLayout(uint_word(58), _at(59, 0, 4), _at(59, 4, 8)),
-        # AnchorStateRegistry 3.x, from op-contracts 4 on
+        # AnchorStateRegistry 3.x, from op-contracts 4 on (AnchorStateRegistry.json at 0973cabb)
         "anchor-state-registry": RegistryLayout(uint_word(5), _at(6, 0, 4), _at(6, 4, 8)),
     }
 )
 
+# FaultDisputeGame.json at 0d221da6; what was respected came after the words that were there before.
 _CREATED, _RESOLVED, _STATUS = _at(0, 0, 8), _at(0, 8, 8), _at(0, 16, 1)
 
 GAMES: Final[Mapping[str, GameLayout]] = MappingProxyType(
@@ -182,8 +187,11 @@ ORACLES: Final[Mapping[str, OracleLayout]] = MappingProxyType(
     }
 )
 
-BOLD: Final = AssertionsLayout(_at(116), uint_word(117), _at(0, 25, 1), _at(0, 16, 8))
-"""RollupCore of nitro-contracts 3."""
+BOLD: Final = AssertionsLayout(_at(116), uint_word(117), _at(0, 25, 1), _at(0, 16, 8), _at(0, 0, 8))
+"""RollupCore of nitro-contracts 3 (RollupCore at 0644331b; the struct is `AssertionNode` in `Assertion.sol`).
 
-NODES: Final = NodesLayout(_at(117, 0, 8), _at(117, 8, 8), _at(117, 16, 8), uint_word(118), _at(2))
-"""RollupCore of nitro-contracts 1 and 2."""
+Of an L1: on a chain that is Arbitrum itself, the numbers of blocks in it are those of another chain.
+"""
+
+NODES: Final = NodesLayout(_at(117, 0, 8), _at(117, 8, 8), _at(117, 16, 8), uint_word(118), _at(2), _at(4, 24, 8))
+"""RollupCore of nitro-contracts 1 and 2 (RollupCore at 32af3b5e; the struct is `Node` in `src/rollup/Node.sol`)."""

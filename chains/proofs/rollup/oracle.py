@@ -52,6 +52,7 @@ def output_claim(recipe: OracleRecipe, state: L1State, index: int) -> Claim:
         Hash32(state.word(oracle, WordRecipe(first)).to_bytes(32, "big")),
         Height(height),
         RollupFinality.CHALLENGE_PASSED if passed else RollupFinality.PROPOSED,
+        UnixSeconds(proposed_at),
         f"output {index} of 0x{oracle.hex()}",
         None if passed else settles_at,
     )

@@ -25,13 +25,15 @@ Needs = dict[Address, set[Hash32]]
 class Claim:
     """What L1 holds of a rollup at a height of that: an output root, how final it is, and until when it is not more.
 
-    `where` names the claim for people. `settles_at` is the L1 time after which a PROPOSED claim that is resolved counts
-    as CHALLENGE_PASSED; None where it has to be resolved yet, or counts already.
+    `made_at` is the L1 time of the claim: no block that was made later can be what it is about. `where` names the claim
+    for people. `settles_at` is the L1 time after which a PROPOSED claim that is resolved counts as CHALLENGE_PASSED;
+    None where it has to be resolved yet, or counts already.
     """
 
     root: Hash32
     height: Height
     finality: RollupFinality
+    made_at: UnixSeconds
     where: str
     settles_at: UnixSeconds | None = None
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hypothec.v1 import state_pb2 as hypothec_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hypothec/v1/operator_service.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\"\x12\n\x10GetStatusRequest\"\xa3\x02\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0e\n\x06leader\x18\x04 \x01(\r\x12(\n\x05state\x18\x05 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\x12\x14\n\x0cstate_age_ms\x18\x06 \x01(\x04\x12&\n\x05peers\x18\x07 \x03(\x0b\x32\x17.hypothec.v1.PeerStatus\x12+\n\x06\x63hains\x18\x08 \x03(\x0b\x32\x1b.hypothec.v1.ChainFollowing\x12+\n\x07signing\x18\t \x03(\x0b\x32\x1a.hypothec.v1.SigningStatus\x12\x0e\n\x06\x61\x64vice\x18\n \x03(\t\"\x81\x01\n\nPeerStatus\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x11\n\tsilent_ms\x18\x05 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x04\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\xaa\x02\n\x0e\x43hainFollowing\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x18\n\x10\x63\x65rtified_height\x18\x02 \x01(\x04\x12\x15\n\rproven_height\x18\x03 \x01(\x04\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.hypothec.v1.ChainStatus\x12.\n\tendpoints\x18\x05 \x03(\x0b\x32\x1b.hypothec.v1.EndpointStatus\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x38\n\rdisagreements\x18\x07 \x03(\x0b\x32!.hypothec.v1.EndpointDisagreement\x12\x31\n\nsettlement\x18\x08 \x01(\x0b\x32\x1d.hypothec.v1.RollupSettlement\"\x88\x01\n\x10RollupSettlement\x12\x11\n\tl1_height\x18\x01 \x01(\x04\x12\x15\n\rpassed_height\x18\x02 \x01(\x04\x12\x17\n\x0fproposed_height\x18\x03 \x01(\x04\x12\x10\n\x08silent_s\x18\x04 \x01(\x04\x12\x0e\n\x06halted\x18\x05 \x01(\x08\x12\x0f\n\x07refused\x18\x06 \x03(\t\"\xcd\x01\n\x0e\x45ndpointStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07trusted\x18\x02 \x01(\x08\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nlatency_us\x18\x06 \x01(\x04\x12\x17\n\nlag_blocks\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x66\x61ilures\x18\x08 \x01(\x04\x12\x0c\n\x04lies\x18\t \x01(\x04\x12\x10\n\x08\x61side_ms\x18\n \x01(\x04\x42\r\n\x0b_lag_blocks\"u\n\x14\x45ndpointDisagreement\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12(\n\x04said\x18\x02 \x03(\x0b\x32\x1a.hypothec.v1.EndpointBlock\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ound_at_ms\x18\x04 \x01(\x04\"5\n\rEndpointBlock\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\"o\n\rSigningStatus\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06needed\x18\x03 \x01(\r\x12*\n\x07signers\x18\x04 \x03(\x0b\x32\x19.hypothec.v1.SignerStatus\"<\n\x0cSignerStatus\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0e\n\x06signed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"&\n\x13SubmitPolicyRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\";\n\x14SubmitPolicyResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0bpolicy_hash\x18\x02 \x01(\x0c\"<\n\x13ListEvidenceRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x14ListEvidenceResponse\x12-\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x1b.hypothec.v1.EvidenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x45videnceRecord\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x66ound_at_ms\x18\x03 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x32\x87\x02\n\x0fOperatorService\x12J\n\tGetStatus\x12\x1d.hypothec.v1.GetStatusRequest\x1a\x1e.hypothec.v1.GetStatusResponse\x12S\n\x0cListEvidence\x12 .hypothec.v1.ListEvidenceRequest\x1a!.hypothec.v1.ListEvidenceResponse\x12S\n\x0cSubmitPolicy\x12 .hypothec.v1.SubmitPolicyRequest\x1a!.hypothec.v1.SubmitPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hypothec/v1/operator_service.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\"\x12\n\x10GetStatusRequest\"\xa3\x02\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0e\n\x06leader\x18\x04 \x01(\r\x12(\n\x05state\x18\x05 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\x12\x14\n\x0cstate_age_ms\x18\x06 \x01(\x04\x12&\n\x05peers\x18\x07 \x03(\x0b\x32\x17.hypothec.v1.PeerStatus\x12+\n\x06\x63hains\x18\x08 \x03(\x0b\x32\x1b.hypothec.v1.ChainFollowing\x12+\n\x07signing\x18\t \x03(\x0b\x32\x1a.hypothec.v1.SigningStatus\x12\x0e\n\x06\x61\x64vice\x18\n \x03(\t\"\x81\x01\n\nPeerStatus\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x11\n\tsilent_ms\x18\x05 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x04\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\xaa\x02\n\x0e\x43hainFollowing\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x18\n\x10\x63\x65rtified_height\x18\x02 \x01(\x04\x12\x15\n\rproven_height\x18\x03 \x01(\x04\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.hypothec.v1.ChainStatus\x12.\n\tendpoints\x18\x05 \x03(\x0b\x32\x1b.hypothec.v1.EndpointStatus\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x38\n\rdisagreements\x18\x07 \x03(\x0b\x32!.hypothec.v1.EndpointDisagreement\x12\x31\n\nsettlement\x18\x08 \x01(\x0b\x32\x1d.hypothec.v1.RollupSettlement\"\xcd\x01\n\x0e\x45ndpointStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07trusted\x18\x02 \x01(\x08\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nlatency_us\x18\x06 \x01(\x04\x12\x17\n\nlag_blocks\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x66\x61ilures\x18\x08 \x01(\x04\x12\x0c\n\x04lies\x18\t \x01(\x04\x12\x10\n\x08\x61side_ms\x18\n \x01(\x04\x42\r\n\x0b_lag_blocks\"u\n\x14\x45ndpointDisagreement\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12(\n\x04said\x18\x02 \x03(\x0b\x32\x1a.hypothec.v1.EndpointBlock\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ound_at_ms\x18\x04 \x01(\x04\"5\n\rEndpointBlock\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\"o\n\rSigningStatus\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06needed\x18\x03 \x01(\r\x12*\n\x07signers\x18\x04 \x03(\x0b\x32\x19.hypothec.v1.SignerStatus\"<\n\x0cSignerStatus\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\x0e\n\x06signed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"&\n\x13SubmitPolicyRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\";\n\x14SubmitPolicyResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0bpolicy_hash\x18\x02 \x01(\x0c\"<\n\x13ListEvidenceRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x14ListEvidenceResponse\x12-\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x1b.hypothec.v1.EvidenceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x45videnceRecord\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x66ound_at_ms\x18\x03 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x32\x87\x02\n\x0fOperatorService\x12J\n\tGetStatus\x12\x1d.hypothec.v1.GetStatusRequest\x1a\x1e.hypothec.v1.GetStatusResponse\x12S\n\x0cListEvidence\x12 .hypothec.v1.ListEvidenceRequest\x1a!.hypothec.v1.ListEvidenceResponse\x12S\n\x0cSubmitPolicy\x12 .hypothec.v1.SubmitPolicyRequest\x1a!.hypothec.v1.SubmitPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,28 +40,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEERSTATUS']._serialized_end=520
   _globals['_CHAINFOLLOWING']._serialized_start=523
   _globals['_CHAINFOLLOWING']._serialized_end=821
-  _globals['_ROLLUPSETTLEMENT']._serialized_start=824
-  _globals['_ROLLUPSETTLEMENT']._serialized_end=960
-  _globals['_ENDPOINTSTATUS']._serialized_start=963
-  _globals['_ENDPOINTSTATUS']._serialized_end=1168
-  _globals['_ENDPOINTDISAGREEMENT']._serialized_start=1170
-  _globals['_ENDPOINTDISAGREEMENT']._serialized_end=1287
-  _globals['_ENDPOINTBLOCK']._serialized_start=1289
-  _globals['_ENDPOINTBLOCK']._serialized_end=1342
-  _globals['_SIGNINGSTATUS']._serialized_start=1344
-  _globals['_SIGNINGSTATUS']._serialized_end=1455
-  _globals['_SIGNERSTATUS']._serialized_start=1457
-  _globals['_SIGNERSTATUS']._serialized_end=1517
-  _globals['_SUBMITPOLICYREQUEST']._serialized_start=1519
-  _globals['_SUBMITPOLICYREQUEST']._serialized_end=1557
-  _globals['_SUBMITPOLICYRESPONSE']._serialized_start=1559
-  _globals['_SUBMITPOLICYRESPONSE']._serialized_end=1618
-  _globals['_LISTEVIDENCEREQUEST']._serialized_start=1620
-  _globals['_LISTEVIDENCEREQUEST']._serialized_end=1680
-  _globals['_LISTEVIDENCERESPONSE']._serialized_start=1682
-  _globals['_LISTEVIDENCERESPONSE']._serialized_end=1776
-  _globals['_EVIDENCERECORD']._serialized_start=1778
-  _globals['_EVIDENCERECORD']._serialized_end=1862
-  _globals['_OPERATORSERVICE']._serialized_start=1865
-  _globals['_OPERATORSERVICE']._serialized_end=2128
+  _globals['_ENDPOINTSTATUS']._serialized_start=824
+  _globals['_ENDPOINTSTATUS']._serialized_end=1029
+  _globals['_ENDPOINTDISAGREEMENT']._serialized_start=1031
+  _globals['_ENDPOINTDISAGREEMENT']._serialized_end=1148
+  _globals['_ENDPOINTBLOCK']._serialized_start=1150
+  _globals['_ENDPOINTBLOCK']._serialized_end=1203
+  _globals['_SIGNINGSTATUS']._serialized_start=1205
+  _globals['_SIGNINGSTATUS']._serialized_end=1316
+  _globals['_SIGNERSTATUS']._serialized_start=1318
+  _globals['_SIGNERSTATUS']._serialized_end=1378
+  _globals['_SUBMITPOLICYREQUEST']._serialized_start=1380
+  _globals['_SUBMITPOLICYREQUEST']._serialized_end=1418
+  _globals['_SUBMITPOLICYRESPONSE']._serialized_start=1420
+  _globals['_SUBMITPOLICYRESPONSE']._serialized_end=1479
+  _globals['_LISTEVIDENCEREQUEST']._serialized_start=1481
+  _globals['_LISTEVIDENCEREQUEST']._serialized_end=1541
+  _globals['_LISTEVIDENCERESPONSE']._serialized_start=1543
+  _globals['_LISTEVIDENCERESPONSE']._serialized_end=1637
+  _globals['_EVIDENCERECORD']._serialized_start=1639
+  _globals['_EVIDENCERECORD']._serialized_end=1723
+  _globals['_OPERATORSERVICE']._serialized_start=1726
+  _globals['_OPERATORSERVICE']._serialized_end=1989
 # @@protoc_insertion_point(module_scope)

@@ -165,7 +165,7 @@ class ChainFollowing(_message.Message):
         """The newest times that its endpoints differed on a final block, oldest first; at most 64."""
 
     @_builtins.property
-    def settlement(self) -> Global___RollupSettlement:
+    def settlement(self) -> _state_pb2.RollupSettlement:
         """What the chain's L1 has settled; not set for a chain that is no rollup, and before the first look at L1."""
 
     def __init__(
@@ -178,7 +178,7 @@ class ChainFollowing(_message.Message):
         endpoints: _abc.Iterable[Global___EndpointStatus] | None = ...,
         reason: _builtins.str = ...,
         disagreements: _abc.Iterable[Global___EndpointDisagreement] | None = ...,
-        settlement: Global___RollupSettlement | None = ...,
+        settlement: _state_pb2.RollupSettlement | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settlement", b"settlement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -187,48 +187,6 @@ class ChainFollowing(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChainFollowing: _TypeAlias = ChainFollowing  # noqa: Y015
-
-@_typing.final
-class RollupSettlement(_message.Message):
-    """How far an L1 has settled a rollup. Above that there is the sequencer's word, on which values count all the same."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    L1_HEIGHT_FIELD_NUMBER: _builtins.int
-    PASSED_HEIGHT_FIELD_NUMBER: _builtins.int
-    PROPOSED_HEIGHT_FIELD_NUMBER: _builtins.int
-    SILENT_S_FIELD_NUMBER: _builtins.int
-    HALTED_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
-    l1_height: _builtins.int
-    """The L1's final block by which this is so."""
-    passed_height: _builtins.int
-    """The newest block whose claim has passed its challenge, and the newest that is claimed at all; 0 for none."""
-    proposed_height: _builtins.int
-    silent_s: _builtins.int
-    """Seconds by which the rollup's newest final block is older than the L1's; too many, and the sequencer has halted."""
-    halted: _builtins.bool
-    @_builtins.property
-    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why newer claims do not count, newest first; at most 16."""
-
-    def __init__(
-        self,
-        *,
-        l1_height: _builtins.int = ...,
-        passed_height: _builtins.int = ...,
-        proposed_height: _builtins.int = ...,
-        silent_s: _builtins.int = ...,
-        halted: _builtins.bool = ...,
-        refused: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["halted", b"halted", "l1_height", b"l1_height", "passed_height", b"passed_height", "proposed_height", b"proposed_height", "refused", b"refused", "silent_s", b"silent_s"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RollupSettlement: _TypeAlias = RollupSettlement  # noqa: Y015
 
 @_typing.final
 class EndpointStatus(_message.Message):

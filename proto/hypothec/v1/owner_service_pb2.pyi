@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hypothec.v1 import health_pb2 as _health_pb2
 from hypothec.v1 import release_pb2 as _release_pb2
@@ -338,16 +340,22 @@ class GetAccountHealthResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    SETTLEMENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _health_pb2.HealthAnswer: ...
+    @_builtins.property
+    def settlements(self) -> _containers.RepeatedCompositeFieldContainer[_state_pb2.RollupSettlement]:
+        """Of each rollup whose L1 this node looks at; not signed."""
+
     def __init__(
         self,
         *,
         answer: _health_pb2.HealthAnswer | None = ...,
+        settlements: _abc.Iterable[_state_pb2.RollupSettlement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "settlements", b"settlements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

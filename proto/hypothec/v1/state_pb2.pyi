@@ -87,6 +87,36 @@ CHAIN_STATUS_HALTED: ChainStatus.ValueType  # 2
 CHAIN_STATUS_DISPUTED: ChainStatus.ValueType  # 3
 Global___ChainStatus: _TypeAlias = ChainStatus  # noqa: Y015
 
+class _RollupFinality:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RollupFinalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RollupFinality.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLLUP_FINALITY_UNSPECIFIED: _RollupFinality.ValueType  # 0
+    ROLLUP_FINALITY_SEQUENCER_SIGNED: _RollupFinality.ValueType  # 1
+    """Nobody has claimed it on L1 yet: whoever runs the sequencer could still make it another. Its signature is not
+    checked, since endpoints do not give it.
+    """
+    ROLLUP_FINALITY_PROPOSED: _RollupFinality.ValueType  # 2
+    """Claimed on L1, where it can still be challenged."""
+    ROLLUP_FINALITY_CHALLENGE_PASSED: _RollupFinality.ValueType  # 3
+    """Claimed on L1, and no challenge can succeed any more."""
+
+class RollupFinality(_RollupFinality, metaclass=_RollupFinalityEnumTypeWrapper):
+    """How far its L1 has settled a block of a rollup, weakest first."""
+
+ROLLUP_FINALITY_UNSPECIFIED: RollupFinality.ValueType  # 0
+ROLLUP_FINALITY_SEQUENCER_SIGNED: RollupFinality.ValueType  # 1
+"""Nobody has claimed it on L1 yet: whoever runs the sequencer could still make it another. Its signature is not
+checked, since endpoints do not give it.
+"""
+ROLLUP_FINALITY_PROPOSED: RollupFinality.ValueType  # 2
+"""Claimed on L1, where it can still be challenged."""
+ROLLUP_FINALITY_CHALLENGE_PASSED: RollupFinality.ValueType  # 3
+"""Claimed on L1, and no challenge can succeed any more."""
+Global___RollupFinality: _TypeAlias = RollupFinality  # noqa: Y015
+
 @_typing.final
 class SignedState(_message.Message):
     """The signed part of a margin state."""
@@ -193,6 +223,67 @@ class ChainCut(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChainCut: _TypeAlias = ChainCut  # noqa: Y015
+
+@_typing.final
+class RollupSettlement(_message.Message):
+    """How far its L1 has settled a rollup, whose values count at the certified cut however far that is. It stands beside
+    what is signed and is none of it: the word of the node that answers, as of its last look at the L1.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    CERTIFIED_FINALITY_FIELD_NUMBER: _builtins.int
+    L1_HEIGHT_FIELD_NUMBER: _builtins.int
+    L1_ASSURANCE_FIELD_NUMBER: _builtins.int
+    PASSED_HEIGHT_FIELD_NUMBER: _builtins.int
+    PROPOSED_HEIGHT_FIELD_NUMBER: _builtins.int
+    PASSED_CLAIM_FIELD_NUMBER: _builtins.int
+    PROPOSED_CLAIM_FIELD_NUMBER: _builtins.int
+    SILENT_S_FIELD_NUMBER: _builtins.int
+    HALTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.int
+    certified_finality: Global___RollupFinality.ValueType
+    """That of the cut which the state has."""
+    l1_height: _builtins.int
+    """The L1's final block by which this is so, and how that is known."""
+    l1_assurance: Global___Assurance.ValueType
+    passed_height: _builtins.int
+    """The newest block whose claim has passed its challenge, and the newest that is claimed at all; 0 for none."""
+    proposed_height: _builtins.int
+    passed_claim: _builtins.str
+    """Which claims these are; empty for none."""
+    proposed_claim: _builtins.str
+    silent_s: _builtins.int
+    """Seconds by which the rollup's newest final block is older than the L1's; too many, and the sequencer has halted."""
+    halted: _builtins.bool
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why newer claims do not count, newest first; at most 16."""
+
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.int = ...,
+        certified_finality: Global___RollupFinality.ValueType = ...,
+        l1_height: _builtins.int = ...,
+        l1_assurance: Global___Assurance.ValueType = ...,
+        passed_height: _builtins.int = ...,
+        proposed_height: _builtins.int = ...,
+        passed_claim: _builtins.str = ...,
+        proposed_claim: _builtins.str = ...,
+        silent_s: _builtins.int = ...,
+        halted: _builtins.bool = ...,
+        refused: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_finality", b"certified_finality", "chain_id", b"chain_id", "halted", b"halted", "l1_assurance", b"l1_assurance", "l1_height", b"l1_height", "passed_claim", b"passed_claim", "passed_height", b"passed_height", "proposed_claim", b"proposed_claim", "proposed_height", b"proposed_height", "refused", b"refused", "silent_s", b"silent_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollupSettlement: _TypeAlias = RollupSettlement  # noqa: Y015
 
 @_typing.final
 class MapEntry(_message.Message):

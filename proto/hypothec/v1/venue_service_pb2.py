@@ -27,7 +27,7 @@ from hypothec.v1 import release_pb2 as hypothec_dot_v1_dot_release__pb2
 from hypothec.v1 import state_pb2 as hypothec_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhypothec/v1/venue_service.proto\x12\x0bhypothec.v1\x1a\x18hypothec/v1/health.proto\x1a\x19hypothec/v1/release.proto\x1a\x17hypothec/v1/state.proto\"#\n\x10GetHealthRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\">\n\x11GetHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\")\n\x15\x42\x61tchGetHealthRequest\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0c\"C\n\x16\x42\x61tchGetHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\"&\n\x12WatchHealthRequest\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0c\"R\n\x13WatchHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"(\n\x16ReportPositionsRequest\x12\x0e\n\x06report\x18\x01 \x01(\x0c\";\n\x17ReportPositionsResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\x17\n\x15GetMarginStateRequest\"m\n\x16GetMarginStateResponse\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12*\n\x07summary\x18\x02 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\"3\n GetLiquidationAttestationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\"O\n!GetLiquidationAttestationResponse\x12*\n\x04legs\x18\x01 \x03(\x0b\x32\x1c.hypothec.v1.AttestedRelease\"\'\n\x10GetPolicyRequest\x12\x13\n\x0bpolicy_hash\x18\x01 \x01(\x0c\"#\n\x11GetPolicyResponse\x12\x0e\n\x06policy\x18\x01 \x01(\x0c\x32\x8a\x05\n\x0cVenueService\x12J\n\tGetHealth\x12\x1d.hypothec.v1.GetHealthRequest\x1a\x1e.hypothec.v1.GetHealthResponse\x12Y\n\x0e\x42\x61tchGetHealth\x12\".hypothec.v1.BatchGetHealthRequest\x1a#.hypothec.v1.BatchGetHealthResponse\x12R\n\x0bWatchHealth\x12\x1f.hypothec.v1.WatchHealthRequest\x1a .hypothec.v1.WatchHealthResponse0\x01\x12\\\n\x0fReportPositions\x12#.hypothec.v1.ReportPositionsRequest\x1a$.hypothec.v1.ReportPositionsResponse\x12Y\n\x0eGetMarginState\x12\".hypothec.v1.GetMarginStateRequest\x1a#.hypothec.v1.GetMarginStateResponse\x12z\n\x19GetLiquidationAttestation\x12-.hypothec.v1.GetLiquidationAttestationRequest\x1a..hypothec.v1.GetLiquidationAttestationResponse\x12J\n\tGetPolicy\x12\x1d.hypothec.v1.GetPolicyRequest\x1a\x1e.hypothec.v1.GetPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhypothec/v1/venue_service.proto\x12\x0bhypothec.v1\x1a\x18hypothec/v1/health.proto\x1a\x19hypothec/v1/release.proto\x1a\x17hypothec/v1/state.proto\"#\n\x10GetHealthRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\"r\n\x11GetHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x32\n\x0bsettlements\x18\x02 \x03(\x0b\x32\x1d.hypothec.v1.RollupSettlement\")\n\x15\x42\x61tchGetHealthRequest\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0c\"w\n\x16\x42\x61tchGetHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x32\n\x0bsettlements\x18\x02 \x03(\x0b\x32\x1d.hypothec.v1.RollupSettlement\"&\n\x12WatchHealthRequest\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0c\"R\n\x13WatchHealthResponse\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"(\n\x16ReportPositionsRequest\x12\x0e\n\x06report\x18\x01 \x01(\x0c\";\n\x17ReportPositionsResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\x17\n\x15GetMarginStateRequest\"\xa1\x01\n\x16GetMarginStateResponse\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12*\n\x07summary\x18\x02 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\x12\x32\n\x0bsettlements\x18\x03 \x03(\x0b\x32\x1d.hypothec.v1.RollupSettlement\"3\n GetLiquidationAttestationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\"O\n!GetLiquidationAttestationResponse\x12*\n\x04legs\x18\x01 \x03(\x0b\x32\x1c.hypothec.v1.AttestedRelease\"\'\n\x10GetPolicyRequest\x12\x13\n\x0bpolicy_hash\x18\x01 \x01(\x0c\"#\n\x11GetPolicyResponse\x12\x0e\n\x06policy\x18\x01 \x01(\x0c\x32\x8a\x05\n\x0cVenueService\x12J\n\tGetHealth\x12\x1d.hypothec.v1.GetHealthRequest\x1a\x1e.hypothec.v1.GetHealthResponse\x12Y\n\x0e\x42\x61tchGetHealth\x12\".hypothec.v1.BatchGetHealthRequest\x1a#.hypothec.v1.BatchGetHealthResponse\x12R\n\x0bWatchHealth\x12\x1f.hypothec.v1.WatchHealthRequest\x1a .hypothec.v1.WatchHealthResponse0\x01\x12\\\n\x0fReportPositions\x12#.hypothec.v1.ReportPositionsRequest\x1a$.hypothec.v1.ReportPositionsResponse\x12Y\n\x0eGetMarginState\x12\".hypothec.v1.GetMarginStateRequest\x1a#.hypothec.v1.GetMarginStateResponse\x12z\n\x19GetLiquidationAttestation\x12-.hypothec.v1.GetLiquidationAttestationRequest\x1a..hypothec.v1.GetLiquidationAttestationResponse\x12J\n\tGetPolicy\x12\x1d.hypothec.v1.GetPolicyRequest\x1a\x1e.hypothec.v1.GetPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,31 +37,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEALTHREQUEST']._serialized_start=126
   _globals['_GETHEALTHREQUEST']._serialized_end=161
   _globals['_GETHEALTHRESPONSE']._serialized_start=163
-  _globals['_GETHEALTHRESPONSE']._serialized_end=225
-  _globals['_BATCHGETHEALTHREQUEST']._serialized_start=227
-  _globals['_BATCHGETHEALTHREQUEST']._serialized_end=268
-  _globals['_BATCHGETHEALTHRESPONSE']._serialized_start=270
-  _globals['_BATCHGETHEALTHRESPONSE']._serialized_end=337
-  _globals['_WATCHHEALTHREQUEST']._serialized_start=339
-  _globals['_WATCHHEALTHREQUEST']._serialized_end=377
-  _globals['_WATCHHEALTHRESPONSE']._serialized_start=379
-  _globals['_WATCHHEALTHRESPONSE']._serialized_end=461
-  _globals['_REPORTPOSITIONSREQUEST']._serialized_start=463
-  _globals['_REPORTPOSITIONSREQUEST']._serialized_end=503
-  _globals['_REPORTPOSITIONSRESPONSE']._serialized_start=505
-  _globals['_REPORTPOSITIONSRESPONSE']._serialized_end=564
-  _globals['_GETMARGINSTATEREQUEST']._serialized_start=566
-  _globals['_GETMARGINSTATEREQUEST']._serialized_end=589
-  _globals['_GETMARGINSTATERESPONSE']._serialized_start=591
-  _globals['_GETMARGINSTATERESPONSE']._serialized_end=700
-  _globals['_GETLIQUIDATIONATTESTATIONREQUEST']._serialized_start=702
-  _globals['_GETLIQUIDATIONATTESTATIONREQUEST']._serialized_end=753
-  _globals['_GETLIQUIDATIONATTESTATIONRESPONSE']._serialized_start=755
-  _globals['_GETLIQUIDATIONATTESTATIONRESPONSE']._serialized_end=834
-  _globals['_GETPOLICYREQUEST']._serialized_start=836
-  _globals['_GETPOLICYREQUEST']._serialized_end=875
-  _globals['_GETPOLICYRESPONSE']._serialized_start=877
-  _globals['_GETPOLICYRESPONSE']._serialized_end=912
-  _globals['_VENUESERVICE']._serialized_start=915
-  _globals['_VENUESERVICE']._serialized_end=1565
+  _globals['_GETHEALTHRESPONSE']._serialized_end=277
+  _globals['_BATCHGETHEALTHREQUEST']._serialized_start=279
+  _globals['_BATCHGETHEALTHREQUEST']._serialized_end=320
+  _globals['_BATCHGETHEALTHRESPONSE']._serialized_start=322
+  _globals['_BATCHGETHEALTHRESPONSE']._serialized_end=441
+  _globals['_WATCHHEALTHREQUEST']._serialized_start=443
+  _globals['_WATCHHEALTHREQUEST']._serialized_end=481
+  _globals['_WATCHHEALTHRESPONSE']._serialized_start=483
+  _globals['_WATCHHEALTHRESPONSE']._serialized_end=565
+  _globals['_REPORTPOSITIONSREQUEST']._serialized_start=567
+  _globals['_REPORTPOSITIONSREQUEST']._serialized_end=607
+  _globals['_REPORTPOSITIONSRESPONSE']._serialized_start=609
+  _globals['_REPORTPOSITIONSRESPONSE']._serialized_end=668
+  _globals['_GETMARGINSTATEREQUEST']._serialized_start=670
+  _globals['_GETMARGINSTATEREQUEST']._serialized_end=693
+  _globals['_GETMARGINSTATERESPONSE']._serialized_start=696
+  _globals['_GETMARGINSTATERESPONSE']._serialized_end=857
+  _globals['_GETLIQUIDATIONATTESTATIONREQUEST']._serialized_start=859
+  _globals['_GETLIQUIDATIONATTESTATIONREQUEST']._serialized_end=910
+  _globals['_GETLIQUIDATIONATTESTATIONRESPONSE']._serialized_start=912
+  _globals['_GETLIQUIDATIONATTESTATIONRESPONSE']._serialized_end=991
+  _globals['_GETPOLICYREQUEST']._serialized_start=993
+  _globals['_GETPOLICYREQUEST']._serialized_end=1032
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1034
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1069
+  _globals['_VENUESERVICE']._serialized_start=1072
+  _globals['_VENUESERVICE']._serialized_end=1722
 # @@protoc_insertion_point(module_scope)

@@ -15,6 +15,7 @@ from web3.contract import Contract
 from chains.adapter import Rollup
 from chains.evm.contracts import Artifact, build, parse_artifact
 from chains.evm.endpoint import Endpoint, endpoint_names, open_session
+from chains.evm.finality import FinalitySource
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool
 from chains.evm.rollup.settlement import SettlementFollower
@@ -26,10 +27,12 @@ from chains.proofs.rollup.layout import (
     GAME_LIST,
     GAMES,
     IMPLEMENTATION,
+    NODES,
     ORACLES,
     REGISTRIES,
     AssertionsRecipe,
     GamesRecipe,
+    NodesRecipe,
     OracleRecipe,
     PinnedContract,
     RollupRecipe,
@@ -42,6 +45,7 @@ from tests.tools import anvil
 L1_ID, L2_ID = ChainId(900), ChainId(901)
 TYPE, OTHER_TYPE = 8, 255
 DELAY = 3600
+SEAL = b"\7" * 32
 _GAME_ARGUMENTS = bytes(32) + bytes(60) + (901).to_bytes(32, "big")
 
 
@@ -76,6 +80,7 @@ class Layers:
     factory: Contract = field(init=False)
     oracle: Contract = field(init=False)
     arbitrum: Contract = field(init=False)
+    classic: Contract = field(init=False)
     pins: dict[str, PinnedContract] = field(default_factory=dict)
     games: dict[str, Contract] = field(default_factory=dict)
     now: float = 100.0
@@ -85,6 +90,8 @@ class Layers:
         self.factory = self._behind_proxy("GameFactory")
         self.oracle = self._plain("OutputOracle")
         self.arbitrum = self._behind_proxy("ArbitrumRollup")
+        self.l1.send(self.arbitrum.functions.begin())
+        self.classic = self._behind_proxy("ClassicRollup")
         self.l1.send(self.registry.functions.respect(TYPE))
         for game_type in (TYPE, OTHER_TYPE):
             game = self.l1.deploy(compiled()["DisputeGame"], game_type, self.registry.address)
@@ -106,6 +113,10 @@ class Layers:
     @property
     def by_assertions(self) -> RollupRecipe:
         return AssertionsRecipe(self.pins["ArbitrumRollup"], BOLD)
+
+    @property
+    def by_nodes(self) -> RollupRecipe:
+        return NodesRecipe(self.pins["ClassicRollup"], NODES)
 
     # === Hands ===
 
@@ -129,9 +140,10 @@ class Layers:
         )
         return game
 
-    def assert_block(self, block_hash: bytes) -> Hash32:
-        """Make an assertion that ends in this block; its name."""
-        receipt = self.l1.send(self.arbitrum.functions.create(block_hash, keccak(b"sends")))
+    def assert_block(self, block_hash: bytes, parent: bytes | None = None) -> Hash32:
+        """Make an assertion that ends in this block, on the confirmed one or another; its name."""
+        on = self.arbitrum.functions.latestConfirmed().call() if parent is None else parent
+        receipt = self.l1.send(self.arbitrum.functions.create(on, block_hash, keccak(b"sends")))
         (event,) = events(self.arbitrum.events.AssertionCreated(), receipt)
         return Hash32(bytes(event["args"]["assertionHash"]))
 
@@ -164,9 +176,10 @@ class Layers:
         l1_urls: tuple[str, ...] | None = None,
         l2_urls: tuple[str, ...] | None = None,
         faults: list[EndpointFault] | None = None,
+        state: Path | None = None,
     ) -> AsyncIterator[SettlementFollower]:
         sink = faults if faults is not None else []
-        rollup = Rollup(L1_ID, l1_urls or (self.l1_url,), 1, recipe)
+        rollup = Rollup(L1_ID, l1_urls or (self.l1_url,), 1, recipe, state=state, seal=SEAL)
         async with open_session() as session:
 
             def side(chain_id: ChainId, urls: tuple[str, ...]) -> tuple[EndpointPool, TrustedHeads]:
@@ -175,8 +188,10 @@ class Layers:
                 pool = EndpointPool(chain_id, ends, sink.append, self._clock)
                 return pool, TrustedHeads(chain_id, pool, len(ends) // 2 + 1, self._clock)
 
+            pool, heads = side(L1_ID, rollup.urls)
+            l1 = FinalitySource(L1_ID, pool, lambda: heads, sink.append, self._clock).heads()
             l2 = side(ChainId(self.l2.chain_id), l2_urls or (self.l2_url,))
-            yield SettlementFollower(ChainId(self.l2.chain_id), rollup, side(L1_ID, rollup.urls), l2, sink.append)
+            yield SettlementFollower(ChainId(self.l2.chain_id), rollup, (pool, l1), l2, sink.append)
 
     def _clock(self) -> float:
         return self.now  # it stands still, so that endpoints are asked in the order that they are given in

@@ -211,22 +211,118 @@ contract ArbitrumRollup {
         uint64 confirmPeriodBlocks
     );
 
-    function create(bytes32 blockHash, bytes32 sendRoot) external {
-        AssertionInputs memory inputs;
-        inputs.afterState.globalState.bytes32Vals = [blockHash, sendRoot];
-        inputs.afterState.globalState.u64Vals = [uint64(7), 3];
-        inputs.afterState.machineStatus = 1;
-        inputs.afterState.endHistoryRoot = keccak256("history");
-        bytes32 inbox = keccak256("inbox");
-        bytes32 parent = _latestConfirmed;
-        bytes32 name = keccak256(abi.encodePacked(parent, keccak256(abi.encode(inputs.afterState)), inbox));
-        _assertions[name] = AssertionNode(0, 0, uint64(block.number), true, 1, keccak256("config"));
-        emit AssertionCreated(name, parent, inputs, inbox, 9, 0, 1, address(this), 45818);
+    /// As the real one does it when it is set up: what has asserted nothing yet is confirmed.
+    function begin() external {
+        bytes32 name = _make(0, 0, 0);
+        _assertions[name].status = 2;
+        _latestConfirmed = name;
+    }
+
+    function create(bytes32 parent, bytes32 blockHash, bytes32 sendRoot) external {
+        AssertionNode storage node = _assertions[parent];
+        require(node.status != 0, "no parent");
+        if (node.firstChildBlock == 0) {
+            node.firstChildBlock = uint64(block.number);
+        } else if (node.secondChildBlock == 0) {
+            node.secondChildBlock = uint64(block.number);
+        }
+        _make(parent, blockHash, sendRoot);
     }
 
     function confirm(bytes32 name) external {
         require(_assertions[name].status == 1, "not pending");
         _assertions[name].status = 2;
         _latestConfirmed = name;
+    }
+
+    /// The owner of the real one can.
+    function undo(bytes32 parent, bytes32 name) external {
+        delete _assertions[name];
+        _assertions[parent].firstChildBlock = 0;
+    }
+
+    function latestConfirmed() external view returns (bytes32) {
+        return _latestConfirmed;
+    }
+
+    function _make(bytes32 parent, bytes32 blockHash, bytes32 sendRoot) private returns (bytes32 name) {
+        AssertionInputs memory inputs;
+        inputs.afterState.globalState.bytes32Vals = [blockHash, sendRoot];
+        inputs.afterState.globalState.u64Vals = [uint64(7), 3];
+        inputs.afterState.machineStatus = 1;
+        inputs.afterState.endHistoryRoot = keccak256("history");
+        bytes32 inbox = keccak256("inbox");
+        name = keccak256(abi.encodePacked(parent, keccak256(abi.encode(inputs.afterState)), inbox));
+        _assertions[name] = AssertionNode(0, 0, uint64(block.number), true, 1, keccak256("config"));
+        emit AssertionCreated(name, parent, inputs, inbox, 9, 0, 1, address(this), 45818);
+    }
+}
+
+struct ExecutionState {
+    GlobalState globalState;
+    uint8 machineStatus;
+}
+
+struct Assertion {
+    ExecutionState beforeState;
+    ExecutionState afterState;
+    uint64 numBlocks;
+}
+
+/// RollupCore before BoLD.
+contract ClassicRollup {
+    struct Node {
+        bytes32 stateHash;
+        bytes32 challengeHash;
+        bytes32 confirmData;
+        uint64 prevNum;
+        uint64 deadlineBlock;
+        uint64 noChildConfirmedBeforeBlock;
+        uint64 stakerCount;
+        uint64 childStakerCount;
+        uint64 firstChildBlock;
+        uint64 latestChildNumber;
+        uint64 createdAtBlock;
+        bytes32 nodeHash;
+    }
+
+    uint256[117] private _gap;
+    uint64 private _latestConfirmed;
+    uint64 private _firstUnresolvedNode;
+    uint64 private _latestNodeCreated;
+    uint64 private _lastStakeBlock;
+    mapping(uint64 => Node) private _nodes;
+
+    event NodeCreated(
+        uint64 indexed nodeNum,
+        bytes32 indexed parentNodeHash,
+        bytes32 indexed nodeHash,
+        bytes32 executionHash,
+        Assertion assertion,
+        bytes32 afterInboxBatchAcc,
+        bytes32 wasmModuleRoot,
+        uint256 inboxMaxCount
+    );
+
+    function create(bytes32 blockHash, bytes32 sendRoot) external {
+        Assertion memory assertion;
+        assertion.afterState.globalState.bytes32Vals = [blockHash, sendRoot];
+        assertion.afterState.machineStatus = 1;
+        uint64 number = ++_latestNodeCreated;
+        if (_firstUnresolvedNode == 0) {
+            _firstUnresolvedNode = 1;
+        }
+        Node storage node = _nodes[number];
+        node.confirmData = keccak256(abi.encodePacked(blockHash, sendRoot));
+        node.createdAtBlock = uint64(block.number);
+        node.nodeHash = keccak256(abi.encode(number));
+        emit NodeCreated(number, 0, node.nodeHash, 0, assertion, 0, 0, 0);
+    }
+
+    function resolve(bool confirmed) external {
+        uint64 number = _firstUnresolvedNode++;
+        if (confirmed) {
+            _latestConfirmed = number;
+        }
     }
 }

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from chains.adapter import DisputedError, Endpoints, Rollup, Settles
 from chains.errors import ConfigError
 from chains.evm.adapter import EvmAdapter
-from chains.evm.errors import ProofWindow, UnknownBlock
 from chains.evm.proxy import Lie, LyingProxy
 from chains.evm.rollup import claims
+from chains.evm.rollup.settlement import TRIES
 from chains.proofs.keccak import keccak
 from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality
-from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim
+from chains.proofs.rollup.errors import ContractChanged
 from chains.types import NATIVE_COIN, Assurance, ChainId, Cut, EndpointFault, Hash32, Height
 from tests.integration.evm.harness import ACCOUNTS, Site
 from tests.integration.evm.l1 import DELAY, L1_ID, L2_ID, OTHER_TYPE, Layers, running
@@ -44,7 +45,13 @@ def layers(deployed: Layers) -> Iterator[Layers]:
 def old() -> Iterator[Layers]:
     """A rollup before Isthmus."""
     with running(L1_ID) as l1, running(L2_ID, "--hardfork", "cancun") as l2:
-        yield Layers(*l1, *l2)
+        layers = Layers(*l1, *l2)
+        passer = "0x" + MESSAGE_PASSER.hex()
+        layers.l2.rpc("anvil_setCode", passer, "0x6001")
+        layers.l2.rpc("anvil_setStorageAt", passer, "0x" + "00" * 32, "0x" + "07" * 32)
+        for _ in range(3):
+            layers.settle()
+        yield layers
 
 
 @pytest.fixture
@@ -146,27 +153,25 @@ async def test_a_cut_has_the_class_of_the_block_above_it_that_l1_has_settled(lay
             await follower.finality_of(Cut(true.chain_id, true.height, keccak(b"fork"), true.time))
 
 
-async def test_a_proof_is_captured_while_it_is_served_and_counts_later(old: Layers) -> None:
-    """Before Isthmus a root takes a proof of the rollup's state, and endpoints forget old state."""
-    layers = old
-    passer = "0x" + MESSAGE_PASSER.hex()
-    layers.l2.rpc("anvil_setCode", passer, "0x6001")
-    layers.l2.rpc("anvil_setStorageAt", passer, "0x" + "00" * 32, "0x" + "07" * 32)
-    layers.settle()
-    layers.settle()
-    height = layers.l2.web3.eth.block_number - 2
+# === Before Isthmus, where a root takes a proof of the rollup's state, and endpoints forget old state ===
+
+
+def passer_root(layers: Layers, height: int) -> Hash32:
+    """The output root of a block of a rollup before Isthmus."""
     header = layers.header(height)
-    proof = layers.l2.rpc("eth_getProof", passer, [], hex(height))
+    proof = layers.l2.rpc("eth_getProof", "0x" + MESSAGE_PASSER.hex(), [], hex(height))
     storage_root = Hash32(bytes.fromhex(proof["storageHash"].removeprefix("0x")))
-    game = layers.play(height, Output(header.state_root, storage_root, header.hash).root())
+    return Output(header.state_root, storage_root, header.hash).root()
+
+
+async def test_a_proof_is_captured_while_it_is_served_and_counts_later(old: Layers, tmp_path: Path) -> None:
+    layers, state = old, tmp_path / "data" / "captures.json"
+    height = layers.l2.web3.eth.block_number - 2
+    game = layers.play(height, passer_root(layers, height))
     layers.settle()
-    faults: list[EndpointFault] = []
     async with LyingProxy(layers.l2_url) as proxy:
         urls = (proxy.url,)
-        async with (
-            layers.following(layers.by_games, l2_urls=urls) as follower,
-            layers.following(layers.by_games, l2_urls=urls, faults=faults) as late,
-        ):
+        async with layers.following(layers.by_games, l2_urls=urls, state=state) as follower:
             found = await follower.look()
             assert found.proposed is not None
             assert found.proposed.height == height
@@ -176,9 +181,90 @@ async def test_a_proof_is_captured_while_it_is_served_and_counts_later(old: Laye
             found = await follower.look()
             assert found.passed is not None
             assert found.passed.height == height
-            with pytest.raises(ProofWindow):
-                await late.look()
-            assert faults[0].reason == "PROOF_WINDOW"
+        async with layers.following(layers.by_games, l2_urls=urls, state=state) as restarted:
+            assert (await restarted.look()).passed == found.passed
+        faults: list[EndpointFault] = []
+        state.write_text(state.read_text().replace('"0x', '"0x0', 1))
+        async with layers.following(layers.by_games, l2_urls=urls, state=state, faults=faults) as late:
+            found = await late.look()
+            assert found.passed is None
+            assert "No endpoint lets a claim be checked" in found.refused[0]
+            assert [fault.reason for fault in faults] == ["CAPTURES_REFUSED"], "and no endpoint is blamed"
+
+
+async def test_a_game_of_an_old_height_stops_nothing_and_nobody_is_blamed_for_it(old: Layers) -> None:
+    layers = old
+    height = layers.l2.web3.eth.block_number - 2
+    games = [layers.play(height, passer_root(layers, height))]
+    layers.settle()
+    faults: list[EndpointFault] = []
+    async with LyingProxy(layers.l2_url) as proxy:
+        async with layers.following(layers.by_games, l2_urls=(proxy.url,), faults=faults) as follower:
+            await follower.look()
+            proxy.lie = Lie.PROOF_WINDOW
+            garbage = layers.play(3, keccak(b"garbage"))
+            games += [layers.play(4, passer_root(layers, 4))]  # true, and brings nothing
+            layers.settle()
+            for _ in range(TRIES + 1):
+                layers.look_again()
+                found = await follower.look()
+                assert found.proposed is not None
+                assert found.proposed.height == height
+                assert "No endpoint lets a claim be checked" in found.refused[1]
+            before = proxy.calls["eth_getProof"]
+            layers.look_again()
+            await follower.look()
+            assert proxy.calls["eth_getProof"] == before, "it was tried often enough"
+            for game in games:
+                layers.resolve(game)
+            layers.pass_delay()
+            found = await follower.look()
+            assert found.passed == found.proposed
+            assert found.passed is not None
+            assert found.passed.height == height
+            assert garbage.address.lower() in found.refused[1]
+        assert faults == []
+
+
+async def test_a_true_game_of_an_old_height_does_not_pass_for_the_newest(layers: Layers) -> None:
+    for height in (15, 3, 2):
+        layers.resolve(layers.play(height))
+    layers.pass_delay()
+    layers.play(16)
+    layers.play(14)
+    layers.settle()
+    async with layers.following(layers.by_games) as follower:
+        for _ in range(2):
+            found = await follower.look()
+            assert found.passed is not None
+            assert found.proposed is not None
+            assert (found.passed.height, found.proposed.height) == (15, 16)
+            layers.look_again()
+
+
+async def test_what_is_disputed_stays_so_while_it_is_only_hidden(old: Layers) -> None:
+    layers = old
+    height = layers.l2.web3.eth.block_number - 2
+    layers.resolve(layers.play(height, keccak(b"a lie that nobody challenged")))
+    layers.pass_delay()
+    async with (
+        LyingProxy(layers.l2_url) as proxy,
+        layers.following(layers.by_games, l2_urls=(proxy.url,)) as follower,
+    ):
+        with pytest.raises(DisputedError):
+            await follower.look()
+        proxy.lie = Lie.PROOF_WINDOW
+        follower._captures._roots.clear()
+        layers.settle()
+        await follower.look()
+        assert follower.dispute is not None
+        layers.l1.send(layers.registry.functions.retire())
+        layers.settle()
+        await follower.look()
+        assert follower.dispute is None
+
+
+# === Other ways to claim ===
 
 
 async def test_an_oracles_output_counts_after_its_period_unless_it_is_deleted(layers: Layers) -> None:
@@ -196,24 +282,125 @@ async def test_an_oracles_output_counts_after_its_period_unless_it_is_deleted(la
         assert found.passed.height == 4
 
 
-async def test_an_assertion_counts_when_it_is_confirmed(layers: Layers) -> None:
-    header = layers.header(5)
-    made = {name: layers.assert_block(block) for name, block in (("true", header.hash), ("false", keccak(b"none")))}
-    layers.settle()
-    async with layers.following(layers.by_assertions) as follower:
-        with pytest.raises(NoSuchClaim):
-            await follower.look()  # none is confirmed, and what is not does not count
-        layers.l1.send(layers.arbitrum.functions.confirm(made["true"]))
+async def test_assertions_are_proposed_one_on_the_other_and_count_when_they_are_confirmed(layers: Layers) -> None:
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_assertions, faults=faults) as follower:
+        found = await follower.look()
+        assert (found.passed, found.proposed) == (None, None)
+        assert "nothing has been asserted" in found.refused[0]
+        first = layers.assert_block(layers.header(5).hash)
+        second = layers.assert_block(layers.header(7).hash, first)
+        third = layers.assert_block(layers.header(9).hash, second)
+        layers.assert_block(keccak(b"a rival's"), second)
+        layers.settle()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert (found.passed, found.proposed.height, found.proposed.finality) == (None, 9, PROPOSED)
+        layers.l1.send(layers.arbitrum.functions.confirm(first))
         layers.settle()
         found = await follower.look()
         assert found.passed is not None
-        assert found.passed == found.proposed
-        assert (found.passed.height, found.passed.block_hash, found.passed.finality) == (5, header.hash, PASSED)
-        assert await follower.finality_of(cut(layers, 4)) is PASSED
-        layers.l1.send(layers.arbitrum.functions.confirm(made["false"]))
+        assert (found.passed.height, found.passed.block_hash, found.passed.finality) == (
+            5,
+            layers.header(5).hash,
+            PASSED,
+        )
+        assert found.proposed is not None
+        assert found.proposed.height == 9
+        classes = [await follower.finality_of(cut(layers, height)) for height in (4, 5, 6, 9)]
+        assert classes == [PASSED, PASSED, PROPOSED, PROPOSED]
+        layers.l1.send(layers.arbitrum.functions.undo(second, third))
         layers.settle()
-        with pytest.raises(UnknownBlock):
+        heights = []
+        for _ in range(2):
+            found = await follower.look()
+            assert found.proposed is not None
+            heights.append(found.proposed.height)
+            layers.look_again()
+        assert heights == [5, 7]
+    assert faults == []
+
+
+async def test_an_assertion_of_a_block_that_nobody_has_disputes_the_chain_once_it_is_confirmed(layers: Layers) -> None:
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_assertions, faults=faults) as follower:
+        true = layers.assert_block(layers.header(5).hash)
+        false = layers.assert_block(keccak(b"none"), true)
+        layers.settle()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert found.proposed.height == 5
+        assert "Endpoints do not have the block" in found.refused[0]
+        for name in (true, false):
+            layers.l1.send(layers.arbitrum.functions.confirm(name))
+        layers.settle()
+        assert (await follower.look()).passed is None, "they may yet get it"
+        layers.pass_delay()
+        with pytest.raises(DisputedError):
             await follower.look()
+        assert follower.dispute is not None
+    assert faults == [], "no endpoint is blamed for a block that nobody has"
+
+
+@pytest.mark.parametrize("recipe", ["by_assertions", "by_nodes"])
+async def test_an_l1_endpoint_that_hides_an_assertion_is_named_and_another_is_asked(
+    layers: Layers, recipe: str
+) -> None:
+    name = layers.assert_block(layers.header(5).hash)
+    layers.l1.send(layers.arbitrum.functions.confirm(name))
+    layers.l1.send(layers.classic.functions.create(layers.header(5).hash, keccak(b"sends")))
+    layers.l1.send(layers.classic.functions.resolve(True))
+    layers.settle()
+    faults: list[EndpointFault] = []
+    async with LyingProxy(layers.l1_url) as liar:
+        liar.lie = Lie.MISSING_LOG
+        urls = (liar.url, layers.l1_url, layers.l1_url.replace("127.0.0.1", "localhost"))
+        async with layers.following(getattr(layers, recipe), l1_urls=urls, faults=faults) as follower:
+            found = await follower.look()
+    assert found.passed is not None
+    assert found.passed.height == 5
+    assert [(fault.endpoint, fault.reason) for fault in faults] == [(liar.url.removeprefix("http://"), "MISSING_LOG")]
+
+
+async def test_one_honest_l1_endpoint_is_enough_for_what_a_confirmed_assertion_is_about(
+    layers: Layers, tmp_path: Path
+) -> None:
+    """Others that have another block at its height, or none, cannot hide it: its name binds what it tells."""
+    name = layers.assert_block(layers.header(5).hash)
+    layers.l1.send(layers.arbitrum.functions.confirm(name))
+    layers.settle()
+    state = tmp_path / "captures.json"
+    async with LyingProxy(layers.l1_url) as liar, LyingProxy(layers.l1_url) as other:
+        liar.lie, other.lie = Lie.FORGED_ANCESTOR, Lie.MISSING_RECEIPT
+        urls = (liar.url, other.url, layers.l1_url)
+        async with layers.following(layers.by_assertions, l1_urls=urls, state=state) as follower:
+            found = await follower.look()
+        assert found.passed is not None
+        assert found.passed.height == 5
+        async with layers.following(layers.by_assertions, l1_urls=(other.url,), state=state) as restarted:
+            assert (await restarted.look()).passed == found.passed, "its event is kept"
+
+
+async def test_nodes_before_bold_are_proposed_and_count_when_they_are_confirmed(layers: Layers) -> None:
+    create, resolve = layers.classic.functions.create, layers.classic.functions.resolve
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_nodes, faults=faults) as follower:
+        found = await follower.look()
+        assert (found.passed, found.proposed) == (None, None)
+        for block in (keccak(b"a rival's"), layers.header(5).hash, layers.header(8).hash):
+            layers.l1.send(create(block, keccak(b"sends")))
+        layers.settle()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert (found.passed, found.proposed.height) == (None, 8)
+        for confirmed in (False, True):
+            layers.l1.send(resolve(confirmed))
+        layers.settle()
+        found = await follower.look()
+        assert found.passed is not None
+        assert found.proposed is not None
+        assert (found.passed.height, found.passed.finality, found.proposed.height) == (5, PASSED, 8)
+    assert faults == []
 
 
 @pytest.mark.parametrize("name", ["factory", "registry"])

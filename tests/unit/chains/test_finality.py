@@ -13,7 +13,7 @@ from chains.evm.beacon.client import FinalBlock
 from chains.evm.disagreements import Disagreements
 from chains.evm.endpoint import Call, Endpoint
 from chains.evm.errors import HttpFailure
-from chains.evm.finality import FinalHeads
+from chains.evm.finality import FinalitySource
 from chains.evm.heads import TrustedHeads
 from chains.evm.pool import EndpointPool
 from chains.proofs.header import verify_header
@@ -95,16 +95,16 @@ class Rig:
         self.light = Light()
         pool = EndpointPool(ChainId(7), self.nodes, self.faults.append, self._time)
         self.record = Disagreements(self._time)
-        quorum = TrustedHeads(ChainId(7), pool, 2, self._time, record=self.record)
-        self.heads = FinalHeads(
+        source = FinalitySource(
             ChainId(7),
             pool,
-            quorum,
-            self.light,  # type: ignore[arg-type]
+            lambda: TrustedHeads(ChainId(7), pool, 2, self._time, record=self.record),
             self.faults.append,
             lambda: self.now,
+            self.light,  # type: ignore[arg-type]
             MAX_AGE,
         )
+        self.heads = source.heads()
 
     def _time(self) -> float:
         self.clock += 1e6  # nobody is set aside for long

@@ -12,11 +12,13 @@ from chains.proofs.rollup.layout import (
     BOLD,
     GAMES,
     IMPLEMENTATION,
+    NODES,
     ORACLES,
     REGISTRIES,
     SECOND_IMPLEMENTATION,
     AssertionsRecipe,
     GamesRecipe,
+    NodesRecipe,
     OracleRecipe,
     PinnedContract,
 )
@@ -62,7 +64,9 @@ def test_the_example_follows_dispute_games(file: Path) -> None:
     assert found.contracts.factory == found.contracts.registry == PinnedContract(NOBODY, NOTHING, behind)
     assert found.contracts.registry_layout == REGISTRIES["anchor-state-registry"]
     assert found.contracts.games == {NOBODY: GAMES["fault-2"]}
-    assert (found.chain_id, len(found.urls), found.quorum, found.silence, found.contracts.delay) == (1, 3, 2, 7, 302400)
+    assert (found.chain_id, found.urls, found.silence, found.contracts.delay) == (1, (), 7, 302400)
+    own = changed(file, "silence_s = 7", 'endpoints = ["http://a", "http://b", "http://c"]\nquorum = 2').rollup
+    assert (own.urls, own.quorum) == (("http://a", "http://b", "http://c"), 2)
 
 
 def test_the_other_ways(file: Path) -> None:
@@ -76,6 +80,9 @@ def test_the_other_ways(file: Path) -> None:
     bold = another_way(file, f"[chains.rollup.assertions.rollup]\n{PIN}\n{second}")
     behind = (ProxyRecipe(SECOND_IMPLEMENTATION, NOBODY, NOTHING),)
     assert bold.rollup.contracts == AssertionsRecipe(PinnedContract(NOBODY, NOTHING, behind), BOLD)
+    file.write_text(text)
+    before = another_way(file, f"[chains.rollup.nodes.rollup]\n{PIN}\n{second}")
+    assert before.rollup.contracts == NodesRecipe(PinnedContract(NOBODY, NOTHING, behind), NODES)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +91,11 @@ def test_the_other_ways(file: Path) -> None:
         ("l1 = 1", "l1 = 0", "l1"),
         ("silence_s = 3600", "silence_s = 0", "silence_s"),
         ("silence_s = 3600", "silence = 1", "silence"),
-        ("quorum = 2\nsilence_s", "quorum = 1\nsilence_s", "majority"),
-        ("quorum = 2\nsilence_s", "quorum = 4\nsilence_s", "majority"),
+        ("silence_s = 3600", 'endpoints = ["http://a", "http://b"]\nquorum = 1', "majority"),
+        ("silence_s = 3600", 'endpoints = ["http://a", "http://b"]\nquorum = 3', "majority"),
+        ("silence_s = 3600", 'endpoints = ["http://a", "http://b"]', "majority"),
+        ("silence_s = 3600", "quorum = 1", "majority"),
+        ("l1 = 1", "l1 = 2", "endpoints of its L1, 2, which has no table"),
         ('layout = "fault-2"', 'layout = "fault-9"', "layout"),
         ('"anchor-state-registry"', '"portal"', "registry_layout"),
         ("delay_s = 302400", "", "delay_s"),

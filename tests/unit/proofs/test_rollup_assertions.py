@@ -1,4 +1,4 @@
-"""Arbitrum's assertions, of both generations: only the confirmed count, and only for their very block."""
+"""Arbitrum's assertions: only the confirmed count, and only for their very block."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 from eth_abi.abi import encode
 
 from chains.errors import ClaimMismatch, MalformedProof
-from chains.proofs.header import Header, verify_header
+from chains.proofs.header import verify_header
 from chains.proofs.keccak import keccak
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.receipts import Log
 from chains.proofs.rollup import assertions, errors
 from chains.proofs.rollup.assertions import Assertion
-from chains.proofs.rollup.layout import BOLD, NODES, AssertionsRecipe, NodesRecipe
+from chains.proofs.rollup.layout import BOLD, AssertionsRecipe
 from chains.proofs.rollup.state import L1State, member
-from chains.proofs.slots import mapping_slot, uint_word
+from chains.proofs.slots import mapping_slot
 from chains.types import Hash32, WordRecipe
 from tests.unit.proofs.chain import block, hexed
 from tests.unit.proofs.l1 import L1
@@ -54,13 +54,18 @@ def test_the_hash_is_the_contracts() -> None:
 
 
 def test_the_event_tells_the_preimage_and_cannot_tell_another() -> None:
-    assert assertions.read_created(created(ASSERTION), ASSERTION.hash()) == ASSERTION
-    log = created(replace(ASSERTION, block_hash=keccak(b"lie")))
-    with pytest.raises(ClaimMismatch):
-        assertions.read_created(log, ASSERTION.hash())
-    for spoilt in (log.data[:-320], log.data[: 19 * 32 + 5], b""):
+    log = created(ASSERTION)
+    assert assertions.read_created(log) == ASSERTION
+    other = created(replace(ASSERTION, block_hash=keccak(b"lie")))
+    for topics in ((assertions.CREATED, other.topics[1], log.topics[2]), (*log.topics[:2], keccak(b"parent's"))):
+        with pytest.raises(ClaimMismatch):
+            assertions.read_created(replace(log, topics=topics))
+    for data in (log.data[:-320], log.data[: 19 * 32 + 5], b""):
         with pytest.raises(MalformedProof):
-            assertions.read_created(replace(log, data=spoilt), ASSERTION.hash())
+            assertions.read_created(replace(log, data=data))
+    for topics in (log.topics[:2], (keccak(b"another event"), *log.topics[1:])):
+        with pytest.raises(MalformedProof):
+            assertions.read_created(replace(log, topics=topics))
 
 
 class Bold:
@@ -73,6 +78,7 @@ class Bold:
         base = mapping_slot(BOLD.assertions, item.hash())
         self.write(member(base, BOLD.status), status)
         self.write(member(base, BOLD.created_block), 4242)
+        self.write(member(base, BOLD.first_child), 4343)
         self.write(BOLD.latest_confirmed, int.from_bytes(item.hash(), "big"))
 
     def write(self, word: WordRecipe, value: int) -> None:
@@ -93,6 +99,22 @@ def test_a_confirmed_assertion_has_passed_its_challenge() -> None:
     state = site.state(ASSERTION)
     assert assertions.latest_confirmed(site.recipe, state) == ASSERTION.hash()
     assert assertions.created_block(site.recipe, state, ASSERTION.hash()) == 4242
+    assert assertions.first_child_block(site.recipe, state, ASSERTION.hash()) == 4343
+
+
+def test_the_newest_has_none_that_follows_on_it() -> None:
+    site = Bold()
+    site.write(member(mapping_slot(BOLD.assertions, ASSERTION.hash()), BOLD.first_child), 0)
+    assert assertions.first_child_block(site.recipe, site.state(ASSERTION), ASSERTION.hash()) is None
+    unknown = replace(ASSERTION, batch=8)
+    with pytest.raises(errors.NoSuchClaim):
+        assertions.first_child_block(site.recipe, site.state(unknown), unknown.hash())
+
+
+def test_that_of_the_very_beginning_is_of_no_block() -> None:
+    item = replace(ASSERTION, block_hash=Hash32(bytes(32)))
+    with pytest.raises(errors.NoSuchClaim, match="nothing has been asserted"):
+        Bold(item=item).block(item)
 
 
 def test_one_that_waits_is_proposed() -> None:
@@ -140,35 +162,3 @@ def test_an_upgraded_rollup_says_nothing() -> None:
     site.l1.code[site.recipe.rollup.address] = b"another"
     with pytest.raises(errors.ContractChanged):
         site.block()
-
-
-def nodes(number: int, header: Header = HEADER, confirmed: int = 5) -> assertions.AssertedBlock:
-    """Nodes 6 and 7 wait, in a rollup of the first generation whose nodes are all of one block."""
-    l1 = L1()
-    recipe = NodesRecipe(l1.proxy(0x10, b"rollup"), NODES)
-    words = (NODES.latest_confirmed, confirmed), (NODES.first_unresolved, 6), (NODES.latest_created, 7)
-    for word, value in words:
-        l1.write(recipe.rollup.address, word, value)
-    data = member(mapping_slot(NODES.nodes, uint_word(number)), NODES.confirm_data)
-    l1.write(recipe.rollup.address, data, int.from_bytes(keccak(HEADER.hash + SEND_ROOT), "big"))
-    return assertions.node_block(recipe, l1.prove(assertions.node_needs(recipe, number)), number, header)
-
-
-@pytest.mark.parametrize(
-    ("number", "finality"),
-    [(5, RollupFinality.CHALLENGE_PASSED), (6, RollupFinality.PROPOSED), (7, RollupFinality.PROPOSED)],
-)
-def test_of_the_nodes_the_newest_confirmed_counts(number: int, finality: RollupFinality) -> None:
-    found = nodes(number)
-    assert (found.finality, found.block_hash) == (finality, HEADER.hash)
-
-
-@pytest.mark.parametrize("number", [4, 8])
-def test_nodes_that_may_have_been_rejected_or_do_not_exist_do_not_count(number: int) -> None:
-    with pytest.raises(errors.NoSuchClaim):
-        nodes(number)
-
-
-def test_a_node_is_of_its_very_block() -> None:
-    with pytest.raises(errors.AnotherRoot):
-        nodes(5, OTHER)

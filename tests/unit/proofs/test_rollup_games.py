@@ -86,7 +86,7 @@ class Site:
 def test_a_resolved_game_past_its_delay_has_passed_its_challenge(version: str, registry: str) -> None:
     site = Site(version, registry)
     assert site.judge() == Claim(
-        ROOT, HEIGHT, RollupFinality.CHALLENGE_PASSED, f"game 2 at 0x{address(GAME).hex()}", None
+        ROOT, HEIGHT, RollupFinality.CHALLENGE_PASSED, UnixSeconds(800_000), f"game 2 at 0x{address(GAME).hex()}", None
     )
     assert site.listed() == Game(2, TYPE, UnixSeconds(800_000), address(GAME))
 

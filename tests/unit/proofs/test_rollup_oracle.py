@@ -42,9 +42,11 @@ class Site:
 def test_an_output_older_than_the_period_has_passed_its_challenge(version: str) -> None:
     site = Site(version)
     where = f"output 2 of 0x{site.recipe.oracle.address.hex()}"
-    assert site.claim() == Claim(ROOT, Height(1234), RollupFinality.CHALLENGE_PASSED, where)
+    assert site.claim() == Claim(ROOT, Height(1234), RollupFinality.CHALLENGE_PASSED, UnixSeconds(PROPOSED_AT), where)
     site.l1.time -= 1
-    assert site.claim() == Claim(ROOT, Height(1234), RollupFinality.PROPOSED, where, UnixSeconds(PROPOSED_AT + PERIOD))
+    assert site.claim() == Claim(
+        ROOT, Height(1234), RollupFinality.PROPOSED, UnixSeconds(PROPOSED_AT), where, UnixSeconds(PROPOSED_AT + PERIOD)
+    )
 
 
 def test_the_longer_of_the_two_periods_holds() -> None:
