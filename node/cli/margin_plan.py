@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from node.margin.models.errors import PortfolioError
     from node.margin.models.profile import Evaluation
     from node.margin.planning.account import Account
+    from node.margin.planning.files import Planned
     from node.margin.planning.legs import Leg
     from node.margin.planning.losses import Settlement
     from node.margin.planning.plan import Plan, Standing
@@ -26,21 +27,21 @@ def plan(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson 
     """Say what would be closed and seized to bring each account of a file back, and prove it.
 
     The terms are the file's section `plan`; node/margin/planning/terms.py says them. Every plan is verified before it
-    is shown. Exit status 1 when an account cannot be evaluated.
+    is shown; an isolated account has its own. Exit status 1 when an account cannot be evaluated.
     """
     from node.cli.shown import print_json, print_lines
     from node.margin.planning.files import plans
 
     outcomes = list(plans(profile_named(profile), parsed(file), file.stem))
-    if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
-        raise outcomes[0]
+    if len(outcomes) == 1 and isinstance(outcomes[0].found, Exception) and not outcomes[0].isolated:
+        raise outcomes[0].found
     if as_json:
-        shown = [_error(each) if isinstance(each, Exception) else _shown_plan(*each) for each in outcomes]
+        shown = [_shown_plans(each) for each in outcomes]
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
     else:
         for each in outcomes:
-            print_lines(_told_error(each) if isinstance(each, Exception) else _told_plan(*each))
-    if any(isinstance(each, Exception) for each in outcomes):
+            print_lines(_told_plans(each))
+    if not all(each.is_whole for each in outcomes):
         raise typer.Exit(1)
 
 
@@ -72,6 +73,13 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
 def _error(error: PortfolioError) -> dict[str, Any]:
     values = {name: str(value) for name, value in error.values.items()}
     return {"account": error.account, "error": {"reason": error.reason, "message": error.message, **values}}
+
+
+def _shown_plans(planned: Planned) -> dict[str, Any]:
+    found = planned.found
+    shown = _error(found) if isinstance(found, Exception) else _shown_plan(*found)
+    isolated = {title: _shown_plans(each) for title, each in planned.isolated.items()}
+    return {**shown, "isolated": isolated} if isolated else shown
 
 
 def _shown_plan(account: Account, plan: Plan) -> dict[str, Any]:
@@ -171,6 +179,7 @@ def _shown_step(step: Step) -> dict[str, Any]:
 
     proposal = step.proposal
     return {
+        "account": step.account,
         "proposal": proposal.act.value,
         "kind": proposal.kind.value,
         "asset": proposal.asset,
@@ -196,6 +205,12 @@ def _shown_evaluation(evaluation: Evaluation) -> dict[str, Any]:
 
 def _told_error(error: PortfolioError) -> list[str]:
     return [f"{error.account}: cannot be evaluated: {error}"]
+
+
+def _told_plans(planned: Planned) -> list[str]:
+    found = planned.found
+    lines = _told_error(found) if isinstance(found, Exception) else _told_plan(*found)
+    return [*lines, *(line for each in planned.isolated.values() for line in _told_plans(each))]
 
 
 def _told_plan(account: Account, plan: Plan) -> list[str]:
@@ -238,7 +253,8 @@ def _told_answer(account: Account, steps: tuple[Step, ...]) -> list[str]:
     for step in steps:
         proposal = step.proposal
         verdict = step.verdict.value.replace("_", " ")
-        lines.append(f"  {proposal.act.value} {proposal.amount / 10**18:g} {proposal.asset}: {verdict}")
+        of = "" if step.account == account.name else f" ({step.account})"
+        lines.append(f"  {proposal.act.value} {proposal.amount / 10**18:g} {proposal.asset}{of}: {verdict}")
         for name, amount in step.change.items():
             lines.append(f"    {name:12} excess {'+' if amount >= 0 else ''}{dollars(amount)}")
     return lines

@@ -197,6 +197,11 @@ def accounts(content: object, name: str) -> Iterator[tuple[str, object]]:
         yield _name(each, f"account {place}"), each
 
 
+def isolated_name(account: str, title: str) -> str:
+    """What an account in an account is called."""
+    return f"{account}/{title}"
+
+
 def _name(content: object, default: str) -> str:
     name = content.get("account") if isinstance(content, dict) else None
     return name if isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT else default

@@ -10,13 +10,14 @@ numbers as integers of 1e-18; where `Result` is beside it, every component is co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.derive_pm2 import rules
+from node.margin.models.derive_pm2.marks import UNMOVED, Move
 from node.margin.models.derive_pm2.portfolio import (
     SECONDS_A_DAY,
     SECONDS_A_YEAR,
@@ -191,8 +192,13 @@ def evaluate(portfolio: Portfolio) -> Result:
 
 def _values(account: str, expiry: Expiry) -> list[Money]:
     """The options' value unmoved, at the two moves of the basis contingency, and in each scenario; undiscounted."""
-    moves = [(ONE, Shock.NONE), (BASIS.spot_up, Shock.NONE), (BASIS.spot_down, Shock.NONE)]
+    moves = [UNMOVED, (BASIS.spot_up, Shock.NONE), (BASIS.spot_down, Shock.NONE)]
     moves += [(scenario.spot, scenario.shock) for scenario in SCENARIOS]
+    return [rules.options_value(expiry.options, marks) for marks in marked(account, expiry, moves)]
+
+
+def marked(account: str, expiry: Expiry, moves: Sequence[Move]) -> list[list[Money]]:
+    """What the options of an expiry are worth under each move. Raises OutOfRange, which names the option."""
     vol = np.array([as_float(each) for each in expiry.vols])
     multiple = rules.term_multiple(expiry.seconds, VOL)
     vols: dict[Shock, FloatArray] = {
@@ -214,7 +220,7 @@ def _values(account: str, expiry: Expiry) -> list[Money]:
             instrument=f"option with strike {strikes[absurd][0]:g} in {expiry.seconds} s",
             field="mark",
         )
-    return [rules.options_value(expiry.options, [as_money(price) for price in row]) for row in prices.tolist()]
+    return [[as_money(price) for price in row] for row in prices.tolist()]
 
 
 def _contingency(amount: int, spot: Wad, percent: Wad) -> Money:
@@ -242,20 +248,20 @@ def _on_confidence(portfolio: Portfolio) -> Money:
 def read_account(content: object, account: str) -> Portfolio:
     """The portfolio of an account. Raises PortfolioError for what cannot be used; what has no amount is not read."""
     fields = Fields.of(content, account).section("Scenario").named("")
-    perpetual, base = _wad(fields, "Perps"), _wad(fields, "Base", low=0)
+    perpetual, base = wad_of(fields, "Perps"), wad_of(fields, "Base", low=0)
     expiries = _expiries(fields)
     needed = bool(perpetual or base or expiries)
-    confidence = _wad(fields, "SpotConfidence", low=0, high=ONE) if needed else ONE
+    confidence = wad_of(fields, "SpotConfidence", low=0, high=ONE) if needed else ONE
     return Portfolio(
         account=account,
         cash=_money(fields, "Cash"),
         unsettled=Money(_money(fields, "UnrealisedPerpPNL") + _money(fields, "UnrealisedFunding")),
         perpetual=perpetual,
-        perpetual_price=_wad(fields, "PerpPrice", low=1) if perpetual else Wad(0),
+        perpetual_price=wad_of(fields, "PerpPrice", low=1) if perpetual else Wad(0),
         base=base,
-        spot=_wad(fields, "SpotPrice", low=1) if needed else Wad(0),
-        stable=_wad(fields, "StablePrice", low=1),
-        confidence=min(confidence, _wad(fields, "PerpConfidence", low=0, high=ONE)) if perpetual else confidence,
+        spot=wad_of(fields, "SpotPrice", low=1) if needed else Wad(0),
+        stable=wad_of(fields, "StablePrice", low=1),
+        confidence=min(confidence, wad_of(fields, "PerpConfidence", low=0, high=ONE)) if perpetual else confidence,
         expiries=expiries,
     )
 
@@ -267,35 +273,45 @@ _LISTS = (
 
 
 def _expiries(fields: Fields) -> tuple[Expiry, ...]:
+    held: dict[int, list[Fields]] = {}
+    for row in option_rows(fields):
+        if wad_of(row, "OptionAmounts"):
+            held.setdefault(_seconds(row), []).append(row)
+    return tuple(_expiry(seconds, options) for seconds, options in held.items())
+
+
+def option_rows(fields: Fields) -> list[Fields]:
+    """What the lists of a scenario say of each option."""
     lists = {name: fields.entries(name) for name in _LISTS}
     for name, items in lists.items():
         if len(items) != len(lists["OptionAmounts"]):
             raise fields.wrong("give an item for each option", name)
-    rows = [
+    return [
         Fields(dict(zip(_LISTS, row, strict=True)), fields.account, f"option {place}")
         for place, row in enumerate(zip(*lists.values(), strict=True))
     ]
-    held: dict[int, list[Fields]] = {}
-    for row in rows:
-        if _wad(row, "OptionAmounts"):
-            held.setdefault(_seconds(row), []).append(row)
-    return tuple(_expiry(seconds, options) for seconds, options in held.items())
+
+
+def only(row: Fields) -> Expiry:
+    """An expiry of one option alone."""
+    return _expiry(_seconds(row), [row])
 
 
 def _expiry(seconds: int, rows: list[Fields]) -> Expiry:
     """One expiry: what is the market's and not an option's is the first one's; the confidence is the least of all."""
     options = [
-        Option(_wad(row, "OptionStrikes", low=1), row.flag("OptionIsCall"), _wad(row, "OptionAmounts")) for row in rows
+        Option(wad_of(row, "OptionStrikes", low=1), row.flag("OptionIsCall"), wad_of(row, "OptionAmounts"))
+        for row in rows
     ]
     confidences = ("OptionVolConfidences", "ForwardConfidences", "RateConfidences")
     return Expiry(
         seconds=seconds,
-        variable=_wad(rows[0], "ForwardsVariable", low=0),
-        fixed=_wad(rows[0], "ForwardsFixed", low=0),
-        rate=_wad(rows[0], "Rates"),
-        confidence=min(_wad(row, name, low=0, high=ONE) for row in rows for name in confidences),
+        variable=wad_of(rows[0], "ForwardsVariable", low=0),
+        fixed=wad_of(rows[0], "ForwardsFixed", low=0),
+        rate=wad_of(rows[0], "Rates"),
+        confidence=min(wad_of(row, name, low=0, high=ONE) for row in rows for name in confidences),
         options=tuple(options),
-        vols=tuple(_wad(row, "OptionVols", low=0) for row in rows),
+        vols=tuple(wad_of(row, "OptionVols", low=0) for row in rows),
     )
 
 
@@ -308,7 +324,13 @@ def _seconds(row: Fields) -> int:
     return seconds
 
 
-def _wad(fields: Fields, name: str, *, low: int = -LARGEST * WAD, high: int = LARGEST * WAD) -> Wad:
+def is_file(content: object) -> bool:
+    """Whether parsed JSON has the shape of these files."""
+    scenario = content.get("Scenario") if isinstance(content, dict) else None
+    return isinstance(scenario, dict) and "OptionAmounts" in scenario
+
+
+def wad_of(fields: Fields, name: str, *, low: int = -LARGEST * WAD, high: int = LARGEST * WAD) -> Wad:
     """An integer of 1e-18."""
     content = fields.content.get(name)
     if content is None:
@@ -323,7 +345,7 @@ def _wad(fields: Fields, name: str, *, low: int = -LARGEST * WAD, high: int = LA
 
 
 def _money(fields: Fields, name: str) -> Money:
-    return Money(_wad(fields, name) // _MONEY)
+    return Money(wad_of(fields, name) // _MONEY)
 
 
 # === The profile ===

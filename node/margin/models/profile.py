@@ -184,25 +184,21 @@ Judge: TypeAlias = Callable[[object, str], Evaluation]
 """What one account of a parsed file is, by its name. Raises PortfolioError."""
 
 
-def _alone(content: object, _: str) -> tuple[object, dict[str, object]]:
-    return content, {}
-
-
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A named model. `judge` takes a file's market and parameters and gives what judges its accounts.
 
     What the accounts of a file have in common (its parameters, quotes, units of instruments) a judge makes once, when
     the first account needs it, so that its error names an account. `stress` takes an account, its name, market and
-    parameters, and gives the components of its stress tests, where it has any. `apart` splits an account into what is
-    judged together and sub-accounts that stand alone, by their names.
+    parameters, and gives the components of its stress tests, where it has any. `apart` splits an account, by its name,
+    into what is judged together and the isolated accounts in it, where the model has such.
     """
 
     name: str
     summary: str
     judge: Callable[[Fields, Fields], Judge]
     stress: Callable[[object, str, Fields, Fields], Mapping[str, Shown]] | None = None
-    apart: Callable[[object, str], tuple[object, Mapping[str, object]]] = _alone
+    apart: Callable[[object, str], tuple[object, Mapping[str, object]]] | None = None
 
     def evaluate(self, content: object, account: str, market: Fields, parameters: Fields) -> Evaluation:
         """One account by itself. Raises PortfolioError."""

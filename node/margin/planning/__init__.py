@@ -6,7 +6,7 @@
     losses.settle            insurance fund, ranked deleveraging, socialised loss
     what_if.what_if          margin before and after proposed trades, withdrawals and deposits
     terms, account           the terms of plans; an account as changes see it
-    files, reading           the accounts of a file; portfolio_form, pmrm_form: the two forms of them
+    files, reading           the accounts of a file, isolated ones too; portfolio_form, pmrm_form, pm1_form: their forms
     proposals                what an owner proposes, and the account after it
     target, legs, amounts, candidates, search   how a plan is found
 

@@ -149,6 +149,10 @@ class Form(Protocol):
         """The account's part of the file after a change."""
         ...
 
+    def added(self, content: Mapping[str, object], kind: Kind, item: Fields) -> dict[str, object]:
+        """The account's part of the file with one thing more, in the words of a proposal. Raises PortfolioError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

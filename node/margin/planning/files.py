@@ -6,10 +6,10 @@ account of the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from node.margin.models.book import accounts
+from node.margin.models.book import accounts, isolated_name
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.profile import Profile
@@ -18,32 +18,64 @@ from node.margin.planning.plan import Plan, plan_liquidation
 from node.margin.planning.reading import read_account
 from node.margin.planning.terms import Terms, read_terms
 from node.margin.planning.verify import verify
-from node.margin.planning.what_if import MOST_STEPS, Step, what_if
-
-Answer = TypeVar("Answer")
+from node.margin.planning.what_if import MOST_STEPS, Family, Step, what_if
 
 
-def plans(profile: Profile, content: object, name: str) -> Iterator[tuple[Account, Plan] | PortfolioError]:
-    """Each account's plan, verified; one that cannot be evaluated stops no other.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An account with its verified plan, or why it has none; and so each isolated account in it, by its title.
+
+    A plan takes nothing of another account: what stands alone is closed and seized alone.
+    """
+
+    found: tuple[Account, Plan] | PortfolioError
+    isolated: Mapping[str, Planned] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of them have a plan."""
+        return not isinstance(self.found, PortfolioError) and all(each.is_whole for each in self.isolated.values())
+
+
+def plans(profile: Profile, content: object, name: str) -> Iterator[Planned]:
+    """Each account's plan; one that cannot be evaluated stops no other.
 
     `name` is for one account that has none. Raises PortfolioError where the file as a whole cannot be read.
     """
-    terms = terms_of(content)
+    terms, setting = terms_of(content), _setting(profile, content)
 
-    def planned(account: Account) -> tuple[Account, Plan]:
-        plan = plan_liquidation(account, terms)
-        verify(plan, account, terms)
-        return account, plan
+    def planned(part: object, account_name: str) -> Planned:
+        try:
+            account = read_account(setting, part, account_name)
+            plan = plan_liquidation(account, terms)
+            verify(plan, account, terms)
+        except PortfolioError as error:
+            return Planned(error)
+        return Planned((account, plan))
 
-    return _each(profile, content, name, planned)
+    for account_name, account in accounts(content, name):
+        try:
+            main, isolated = _split(profile, account, account_name)
+        except PortfolioError as error:
+            yield Planned(error)
+            continue
+        alone = {title: planned(each, isolated_name(account_name, title)) for title, each in isolated.items()}
+        yield replace(planned(main, account_name), isolated=alone)
 
 
 def answers(
     profile: Profile, content: object, name: str
 ) -> Iterator[tuple[Account, tuple[Step, ...]] | PortfolioError]:
-    """Each account's steps for what the file asks; as plans() otherwise."""
+    """Each account's steps for what the file asks, of it and of the isolated accounts in it; as plans() otherwise."""
     asked = Fields.of(content, "").entries("what_if", most=MOST_STEPS)
-    return _each(profile, content, name, lambda account: (account, what_if(account, asked)))
+    setting = _setting(profile, content)
+    for account_name, account in accounts(content, name):
+        try:
+            main, isolated = _split(profile, account, account_name)
+            family = Family(read_account(setting, main, account_name), isolated)
+            yield family.main, what_if(family, asked)
+        except PortfolioError as error:
+            yield error
 
 
 def terms_of(content: object) -> Terms:
@@ -52,13 +84,11 @@ def terms_of(content: object) -> Terms:
     return read_terms(file.section("plan"), file.section("market"))
 
 
-def _each(
-    profile: Profile, content: object, name: str, answer: Callable[[Account], Answer]
-) -> Iterator[Answer | PortfolioError]:
+def _setting(profile: Profile, content: object) -> Setting:
     file = Fields.of(content, "")
-    setting = Setting.of(profile, file.section("market"), file.section("parameters"))
-    for account_name, account in accounts(content, name):
-        try:
-            yield answer(read_account(setting, account, account_name))
-        except PortfolioError as error:
-            yield error
+    return Setting.of(profile, file.section("market"), file.section("parameters"))
+
+
+def _split(profile: Profile, content: object, name: str) -> tuple[object, Mapping[str, object]]:
+    """An account without the isolated accounts in it, and those by their titles."""
+    return (content, {}) if profile.apart is None else profile.apart(content, name)

@@ -67,6 +67,11 @@ class PortfolioForm:
             }
         return {**content, **sections}
 
+    def added(self, content: Mapping[str, object], kind: Kind, item: Fields) -> dict[str, object]:
+        """The account's part of the file with one thing more, in the words of a proposal."""
+        section = content[kind]
+        return {**content, kind.value: [*(section if isinstance(section, list) else ()), item.content]}
+
 
 def _venue_after(venue: Venue, terms: Fields, cash: int, seized: int) -> Mapping[str, object]:
     return {**terms.content, "cash": money_text(venue.cash + cash), "seized": money_text(venue.seized + seized)}

@@ -5,9 +5,11 @@
     {"trade": "option", "asset": "ETH", "seconds": 2592000, "strike": 2200, "call": true, "amount": 2}
     {"withdraw": "ETH", "amount": 0.5}     {"deposit": "USD", "amount": 100}
     {"borrow": "USDC", "amount": 10}       {"repay": "USDC", "amount": 5}
+    {"deposit": "USD", "amount": 100, "isolated": "punt"}
 
 A trade's amount is signed and its price by default the market's; money is in USD. What is borrowed leaves the account,
-and what repays comes from outside. Must not know what is admissible.
+and what repays comes from outside. `isolated` names the isolated account that it is for, which may be a new one. Must
+not know what is admissible.
 """
 
 from __future__ import annotations
@@ -16,11 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO, WAD, Money, Wad, value
 from node.margin.planning.account import NO_CHANGE, USD, Account, Change, Holding, Kind, text
-from node.margin.planning.portfolio_form import PortfolioForm
 
 
 class Act(StrEnum):
@@ -104,12 +104,8 @@ def _moved(account: Account, proposal: Proposal) -> Account | None:
 
 
 def _added(account: Account, kind: Kind, item: Mapping[str, object], change: Change = NO_CHANGE) -> Account:
-    if not isinstance(account.form, PortfolioForm):
-        raise PortfolioError("give the account in the portfolio format to add to it", account=account.name)
-    content = account.after(change)
-    section = content[kind]
-    listed = [*section, item] if isinstance(section, list) else [item]
-    return Account.read(account.form, account.setting, {**content, kind.value: listed}, account.name)
+    content = account.form.added(account.after(change), kind, Fields(item, account.name, "what_if"))
+    return Account.read(account.form, account.setting, content, account.name)
 
 
 def _traded(account: Account, proposal: Proposal) -> Account | None:
@@ -122,15 +118,16 @@ def _traded(account: Account, proposal: Proposal) -> Account | None:
     new = next(iter(_added(alone, kind, {**proposal.item, "amount": text(amount)}).holdings.values()), None)
     if new is None:
         return None
-    same = next((each for each in account.holdings.values() if each.kind is kind and _is_same(each, new)), None)
+    same = next((each for each in account.holdings.values() if _is_same(account, each, new)), None)
     price = new.price if proposal.price is None else proposal.price
+    item = {**new.item, "amount": text(amount)}
     if kind is Kind.OPTION:
         paid = account.settled(new.venue, value(-amount, price) - fee)
         if same is None:
-            return _added(account, kind, new.item, paid)
+            return _added(account, kind, item, paid)
         return account.changed(Change.total((paid, Change(0, {same.name: amount}))))
     if same is None:
-        return _added(account, kind, {**new.item, "entry_price": text(price)}, account.settled(new.venue, -fee))
+        return _added(account, kind, {**item, "entry_price": text(price)}, account.settled(new.venue, -fee))
     if same.amount * amount > 0:
         both = same.amount + amount
         total = same.amount * same.entry + amount * price
@@ -147,8 +144,10 @@ def _traded(account: Account, proposal: Proposal) -> Account | None:
     return _added(after, kind, {**new.item, "amount": text(beyond), "entry_price": text(price)}) if beyond else after
 
 
-def _is_same(held: Holding, new: Holding) -> bool:
-    """Whether they are one instrument, wherever they are: an account holds it once."""
+def _is_same(account: Account, held: Holding, new: Holding) -> bool:
+    """Whether they are one instrument: an account holds it once, or once at each venue that has terms."""
+    if held.kind is not new.kind or (account.venues and held.venue != new.venue):
+        return False
     return _identity(held) == _identity(new)
 
 

@@ -3,17 +3,19 @@
 One after the other, each upon those that were admitted. Admissible is what leaves initial margin (the strictest level);
 what adds collateral or takes a debt away; and a trade that strictly reduces risk: that leaves no level's excess lower,
 at its own price and at the market's, and the strictest one's higher. It is judged without what has no usable price, so
-that a bad feed never blocks a reduction elsewhere. A withdrawal is judged without any venue's profit. Must not know how
-a proposal is carried out, or who asks.
+that a bad feed never blocks a reduction elsewhere. A withdrawal is judged without any venue's profit. An isolated
+account is asked about by itself: what is deposited there comes from outside, as everywhere. Must not know how a
+proposal is carried out, or who asks.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from node.margin.models.book import isolated_name
 from node.margin.models.errors import OutOfRange, PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money
@@ -46,11 +48,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One proposal: the standing before and after it, None where the account cannot be judged, and the verdict.
+    """One proposal and whose: the standing before and after, None where the account cannot be judged, and the verdict.
 
     `blind` are the assets that it was judged without.
     """
 
+    account: str
     proposal: Proposal
     before: Evaluation | None
     after: Evaluation | None
@@ -66,23 +69,44 @@ class Step:
         return {old.threshold.name: Money(new.excess - old.excess) for old, new in pairs}
 
 
-def what_if(account: Account, proposals: Sequence[object]) -> tuple[Step, ...]:
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An account with the isolated accounts in it, which are read when a proposal names them."""
+
+    main: Account
+    isolated: Mapping[str, object] = field(default_factory=dict)
+
+    def read(self, title: str, asked: Fields) -> Account:
+        """The account of a title ("" for the main one); one that is not there yet is empty. Raises PortfolioError."""
+        if not title:
+            return self.main
+        if self.main.profile.apart is None:
+            raise asked.wrong("the profile has no isolated accounts", "isolated")
+        name = isolated_name(self.main.name, title)
+        return Account.read(self.main.form, self.main.setting, self.isolated.get(title, {}), name)
+
+
+def what_if(family: Family, proposals: Sequence[object]) -> tuple[Step, ...]:
     """Each proposal's step. Raises PortfolioError for one that cannot be read, and for too many."""
+    name = family.main.name
     if len(proposals) > MOST_STEPS:
-        raise OutOfRange("ask less", account=account.name, field="what_if", length=len(proposals), bound=MOST_STEPS)
-    steps = []
+        raise OutOfRange("ask less", account=name, field="what_if", length=len(proposals), bound=MOST_STEPS)
+    steps, now = [], {}
     for place, content in enumerate(proposals):
-        step, account = _step(account, Fields.of(content, account.name, f"what_if {place}"))
+        asked = Fields.of(content, name, f"what_if {place}")
+        title = asked.text("isolated", "")
+        if title not in now:
+            now[title] = family.read(title, asked)
+        step, now[title] = _step(now[title], read_proposal(asked))
         steps.append(step)
     return tuple(steps)
 
 
-def _step(account: Account, asked: Fields) -> tuple[Step, Account]:
-    proposal = read_proposal(asked)
+def _step(account: Account, proposal: Proposal) -> tuple[Step, Account]:
     act, before, changed = proposal.act, _judged(account), carried_out(account, proposal)
     if changed is None:
         verdict = Verdict.UNKNOWN if act is Act.TRADE else Verdict.NOT_HELD
-        return Step(proposal, before, None, verdict, ()), account
+        return Step(account.name, proposal, before, None, verdict, ()), account
     after = _judged(changed)
     blind: tuple[str, ...] = ()
     if after is not None and after.levels[0].excess >= 0:
@@ -98,7 +122,7 @@ def _step(account: Account, asked: Fields) -> tuple[Step, Account]:
             verdict = Verdict.REDUCES_RISK
         else:
             verdict = Verdict.UNKNOWN if after is None else Verdict.BELOW_INITIAL_MARGIN
-    return Step(proposal, before, after, verdict, blind), changed if verdict.is_admitted else account
+    return Step(account.name, proposal, before, after, verdict, blind), changed if verdict.is_admitted else account
 
 
 def _judged(account: Account) -> Evaluation | None:

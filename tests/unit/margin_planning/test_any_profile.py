@@ -18,7 +18,6 @@ from node.margin.planning.files import terms_of
 from node.margin.planning.plan import Outcome, Plan, ended, plan_liquidation
 from node.margin.planning.reading import read_account
 from node.margin.planning.verify import verify
-from node.margin.planning.what_if import Verdict, what_if
 from tests.shared import shared
 from tests.unit.margin_planning.files import file, held, read
 
@@ -125,15 +124,6 @@ def test_a_file_of_derive_pm2_is_the_same_when_nothing_changes() -> None:
     assert {kind.value: kinds.count(kind) for kind in kinds} == {"collateral": 4, "perpetuals": 1, "options": 30}
     half = account.changed(Change(0, {"perpetual": -account.holdings["perpetual"].amount // 2}))
     assert abs(half.holdings["perpetual"].worth * 2 - account.holdings["perpetual"].worth) < 10
-
-
-def test_cash_can_be_asked_about_in_a_file_of_derive_pm2_and_trades_cannot() -> None:
-    account = pmrm(published("test_21_structures_long_fly", short=0))
-    (step,) = what_if(account, [{"deposit": "USD", "amount": 10_000}])
-    assert step.verdict is Verdict.ADMITTED
-    assert step.change["initial"] == 10_000 * PICO
-    with pytest.raises(PortfolioError, match="portfolio format"):
-        what_if(account, [{"trade": "perpetual", "asset": "spot", "amount": 1}])
 
 
 def test_a_file_that_its_profile_cannot_read_is_refused() -> None:

@@ -96,6 +96,23 @@ def test_accounts_are_answered_one_by_one(tmp_path: Path) -> None:
     assert asked.exit_code == 0
 
 
+def test_isolated_accounts_are_shown_with_their_own_plans(tmp_path: Path) -> None:
+    isolated = [{"name": "punt", "cash": 100, "perpetuals": [held("ETH", 1)]}, {"name": "bad", "cash": "x"}]
+    content = file("hypothec", cash=10, isolated=isolated, what_if=[{"deposit": "USD", "amount": 1, "isolated": "new"}])
+    result = run(tmp_path, "plan", content, "--json", profile="hypothec")
+    shown: dict[str, Any] = json.loads(result.output)
+    assert (shown["outcome"], shown["legs"]) == ("not_needed", [])
+    assert shown["isolated"]["punt"]["outcome"] == "restored"
+    assert (shown["isolated"]["bad"]["account"], shown["isolated"]["bad"]["error"]["field"]) == ("alice/bad", "cash")
+    assert result.exit_code == 1
+    told = run(tmp_path, "plan", content, profile="hypothec").output
+    for line in ("alice: not needed", "alice/punt: restored", "alice/bad: cannot be evaluated"):
+        assert line in told, told
+    asked = run(tmp_path, "what-if", content, profile="hypothec")
+    assert asked.exit_code == 0
+    assert "deposit 1 USD (alice/new): admitted" in asked.output
+
+
 def test_bad_input_is_a_typed_error(tmp_path: Path) -> None:
     for command, content in (
         ("plan", []),

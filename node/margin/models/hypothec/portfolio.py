@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from node.margin.models.book import Balance, Book, Future, Option, Perpetual, read_book
+from node.margin.models.book import Balance, Book, Future, Option, Perpetual, isolated_name, read_book
 from node.margin.models.errors import DuplicateInstrument, MissingField
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money, Wad
@@ -117,13 +117,8 @@ def read_portfolio(content: object, name: str, market: Fields | Market, paramete
     shared = market if isinstance(market, Market) else Market(market, parameters)
     content, isolated = apart(content, name)
     main = _read(Fields.of(content, name), shared)
-    found = {title: _read(Fields.of(each, sub_account(name, title)), shared) for title, each in isolated.items()}
+    found = {title: _read(Fields.of(each, isolated_name(name, title)), shared) for title, each in isolated.items()}
     return replace(main, isolated=found)
-
-
-def sub_account(name: str, title: str) -> str:
-    """What an isolated account of an account is called."""
-    return f"{name}/{title}"
 
 
 def apart(content: object, name: str) -> tuple[object, dict[str, object]]:
@@ -133,7 +128,7 @@ def apart(content: object, name: str) -> tuple[object, dict[str, object]]:
     fields.entries("isolated", most=MOST_ISOLATED)
     for each in fields.items("isolated"):
         title = each.text("name")
-        alone = Fields({key: part for key, part in each.content.items() if key != "name"}, sub_account(name, title))
+        alone = Fields({key: part for key, part in each.content.items() if key != "name"}, isolated_name(name, title))
         if title in isolated:
             raise DuplicateInstrument("two isolated accounts have one name", account=name, field="isolated", name=title)
         if alone.has("isolated"):
