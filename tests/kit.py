@@ -81,6 +81,7 @@ max_price_age = 30
 max_cut_age = 60
 pending_cut_timeout_ms = 5000
 attestation_ttl = 120
+withdrawal_ttl = 100
 policy_timelock = 60
 [stale]
 base_bps = 500

@@ -3,6 +3,12 @@
 A plan has at most one leg for each vault, since a vault's nonces rise by one with one open at a time. Each leg pays one
 venue, takes no more haircut collateral than it pays off, and so is safe without the others. What one plan cannot reach
 is left to the next, which ranks claims as if the two were one. Must not know how legs are signed or carried out.
+
+A vault whose next nonce an owner's withdrawal has is not in reach. A seizure under the same nonce would not do: that
+the nonce was used then does not say by which of the two, and so not whether the venue was paid. One under the nonce
+after it would wait for the withdrawal, which is the owner's to prevent. So the policy bounds how long withdrawals may
+be executed, and the account's other vaults are seized meanwhile: what the withdrawal takes counts as gone, and if it
+never goes, there is that much more.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
 from node.margin.policy import PICO_PER_MICRO
-from node.model.digests import ReleaseItem
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.health import HealthStatus, HoldingLine, Reason
 from node.model.ledger import AccountView
 
@@ -45,18 +51,21 @@ class SeizureLeg:
 def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[SeizureLeg, ...]:
     """The seizures that pay what a liquidatable account owes, by chain; none for any other account.
 
-    None either while a release of the account is open. Venues are paid their claim and the fees for closing, within
-    the owner's limit; pro rata when what can be seized does not cover all. Only what certainly is there is taken:
-    enforceable holdings on live chains, at fresh prices. A venue that would get less than dust waits: else the
-    roundings of one plan would be the next one's legs.
+    None either while a seizure of the account is open, and none from a vault with an open withdrawal. Venues are paid
+    their claim and the fees for closing, within the owner's limit; pro rata when what can be seized does not cover all.
+    Only what certainly is there is taken: enforceable holdings on live chains, at fresh prices. A venue that would get
+    less than dust waits: else the roundings of one plan would be the next one's legs.
     """
-    if open_reservations(view):
+    under_way = open_reservations(view)
+    if any(item.kind is ReleaseKind.SEIZURE for item in under_way):
         return ()
     health = evaluate(view, context)
     if health.status not in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
         return ()
     owed = {item.authorization.venue: item for item in venue_figures(view, context) if item.owed > 0}
-    vaults = [vault for vault in _vaults(health.holdings, context) if _eligible(vault, owed)]
+    taken = {item.chain_id for item in under_way}
+    in_reach = (line for line in health.holdings if line.chain_id not in taken)
+    vaults = [vault for vault in _vaults(in_reach, context) if _eligible(vault, owed)]
     entitled = spec.entitlements(
         {venue: item.owed for venue, item in owed.items()},
         {venue: item.authorization.seized for venue, item in owed.items()},

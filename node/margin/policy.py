@@ -57,8 +57,17 @@ class Timing(Table):
     """How long a chain may stay without 2f+1 equal roots for its pending cut before it is DISPUTED."""
     attestation_ttl: Positive
     """Seconds for which a release may be executed after the state that issued it."""
+    withdrawal_ttl: Positive
+    """And for which a withdrawal may, at most as many: until it is executed or has expired, nothing else leaves its
+    vault, not even by a liquidation."""
     policy_timelock: Natural
     """Seconds between the agreement on a new policy and its activation, at least."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Timing:
+        if self.withdrawal_ttl > self.attestation_ttl:
+            raise ValueError("withdrawal_ttl is not above attestation_ttl")
+        return self
 
 
 class StaleBound(Table):

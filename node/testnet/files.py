@@ -243,6 +243,7 @@ max_price_age = 30
 max_cut_age = 60
 pending_cut_timeout_ms = 10000
 attestation_ttl = 300
+withdrawal_ttl = 120
 policy_timelock = 60
 
 [stale]

@@ -252,7 +252,7 @@ def _withdraw(
         items=(ReleaseItem(request.token, request.amount, NO_MINIMUM),),
         reference=digest,
         sequence=context.sequence,
-        expiry=min(request.expiry, context.now + context.policy.timing.attestation_ttl),
+        expiry=min(request.expiry, context.now + context.policy.timing.withdrawal_ttl),
     )
     draft.put_record(request.account, replace(record, reservations=(*record.reservations, reservation)))
     return None

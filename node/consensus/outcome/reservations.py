@@ -91,18 +91,14 @@ def _credited(record: AccountRecord, venue: str, credit: int) -> AccountRecord:
 
 
 def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, sequence: int, screen: Screen) -> None:
-    """Plan and reserve seizures for accounts that are liquidatable and have no release open."""
+    """Plan and reserve seizures for accounts that are liquidatable and have none open."""
     planned = 0
     accounts, obligations = draft.maps()
     others = {"accounts": accounts} | {f"chain:{chain_id}": book for chain_id, book in draft.chains.items()}
     for account in screen.liquidatable(obligations, others, draft.view, context):
-        if account in draft.reserved:
-            continue
         legs = plan_liquidation(draft.view(account), context)
-        if not legs:
-            continue
         record = draft.record(account)
-        if record is None:
+        if not legs or record is None:
             continue
         reference = plan_id(account, sequence)
         expiry = context.time_ms // 1000 + policy.timing.attestation_ttl
@@ -124,7 +120,7 @@ def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, s
         )
         for leg in legs:
             record = _credited(record, leg.venue, leg.credit)
-        draft.put_record(account, replace(record, reservations=reservations))
+        draft.put_record(account, replace(record, reservations=(*record.reservations, *reservations)))
         planned += 1
         if planned == MAX_PLANS:
             break

@@ -55,6 +55,7 @@ max_price_age = 60
 max_cut_age = 600
 pending_cut_timeout_ms = 5000
 attestation_ttl = 300
+withdrawal_ttl = 300
 policy_timelock = 0
 
 [stale]

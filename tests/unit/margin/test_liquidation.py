@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from chains.types import Address, Amount, Control
+from chains.types import Address, Amount, ChainId, Control
 from node.margin import MAX_ITEMS, MarginContext, SeizureLeg, evaluate, plan_liquidation
 from node.margin.policy import Policy
+from node.model.digests import ReleaseKind
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainStatus
 from node.model.health import HealthStatus
@@ -77,13 +78,37 @@ def test_no_plan_for_an_account_that_is_only_unknown() -> None:
     assert plan_liquidation(view, context) == ()
 
 
-def test_no_plan_while_a_release_is_open_anywhere() -> None:
-    view = leveraged()
+SEIZURE, WITHDRAWAL = ReleaseKind.SEIZURE, ReleaseKind.WITHDRAWAL
+
+
+@pytest.mark.parametrize(
+    ("kind", "chain_id", "nonce", "planned"),
+    [
+        (SEIZURE, A, 5, []),
+        (SEIZURE, B, 1, []),
+        (SEIZURE, A, 4, [A, B]),  # proven executed
+        (WITHDRAWAL, A, 5, [B]),
+        (WITHDRAWAL, B, 1, [A]),
+        (WITHDRAWAL, B, 0, [A, B]),
+    ],
+)
+def test_no_plan_while_a_seizure_is_open_and_none_from_a_vault_with_a_withdrawal(
+    kind: ReleaseKind, chain_id: ChainId, nonce: int, planned: list[ChainId]
+) -> None:
+    view = account([holding(A, ETH_A, 5), holding(B, ETH_B, 5)], [owes(cash=-19_000)], nonces={A: 4})
     assert view.record is not None
-    for chain_id, nonce, expected in ((A, 5, 0), (B, 1, 0), (A, 4, 1)):  # the last one is proven executed
-        pending = reservation(chain_id, [(USDX_A, Amount(1))], nonce=nonce)
-        waiting = replace(view, record=replace(view.record, reservations=(pending,)))
-        assert len(plan_liquidation(waiting, market())) == expected
+    pending = reservation(chain_id, [(USDX_A, Amount(1))], nonce=nonce, kind=kind)
+    waiting = replace(view, record=replace(view.record, reservations=(pending,)))
+    assert [leg.chain_id for leg in plan_liquidation(waiting, market())] == planned
+
+
+def test_what_is_being_withdrawn_is_gone_and_what_is_left_in_reach_is_shared_pro_rata() -> None:
+    view = account([holding(A, ETH_A, 3), holding(B, ETH_B, 2)], [owes(cash=-6_000), owes(cash=-4_000, venue="beta")])
+    assert view.record is not None
+    pending = reservation(A, [(ETH_A, units("0.5", 18))])
+    waiting = replace(view, record=replace(view.record, reservations=(pending,)))
+    (leg,) = plan_liquidation(waiting, market(rules=NO_BONUS))
+    assert (leg.chain_id, leg.venue, leg.credit) == (B, "alpha", 2_400 * USD)  # six tenths of 4,000
 
 
 def test_a_claim_is_spread_over_chains_and_tokens_by_value() -> None:

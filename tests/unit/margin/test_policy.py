@@ -70,6 +70,7 @@ TABLE = 'kind = "perpetual"'
         ("max_price_age = 30", 'max_price_age = "30"', "timing.max_price_age"),
         ("max_price_age = 30", "max_price_age = 0", "timing.max_price_age"),
         ("max_price_age = 30", "max_price_age = -1", "timing.max_price_age"),
+        ("withdrawal_ttl = 100", "withdrawal_ttl = 121", "withdrawal_ttl is not above"),
         ("max_price_age = 30", "max_price_age = 9223372036854775808", "timing.max_price_age"),
         ("max_price_age = 30", "max_price_age = 2020-01-01", "timing.max_price_age"),
         ("max_price_age = 30", "", "timing.max_price_age"),

@@ -216,6 +216,26 @@ def test_a_withdrawal_is_reserved_or_refused_and_either_is_in_the_record(leverag
     assert record.nonce == large.nonce
 
 
+def test_an_open_withdrawal_keeps_its_own_vault_from_being_seized_and_no_other(leveraged: Leveraged) -> None:
+    chain, owner, _ = leveraged
+    chain.world.submit(owner.withdraw(ETHER // 10))
+    issued = chain.round().header.time_ms // 1000
+    (withdrawal,) = chain.record(owner).reservations
+    assert withdrawal.expiry == issued + chain.policy.timing.withdrawal_ttl
+    chain.world.set_price(1700)
+    seizing = chain.round().header
+    assert chain.record(owner).reservations[0] == withdrawal
+    (seizure,) = chain.record(owner).reservations[1:]
+    assert (seizure.kind, seizure.chain_id, seizure.nonce) == (ReleaseKind.SEIZURE, TEN, 1)
+    assert [sequence for sequence, _ in chain.round().control.issued] == [withdrawal.sequence, seizing.sequence]
+    chain.world.time_ms = (withdrawal.expiry + 1) * 1000
+    at = kit.cut(ONE, 2, chain.world.time_ms)
+    chain.world.add_book(kit.book(at, {owner.account: 10 * ETHER}))
+    chain.round()
+    chain.round()
+    assert chain.record(owner).reservations == (seizure,), "the plan's leg is still open, so there is no other plan"
+
+
 def test_a_request_is_neither_replayed_nor_taken_out_of_order(chain: Chain) -> None:
     owner = Owner()
     link = owner.link()

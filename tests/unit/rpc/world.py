@@ -102,6 +102,7 @@ max_price_age = 60
 max_cut_age = 120
 pending_cut_timeout_ms = 10000
 attestation_ttl = 600
+withdrawal_ttl = 600
 policy_timelock = 60
 [stale]
 base_bps = 500
