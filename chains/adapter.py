@@ -6,7 +6,7 @@ Raw endpoint data never crosses this line: what comes out has been verified to t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from chains.proofs.lightclient.config import BeaconConfig
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.rollup.layout import RollupRecipe
 from chains.types import (
+    Address,
     Assurance,
     ChainDelta,
     ChainId,
@@ -26,6 +27,7 @@ from chains.types import (
     Disagreement,
     EndpointFault,
     EndpointStanding,
+    FreeBalances,
     Hash32,
     Height,
     Quote,
@@ -173,6 +175,12 @@ class ChainAdapter(Protocol):
 
         Complete and proven, or it raises: RetryError (try later), ProofError (every endpoint failed verification),
         DisputedError (the recipe no longer holds: code changed, or the chain forked below `since`).
+        """
+
+    async def free_balances(self, cut: Cut, wallets: Sequence[Address]) -> Mapping[Address, FreeBalances]:
+        """What each of `wallets` itself holds at `cut` of the recipe's free tokens, known as well as the delta to it.
+
+        It depends on the cut, the wallets and the recipe alone. Raises as `delta`.
         """
 
     async def quotes(self) -> tuple[Quote, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NewType
+from typing import NewType, TypeAlias
 
 ChainId = NewType("ChainId", int)
 """Numeric chain id (EIP-155 for EVM chains); unique within a network."""
@@ -96,6 +96,10 @@ class TokenFact:
     held: Amount
     rate: tuple[int, int] | None = None
     disputed: bool = False
+
+
+FreeBalances: TypeAlias = Mapping[Address, Amount | None]
+"""What a wallet itself holds, by token, above zero; None of a token that is disputed, of which nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,8 @@ class RateRecipe:
 class TokenRecipe:
     """A token that may secure accounts on one chain: which asset it is, and its decimals.
 
-    `storage` is None for a native coin, and on chains whose adapter needs none; `rate` for what bears no yield.
+    `storage` is None for a native coin, and on chains whose adapter needs none; `rate` for what bears no yield. Of a
+    `free` one it is reported too what watched wallets hold themselves, which secures nothing.
     """
 
     token: Address
@@ -204,6 +209,7 @@ class TokenRecipe:
     decimals: int
     storage: StorageRecipe | None = None
     rate: RateRecipe | None = None
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +229,10 @@ class FeedRecipe:
 
 @dataclass(frozen=True, slots=True)
 class ChainRecipe:
-    """What the policy admits on one chain, and all that an adapter needs to prove it."""
+    """What the policy admits on one chain, and all that an adapter needs to prove it.
+
+    `max_watched` is how many wallets' own balances are reported at most.
+    """
 
     chain_id: ChainId
     kind: str
@@ -234,6 +243,7 @@ class ChainRecipe:
     stride: int
     tokens: tuple[TokenRecipe, ...]
     feeds: tuple[FeedRecipe, ...]
+    max_watched: int = 0
 
 
 @dataclass(frozen=True, slots=True)

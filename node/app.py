@@ -324,6 +324,7 @@ async def _open_followers(
         followers[chain_id] = ChainFollower(
             adapter, recipe, state.header.chain(chain_id), state.chains[chain_id], meter
         )
+        followers[chain_id].agreed(state.control)
     return followers
 
 

@@ -165,6 +165,7 @@ class MarginApplication:
             follower = self._parts.followers.get(chain.cut.chain_id)
             if follower is not None:
                 follower.certified(chain, state.chains[chain.cut.chain_id])
+                follower.agreed(state.control)
         self._parts.observer.committed()
         await self._parts.inbox.committed(state)
         self._parts.on_state(state, policy)

@@ -31,15 +31,24 @@ from node.consensus.outcome.observation import (
 )
 from node.margin.policy import Policy
 from node.model.digests import account_id
-from node.model.ledger import Holdings, consent_key, encode_consent, encode_token, token_key
+from node.model.ledger import FreeHoldings, Holdings, consent_key, encode_consent, encode_token, token_key
 from node.model.merkle import MerkleMap
 from node.model.network import Network, NodeKeys
 from node.model.reports import Position, Report, ReportEntry
-from node.model.requests import AuthorizeVenue, Link, LinkWallet, Request, RevokeVenue, Unlink, WithdrawalRequest
+from node.model.requests import (
+    AuthorizeVenue,
+    Link,
+    LinkWallet,
+    Request,
+    RevokeVenue,
+    Unlink,
+    WatchWallet,
+    WithdrawalRequest,
+)
 from node.model.signatures import address_of, sign
 from node.model.state import ChainBook, RootVote
 
-_R = TypeVar("_R", LinkWallet, Unlink, AuthorizeVenue, RevokeVenue, WithdrawalRequest)
+_R = TypeVar("_R", LinkWallet, Unlink, WatchWallet, AuthorizeVenue, RevokeVenue, WithdrawalRequest)
 NETWORK_ID = Hash32(keccak(b"a network for tests"))
 ONE, TEN = ChainId(1), ChainId(10)
 TOKEN = Address(b"\x11" * 20)
@@ -121,6 +130,10 @@ stride = 1
 tokens = [{{ token = "0x{token}", asset = "ETH", decimals = 18 }}]
 feeds = [{{ source = "feed-{id}", asset = "ETH", feed = "0x{token}", decimals = 8, code_hash = "0x{zero}" }}]
 """
+
+
+FREE = {"decimals = 18 }]": "decimals = 18, free = true }]\nmax_watched = 3"}
+"""Text of a policy with which wallets may be watched on either chain."""
 
 
 def policy(version: int = 1, text: Mapping[str, str] | None = None) -> Policy:
@@ -212,6 +225,9 @@ class Owner:
     def unlink(self, linked: Address, chain_id: ChainId = ChainId(0)) -> Unlink:  # noqa: B008 - it is an int
         return self._signed(Unlink(self.account, chain_id, linked, self.next_nonce()))
 
+    def watch(self, wallet: Address, chain_id: ChainId = ONE, *, watched: bool = True) -> WatchWallet:
+        return self._signed(WatchWallet(self.account, chain_id, wallet, watched, self.next_nonce()))
+
     def authorize(self, limit_usd: int = 10_000, venue: str = "demo", payee: str = "demo payee") -> AuthorizeVenue:
         payees = ((ONE, address(payee)), (TEN, address(payee)))
         return self._signed(AuthorizeVenue(self.account, venue, limit_usd * USD, payees, self.next_nonce()))
@@ -275,10 +291,15 @@ def book(
     *,
     held: int | None = None,
     joining: Iterable[tuple[AccountId, Address]] = (),
+    free: Mapping[AccountId, tuple[FreeHoldings, ...]] | None = None,
 ) -> ChainBook:
-    """The holdings of one token, all of it in the vault, that a node proved at a cut."""
+    """The holdings of one token, all of it in the vault but for the `free` ones, that a node proved at a cut."""
     leaves: dict[bytes, bytes] = {
-        account: Holdings((nonces or {}).get(account, 0), ((TOKEN, Amount(amount)),) if amount else ()).encode()
+        account: Holdings(
+            (nonces or {}).get(account, 0),
+            ((TOKEN, Amount(amount)),) if amount else (),
+            free=(free or {}).get(account, ()),
+        ).encode()
         for account, amount in balances.items()
     }
     booked = Amount(sum(balances.values()))

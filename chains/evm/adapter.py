@@ -12,7 +12,8 @@ an event names is then proven at the cut.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -29,6 +30,7 @@ from chains.evm.questions import SLOTS_A_CALL, Contract, Proven, ancestors, logs
 from chains.evm.tokens import contracts as token_contracts
 from chains.evm.tokens import facts as token_facts
 from chains.evm.vault import balance_slot, link_slot, linked, nonce_slot, touched
+from chains.evm.wallets import WalletReader
 from chains.prices import aggregator
 from chains.proofs.eip1186 import Account
 from chains.proofs.header import Header
@@ -49,6 +51,7 @@ from chains.types import (
     EndpointFault,
     EndpointStanding,
     FeedRecipe,
+    FreeBalances,
     Hash32,
     Height,
     Quote,
@@ -62,11 +65,8 @@ HEADERS_A_REQUEST = 128
 RECEIPTS_A_REQUEST = 4
 """Blocks whose receipts are fetched together: a full block's receipts are megabytes."""
 
-CALLS_A_REQUEST = 4
-"""Proof calls in one request when many slots are wanted."""
-
-CONTRACTS_A_REQUEST = 32
-"""Feeds or tokens that are proven together."""
+CONTRACTS_A_REQUEST, SLOTS_A_REQUEST = 32, 4 * SLOTS_A_CALL
+"""What is proven in one request: the answer has some kilobytes for each."""
 
 MAX_TOUCHED = 1_000_000
 """Balances that one delta may touch; over it, take a nearer cut."""
@@ -110,6 +110,7 @@ class EvmAdapter:
         manners = Manners(limits or Limits(), quarantine or Quarantine(), patience, clock, now)
         self._connections = Connections(recipe.chain_id, endpoints, faults, manners)
         self._store = NodeStore(NODES_KEPT)
+        self._wallets = WalletReader()
         self._quotes: tuple[Hash32, tuple[Quote, ...]] | None = None
         self._bad_feeds: dict[str, str] = {}  # why each is left out
         self._disputed_tokens: dict[Address, str] = {}  # and why each of these is disputed
@@ -167,6 +168,14 @@ class EvmAdapter:
         except (RetryError, ProofError):
             # Perhaps the block that the quorum called final is no more.
             self._heads.forget(to.height)
+            raise
+
+    async def free_balances(self, cut: Cut, wallets: Sequence[Address]) -> Mapping[Address, FreeBalances]:
+        header = await self._trusted(cut)
+        try:
+            return await self._wallets.read(self._recipe, wallets, partial(self._prove, header))
+        except (RetryError, ProofError):
+            self._heads.forget(cut.height)
             raise
 
     async def quotes(self) -> tuple[Quote, ...]:
@@ -229,10 +238,8 @@ class EvmAdapter:
 
     async def _vault_and_tokens(self, header: Header) -> tuple[Hash32, dict[Address, TokenFact]]:
         """The vault's storage hash at `header`, if its code is what the recipe says, and its tokens."""
-        recipe, proven = self._recipe, dict[Address, Proven]()
-        for batch in _batches(token_contracts(recipe), CONTRACTS_A_REQUEST):
-            found = await self._pool.ask(partial(proofs, header=header, contracts=batch, store=self._store))
-            proven |= zip((contract.address for contract in batch), found, strict=True)
+        recipe = self._recipe
+        proven = await self._prove(header, token_contracts(recipe))
         vault = self._check_code(recipe.vault, recipe.vault_code_hash, proven[recipe.vault])
         tokens, disputes = token_facts(recipe, proven)
         for item in disputes:
@@ -241,6 +248,21 @@ class EvmAdapter:
                 self._faults(EndpointFault(self.chain_id, name, DisputedError.reason, item.detail))
         self._disputed_tokens = {item.token: item.detail for item in disputes}
         return vault.storage_hash, tokens
+
+    async def _prove(self, header: Header, contracts: Sequence[Contract]) -> dict[Address, Proven]:
+        """Each contract with all of its slots at `header`, in as many requests as that takes."""
+        calls = [
+            Contract(contract.address, tuple(slots))
+            for contract in contracts
+            for slots in (_batches(contract.slots, SLOTS_A_CALL) if contract.slots else [()])
+        ]
+        accounts, words = dict[Address, Account | None](), defaultdict[Address, dict[Hash32, int]](dict)
+        for request in _requests(calls):
+            answers = await self._pool.ask(partial(proofs, header=header, contracts=request, store=self._store))
+            for call, proven in zip(request, answers, strict=True):
+                accounts[call.address] = proven.account
+                words[call.address].update(proven.slots)
+        return {address: Proven(account, words[address]) for address, account in accounts.items()}
 
     async def _down(self, top: Header, bottom: int) -> AsyncIterator[list[Header]]:
         """The blocks from `top` to the one above height `bottom`, newest first, each the parent of the one before."""
@@ -269,14 +291,9 @@ class EvmAdapter:
         slots = {balance_slot(account, token) for account, token in changed.books}
         slots |= {nonce_slot(account) for account, _ in changed.books}
         slots |= {link_slot(account, wallet) for account, wallet in changed.links}
-        words: dict[Hash32, int] = {}
         # In the order of the trie's keys, neighbours share most of their proofs.
-        calls = [
-            Contract(self._recipe.vault, tuple(batch)) for batch in _batches(sorted(slots, key=keccak), SLOTS_A_CALL)
-        ]
-        for request in _batches(calls, CALLS_A_REQUEST):
-            for proven in await self._pool.ask(partial(proofs, header=header, contracts=request, store=self._store)):
-                words.update(proven.slots)
+        vault = Contract(self._recipe.vault, tuple(sorted(slots, key=keccak)))
+        words = (await self._prove(header, [vault]))[vault.address].slots if slots else {}
         balances: dict[AccountId, dict[Address, Amount]] = {}
         for account, token in sorted(changed.books):
             balances.setdefault(account, {})[token] = Amount(words[balance_slot(account, token)])
@@ -288,11 +305,8 @@ class EvmAdapter:
 
     async def _quotes_at(self, head: Header) -> tuple[Quote, ...]:
         feeds = self._recipe.feeds
-        contracts = [Contract(feed.feed, (_LATEST,)) for feed in feeds]
-        proven: list[Proven] = []
-        for batch in _batches(contracts, CONTRACTS_A_REQUEST):
-            proven += await self._pool.ask(partial(proofs, header=head, contracts=batch, store=self._store))
-        quotes = (self._quote(feed, found, head) for feed, found in zip(feeds, proven, strict=True))
+        proven = await self._prove(head, [Contract(address, (_LATEST,)) for address in {feed.feed for feed in feeds}])
+        quotes = (self._quote(feed, proven[feed.feed], head) for feed in feeds)
         return tuple(quote for quote in quotes if quote is not None)
 
     def _quote(self, feed: FeedRecipe, proven: Proven, head: Header) -> Quote | None:
@@ -324,6 +338,19 @@ class EvmAdapter:
 
     def _cut(self, header: Header) -> Cut:
         return Cut(self.chain_id, header.number, header.hash, header.timestamp)
+
+
+def _requests(calls: Sequence[Contract]) -> Iterator[list[Contract]]:
+    """Calls that go together: so many contracts, or so many slots."""
+    request: list[Contract] = []
+    for call in calls:
+        slots = sum(len(each.slots) for each in (*request, call))
+        if request and (len(request) == CONTRACTS_A_REQUEST or slots > SLOTS_A_REQUEST):
+            yield request
+            request = []
+        request.append(call)
+    if request:
+        yield request
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -6,7 +6,7 @@ what a token is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chains.evm.questions import Contract, Proven
@@ -38,16 +38,22 @@ class TokenDispute:
 
 def contracts(recipe: ChainRecipe) -> list[Contract]:
     """All that has to be proven to know the vault and every token of the recipe: the vault first, each once."""
-    slots: dict[Address, set[Hash32]] = {recipe.vault: set()}
-    for contract, slot in _needed(recipe):
+    return merged(_needed(recipe))
+
+
+def merged(needed: Iterable[tuple[Address, Hash32 | None]]) -> list[Contract]:
+    """Contracts and slots of theirs, each contract once; None stands for its account alone."""
+    slots: dict[Address, set[Hash32]] = {}
+    for contract, slot in needed:
         wanted = slots.setdefault(contract, set())
         if slot is not None:
             wanted.add(slot)
-    return [Contract(contract, tuple(sorted(wanted))) for contract, wanted in slots.items()]
+    return [Contract(contract, tuple(sorted(wanted, key=keccak))) for contract, wanted in slots.items()]
 
 
 def _needed(recipe: ChainRecipe) -> Iterator[tuple[Address, Hash32 | None]]:
     known = _recipes(recipe)
+    yield recipe.vault, None
     for token in recipe.tokens:
         yield recipe.vault, total_slot(token.token)
         if token.storage is None:
@@ -84,6 +90,17 @@ def facts(
             found[token.token] = TokenFact(booked, Amount(0), disputed=True)
             disputes.append(TokenDispute(token.token, str(problem)))
     return found, tuple(disputes)
+
+
+def is_admitted(token: TokenRecipe, proven: Mapping[Address, Proven]) -> bool:
+    """Whether a token's contract, as proven with its proxy's slot and implementation, is the one of its recipe."""
+    if token.storage is None:
+        return False
+    try:
+        _check(token, token.storage, proven)
+    except _AnotherToken:
+        return False
+    return True
 
 
 class _AnotherToken(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,7 @@ from chains.types import (
     Disagreement,
     EndpointFault,
     EndpointStanding,
+    FreeBalances,
     Height,
     Quote,
     VaultEntry,
@@ -75,12 +76,9 @@ class SimulatedAdapter:
         return tuple(self._block(height).cut for height in reversed(heights))
 
     async def delta(self, since: Checkpoint | None, to: Cut) -> ChainDelta:
-        self._may_fail()
+        end = self._at(to)
         if self._chain.code_changed:
             raise DisputedError("The vault is another contract than the recipe says", chain=self.chain_id)
-        end = self._block(to.height)
-        if end.cut != to:
-            raise DisputedError("The chain has another block there", chain=self.chain_id, height=to.height)
         first = max(1, self._recipe.from_height)
         if since is not None:
             if self._block(since.cut.height).cut != since.cut:
@@ -103,6 +101,18 @@ class SimulatedAdapter:
         }
         return ChainDelta(Checkpoint(to, end.storage_hash), self._assurance, accounts, facts, links)
 
+    async def free_balances(self, cut: Cut, wallets: Sequence[Address]) -> Mapping[Address, FreeBalances]:
+        block = self._at(cut)
+        tokens = [recipe.token for recipe in self._recipe.tokens if recipe.free]
+        return {
+            wallet: {
+                token: None if token in block.disputed else Amount(held)
+                for token in tokens
+                if (held := block.wallets.get((wallet, token), 0)) or token in block.disputed
+            }
+            for wallet in wallets
+        }
+
     async def quotes(self) -> tuple[Quote, ...]:
         self._may_fail()
         final = self._chain.final
@@ -120,6 +130,13 @@ class SimulatedAdapter:
 
     def disagreements(self) -> tuple[Disagreement, ...]:
         return ()
+
+    def _at(self, cut: Cut) -> Block:
+        self._may_fail()
+        block = self._block(cut.height)
+        if block.cut != cut:
+            raise DisputedError("The chain has another block there", chain=self.chain_id, height=cut.height)
+        return block
 
     def _block(self, height: int) -> Block:
         block = self._chain.block(height)

@@ -39,7 +39,8 @@ class Block:
     """A block with all that is true after it. `touched` names the (account, token) pairs that it changed.
 
     `burned` is what tokens took from the vault behind its books, `rates` the assets and shares of those that have a
-    rate, `disputed` the tokens that are other contracts by now, `links` the (account, wallet) pairs of the registry.
+    rate, `disputed` the tokens that are other contracts by now, `links` the (account, wallet) pairs of the registry,
+    `wallets` what is held outside the vault, by wallet and token.
     """
 
     cut: Cut
@@ -51,6 +52,7 @@ class Block:
     rates: Mapping[Address, tuple[int, int]] = field(default_factory=dict)
     disputed: frozenset[Address] = frozenset()
     links: frozenset[tuple[AccountId, Address]] = frozenset()
+    wallets: Mapping[tuple[Address, Address], int] = field(default_factory=dict)
 
     def token(self, token: Address) -> TokenFact:
         """What the books of a token add up to, and what is there."""
@@ -104,6 +106,13 @@ class SimulatedChain:
         """From the next block on, the vault holds that much less of `token` than without this; negative gives back."""
         burned = self._next.burned.get(token, 0) + amount
         self._next = replace(self._next, burned={**self._next.burned, token: burned})
+
+    def give(self, wallet: Address, token: Address, amount: int) -> None:
+        """From the next block on, `wallet` has that much more of `token` in its own hands; negative takes it."""
+        held = self._next.wallets.get((wallet, token), 0) + amount
+        if held < 0:
+            raise InputError("The wallet holds less than that", token=token, amount=-amount)
+        self._next = replace(self._next, wallets={**self._next.wallets, (wallet, token): held})
 
     def redeem_at(self, token: Address, assets: int, shares: int) -> None:
         """From the next block on, so many shares of `token` are redeemed for so many assets."""

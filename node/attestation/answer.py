@@ -50,8 +50,13 @@ Place: TypeAlias = tuple[ChainId, Address]
 
 def touched_tokens(view: AccountView, policy: Policy) -> tuple[Place, ...]:
     """The admitted tokens that an account holds, ascending: its health depends on what the vault holds of them."""
-    places = ((chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances)
-    return tuple(sorted(place for place in places if place in policy.token_by_place))
+    return tuple(sorted({place for place in _held(view) if place in policy.token_by_place}))
+
+
+def _held(view: AccountView) -> list[Place]:
+    """Every token in the vaults' books and in watched wallets."""
+    places = [(chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances]
+    return places + [(chain_id, token) for chain_id, held in view.free for token, _ in held.balances]
 
 
 def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
@@ -60,7 +65,7 @@ def touched_assets(view: AccountView, policy: Policy) -> tuple[str, ...]:
     Those of every admitted token that is held or reserved, with what it is redeemed for, and the underlying of every
     known position; and the indices of their volatilities.
     """
-    places = [(chain_id, token) for chain_id, held in view.holdings.items() for token, _ in held.balances]
+    places = _held(view)
     for reservation in view.record.reservations if view.record else ():
         places += [(reservation.chain_id, item.token) for item in reservation.items]
     admitted = [policy.token_by_place[place] for place in places if place in policy.token_by_place]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chains.errors import InputError
-from chains.types import AccountId, Address, Amount, ChainId, Hash32, TokenFact
+from chains.types import AccountId, Address, Amount, ChainId, Control, Hash32, TokenFact
 from hypothec.v1 import health_pb2, release_pb2, state_pb2
 from node.attestation.release import AttestedRelease
 from node.model.digests import Release, ReleaseItem, ReleaseKind
@@ -90,11 +90,13 @@ def describe_health(health: Health, view: AccountView, header: Header) -> health
         holdings=[_holding(line, view, header) for line in health.holdings],
         venues=[_venue(line, reported.get(line.venue, 0)) for line in health.venues],
         reasons=_reasons(health.reasons),
+        free=[_holding(line, view, header) for line in health.free],
     )
 
 
 def _holding(line: HoldingLine, view: AccountView, header: Header) -> health_pb2.HoldingLine:
-    chain, holdings = header.chain(line.chain_id), view.holdings.get(line.chain_id)
+    chain = header.chain(line.chain_id)
+    control = view.holdings[line.chain_id].control if line.wallet is None else Control.FREE
     return health_pb2.HoldingLine(
         chain_id=line.chain_id,
         token=line.token,
@@ -103,10 +105,11 @@ def _holding(line: HoldingLine, view: AccountView, header: Header) -> health_pb2
         value=_interval(line.value),
         initial=_interval(line.initial),
         maintenance=_interval(line.maintenance),
-        control=state_pb2.Control.ValueType(holdings.control) if holdings else state_pb2.CONTROL_UNSPECIFIED,
+        control=state_pb2.Control.ValueType(control),
         assurance=state_pb2.Assurance.ValueType(chain.assurance),
         age_ms=_age_ms(chain.cut.time, header.time_ms),
         reasons=_reasons(line.reasons),
+        wallet=line.wallet or b"",
     )
 
 

@@ -67,6 +67,7 @@ def shown_health(health: Health) -> dict[str, Any]:
         "maintenance_excess_usd": shown_interval(health.maintenance_excess),
         "reasons": list(health.reasons),
         "holdings": [_holding(line) for line in health.holdings],
+        "free": [{"wallet": "0x" + (line.wallet or b"").hex(), **_holding(line)} for line in health.free],
         "venues": [_venue(line) for line in health.venues],
     }
 

@@ -31,12 +31,13 @@ class Observer:
 
     def observe(self, state: State) -> Observation:
         """What this node sees, for the round after `state`."""
-        pending = {item.chain_id: item.pending for item in state.control.chains}
+        controls = {item.chain_id: item for item in state.control.chains}
         chains = []
         quotes: dict[tuple[str, str], QuoteObservation] = {}
         for chain_id, follower in sorted(self._followers.items()):
-            cut = pending.get(chain_id)
-            vote = follower.vote(cut) if cut is not None else None
+            control = controls.get(chain_id)
+            cut = control.pending if control is not None else None
+            vote = follower.vote(cut, control.watched) if control is not None and cut is not None else None
             voted = cut.block_hash if cut is not None and vote is not None else None
             chains.append(ChainObservation(chain_id, follower.candidates, follower.disputed, voted, vote))
             for quote in follower.quotes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import holding_lines
 from node.margin.context import MarginContext
+from node.margin.free import free_lines
 from node.model.health import Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
 from node.model.ledger import AccountView
 
@@ -41,6 +42,7 @@ def evaluate(view: AccountView, context: MarginContext) -> Health:
         holdings=holdings,
         venues=venues,
         reasons=reasons,
+        free=free_lines(view, context),
     )
 
 

@@ -24,6 +24,7 @@ from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import WAD, Wad
 from node.margin.models.hypothec.parameters import FeedRules, Parameters, read_overrides
 from node.model.requests import policy_hash
+from node.model.state import MAX_WATCHED
 from node.model.tables import Bps, HexAddress, HexHash, Name, Natural, Positive, Table
 from node.model.tokens import Token
 
@@ -34,6 +35,8 @@ PICO_PER_MICRO = 1_000_000
 MAX_ASSETS, MAX_INSTRUMENTS, MAX_VENUES, MAX_CHAINS = 1024, 4096, 512, 64
 MAX_TOKENS = 128
 """On one chain: each is proven at every cut."""
+MAX_FREE_TOKENS = 32
+"""On one chain: each is proven of each watched wallet at every cut."""
 MAX_FEEDS = 1024
 """On all chains. These bounds keep an observation of everything within its own."""
 MAX_DOTS = 64
@@ -197,6 +200,8 @@ class Chain(Table):
     """Cuts are made at multiples of this height."""
     tokens: Annotated[tuple[Token, ...], Field(max_length=MAX_TOKENS)] = ()
     feeds: tuple[Feed, ...] = ()
+    max_watched: Annotated[int, Field(ge=0, le=MAX_WATCHED)] = 0
+    """How many linked addresses, of all accounts, may have reported what they hold themselves of the free tokens."""
 
     @model_validator(mode="after")
     def _provable(self) -> Chain:
@@ -205,6 +210,9 @@ class Chain(Table):
             if self.kind == "evm" and token.kind is None:
                 raise ValueError(f"say what kind of token 0x{token.token.hex()} is")
             token.recipe(self.tokens)
+        free = sum(token.free for token in self.tokens)
+        if free > MAX_FREE_TOKENS or (free > 0) != (self.max_watched > 0):
+            raise ValueError(f"give free tokens, at most {MAX_FREE_TOKENS}, and max_watched together or not at all")
         return self
 
     @property
@@ -219,6 +227,7 @@ class Chain(Table):
             self.stride,
             tuple(item.recipe(self.tokens) for item in self.tokens),
             tuple(FeedRecipe(item.source, item.asset, item.feed, item.decimals, item.code_hash) for item in self.feeds),
+            self.max_watched,
         )
 
 

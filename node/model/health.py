@@ -68,7 +68,10 @@ ZERO = Interval(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class HoldingLine:
-    """One holding in the breakdown, after reservations: its market value, and its value after each haircut."""
+    """One holding in the breakdown, after reservations: its market value, and its value after each haircut.
+
+    `wallet` is who holds it, where that is not the vault.
+    """
 
     chain_id: ChainId
     token: Address
@@ -78,6 +81,7 @@ class HoldingLine:
     initial: Interval
     maintenance: Interval
     reasons: tuple[Reason, ...]
+    wallet: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +123,5 @@ class Health:
     venues: tuple[VenueLine, ...]
     reasons: tuple[Reason, ...]
     """Reasons that widen the interval, without duplicates, in the order of the breakdown."""
+    free: tuple[HoldingLine, ...] = ()
+    """What the owner's watched wallets hold themselves. It is reported, and no figure above has any of it."""

@@ -8,7 +8,7 @@ leaf came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -24,38 +24,86 @@ _TOKEN_LEAF = 2
 """First byte of a token's leaf in a chain's map; holdings begin with 1."""
 _CONSENT_LEAF = 3
 """And of a wallet's consent."""
-_WALLETS = 3
-"""First byte of a record that has wallets: one without is as it was before there were any."""
+_FREE_LEAF = 4
+"""And of holdings with free ones beside them: a leaf without is as it was before there were any."""
+_WALLETS, _WATCHED = 3, 4
+"""First byte of a record that has wallets, or watched addresses: one without is as it was before there were any."""
 _TOKEN, _CONSENT = tag("token"), tag("consent")
 _PREFIX = 12
 _MANY = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class FreeHoldings:
+    """What a watched wallet itself holds, under Control.FREE. Balances are never zero; None of a disputed token."""
+
+    wallet: Address
+    balances: tuple[tuple[Address, Amount | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Holdings:
     """Leaf of a chain's map: the vault's books of one account, as proven at the cut. Balances are never zero.
 
-    `nonce` counts the releases that the vault has executed for the account.
+    `nonce` counts the releases that the vault has executed for the account. `free` has every wallet of the account that
+    was watched for this cut, with what is in its own hands: nothing of that is in `balances`, and it secures nothing.
     """
 
     nonce: int
     balances: tuple[tuple[Address, Amount], ...]
     control: Control = Control.ENFORCEABLE
+    free: tuple[FreeHoldings, ...] = ()
+
+    @property
+    def leaf(self) -> bytes | None:
+        """As the map has it: nothing at all leaves no leaf."""
+        return self.encode() if self.nonce or self.balances or self.free else None
 
     def encode(self) -> bytes:
-        writer = Writer().u8(_VERSION).u64(self.nonce).u8(self.control)
-        return writer.many(self.balances, lambda w, item: w.raw(item[0], 20).u256(item[1])).done()
+        writer = Writer().u8(_FREE_LEAF if self.free else _VERSION).u64(self.nonce).u8(self.control)
+        writer.many(self.balances, lambda w, item: w.raw(item[0], 20).u256(item[1]))
+        if self.free:
+            writer.many(self.free, _write_free)
+        return writer.done()
 
     @classmethod
     def decode(cls, data: bytes) -> Holdings:
         """Raises Malformed."""
         reader = Reader(data, "holdings")
-        reader.version(_VERSION)
+        has_free = has_free_holdings(data)
+        reader.version(_FREE_LEAF if has_free else _VERSION)
         nonce, control = reader.u64(), reader.member(Control)
         balances = reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256())), _MANY)
         reader.ascending((token for token, _ in balances), "tokens")
+        free = reader.many(_read_free, _MANY) if has_free else ()
+        reader.ascending((item.wallet for item in free), "watched wallets")
+        if has_free and not free:
+            raise Malformed("leave out free holdings where no wallet is watched")
         reader.done()
-        return cls(nonce, balances, control)
+        return cls(nonce, balances, control, free)
+
+
+def _write_free(writer: Writer, entry: FreeHoldings) -> None:
+    writer.raw(entry.wallet, 20).many(entry.balances, _write_free_balance)
+
+
+def _write_free_balance(writer: Writer, item: tuple[Address, Amount | None]) -> None:
+    token, amount = item
+    writer.raw(token, 20).flag(amount is not None)
+    if amount is not None:
+        writer.u256(amount)
+
+
+def _read_free(reader: Reader) -> FreeHoldings:
+    wallet = Address(reader.raw(20))
+    balances = reader.many(lambda r: (Address(r.raw(20)), Amount(r.u256()) if r.flag() else None), _MANY)
+    reader.ascending((token for token, _ in balances), "tokens of a wallet")
+    return FreeHoldings(wallet, balances)
+
+
+def has_free_holdings(leaf: bytes) -> bool:
+    """Whether a leaf of a chain's map is of holdings with free ones."""
+    return leaf[:1] == bytes([_FREE_LEAF])
 
 
 def token_key(token: Address) -> bytes:
@@ -222,6 +270,7 @@ class AccountRecord:
     """Leaf of the accounts map. `nonce` is that of the last request; `collateral` names the assets opted in.
 
     `linked` are addresses whose keys signed; `wallets` contracts, each of its chain, that joined by a vault's registry.
+    `watched` names those of either kind that have reported what they hold themselves, each with the chain on which.
     """
 
     owner: Address
@@ -232,22 +281,30 @@ class AccountRecord:
     reservations: tuple[Reservation, ...]
     decisions: tuple[Decision, ...]
     wallets: tuple[tuple[ChainId, Address], ...] = ()
+    watched: tuple[tuple[ChainId, Address], ...] = ()
+
+    def is_linked(self, chain_id: ChainId, address: Address) -> bool:
+        """Whether an address is the account's on a chain: by its key on every one, as a contract on its own alone."""
+        return address in self.linked or (chain_id, address) in self.wallets
 
     def encode(self) -> bytes:
-        writer = Writer().u8(_WALLETS if self.wallets else _VERSION).raw(self.owner, 20).u64(self.nonce)
+        version = _WATCHED if self.watched else _WALLETS if self.wallets else _VERSION
+        writer = Writer().u8(version).raw(self.owner, 20).u64(self.nonce)
         writer.many(self.linked, lambda w, address: w.raw(address, 20)).many(self.collateral, Writer.text)
         writer.many(self.authorizations, _write_authorization).many(self.reservations, write_reservation)
         writer.many(self.decisions, _write_decision)
-        if self.wallets:
-            writer.many(self.wallets, lambda w, wallet: w.u64(wallet[0]).raw(wallet[1], 20))
+        if version != _VERSION:
+            writer.many(self.wallets, _write_place)
+        if version == _WATCHED:
+            writer.many(self.watched, _write_place)
         return writer.done()
 
     @classmethod
     def decode(cls, data: bytes) -> AccountRecord:
         """Raises Malformed."""
         reader = Reader(data, "account record")
-        has_wallets = data[:1] == bytes([_WALLETS])
-        reader.version(_WALLETS if has_wallets else _VERSION)
+        version = next((each for each in (_WALLETS, _WATCHED) if data[:1] == bytes([each])), _VERSION)
+        reader.version(version)
         owner, nonce = Address(reader.raw(20)), reader.u64()
         linked = reader.many(lambda r: Address(r.raw(20)), _MANY)
         reader.ascending(linked, "linked addresses")
@@ -263,24 +320,34 @@ class AccountRecord:
             authorizations,
             reader.many(read_reservation, _MANY),
             reader.many(_read_decision, _MANY),
-            reader.many(lambda r: (ChainId(r.u64()), Address(r.raw(20))), _MANY) if has_wallets else (),
+            reader.many(_read_place, _MANY) if version != _VERSION else (),
+            reader.many(_read_place, _MANY) if version == _WATCHED else (),
         )
         reader.ascending(record.wallets, "wallets")
-        if has_wallets and not record.wallets:
+        reader.ascending(record.watched, "watched wallets")
+        if (version == _WALLETS and not record.wallets) or (version == _WATCHED and not record.watched):
             raise Malformed("leave out wallets where there are none")
         reader.done()
         return record
 
 
+def _write_place(writer: Writer, place: tuple[ChainId, Address]) -> None:
+    writer.u64(place[0]).raw(place[1], 20)
+
+
+def _read_place(reader: Reader) -> tuple[ChainId, Address]:
+    return ChainId(reader.u64()), Address(reader.raw(20))
+
+
 def _write_authorization(writer: Writer, entry: Authorization) -> None:
     writer.text(entry.venue).u256(entry.limit)
-    writer.many(entry.payees, lambda w, payee: w.u64(payee[0]).raw(payee[1], 20))
+    writer.many(entry.payees, _write_place)
     writer.u256(entry.seized).flag(entry.revoked)
 
 
 def _read_authorization(reader: Reader) -> Authorization:
     venue, limit = reader.text(), reader.u256()
-    payees = reader.many(lambda r: (ChainId(r.u64()), Address(r.raw(20))), _MANY)
+    payees = reader.many(_read_place, _MANY)
     return Authorization(venue, limit, payees, reader.u256(), reader.flag())
 
 
@@ -340,3 +407,12 @@ class AccountView:
     record: AccountRecord | None
     obligations: Obligations | None
     holdings: Mapping[ChainId, Holdings]
+
+    @property
+    def free(self) -> Iterator[tuple[ChainId, FreeHoldings]]:
+        """What wallets hold that the account still has watched, by chain and wallet."""
+        watched = set(self.record.watched) if self.record is not None else set()
+        for chain_id in sorted(self.holdings):
+            for item in self.holdings[chain_id].free:
+                if (chain_id, item.wallet) in watched:
+                    yield chain_id, item

@@ -36,6 +36,7 @@ _WITHDRAW = (
 )
 _LINK_WALLET = "LinkWallet(bytes32 account,uint256 chainId,address wallet,uint64 nonce)"
 _UNLINK = "Unlink(bytes32 account,uint256 chainId,address linked,uint64 nonce)"
+_WATCH_WALLET = "WatchWallet(bytes32 account,uint256 chainId,address wallet,bool watched,uint64 nonce)"
 _ACTIVATE = "ActivatePolicy(uint64 version,bytes32 policyHash,uint64 activatesAt)"
 
 
@@ -101,6 +102,29 @@ class Unlink:
 
     def digest(self, network_id: Hash32) -> Hash32:
         hashed = struct_hash(_UNLINK, self.account, word(self.chain_id), word(self.linked), word(self.nonce))
+        return typed_digest(network_id, hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchWallet:
+    """Has it reported what a linked address itself holds on a chain, or no more. It secures nothing by that."""
+
+    account: AccountId
+    chain_id: ChainId
+    wallet: Address
+    watched: bool
+    nonce: int
+    signature: bytes = b""
+
+    def digest(self, network_id: Hash32) -> Hash32:
+        hashed = struct_hash(
+            _WATCH_WALLET,
+            self.account,
+            word(self.chain_id),
+            word(self.wallet),
+            word(int(self.watched)),
+            word(self.nonce),
+        )
         return typed_digest(network_id, hashed)
 
 
@@ -198,7 +222,7 @@ class VenueEquivocation:
         return Hash32(keccak(_EQUIVOCATION + low + high))
 
 
-OwnerRequest: TypeAlias = Link | LinkWallet | Unlink | AuthorizeVenue | RevokeVenue | WithdrawalRequest
+OwnerRequest: TypeAlias = Link | LinkWallet | Unlink | WatchWallet | AuthorizeVenue | RevokeVenue | WithdrawalRequest
 Request: TypeAlias = OwnerRequest | PolicyActivation | VenueEquivocation
 
 
@@ -224,6 +248,7 @@ _KINDS: dict[int, type] = {
     6: VenueEquivocation,
     7: LinkWallet,
     8: Unlink,
+    9: WatchWallet,
 }
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 
@@ -255,6 +280,9 @@ def encode_request(request: Request) -> bytes:
         case Unlink():
             writer.raw(request.account, 32).u64(request.chain_id).raw(request.linked, 20).u64(request.nonce)
             writer.raw(request.signature, 65)
+        case WatchWallet():
+            writer.raw(request.account, 32).u64(request.chain_id).raw(request.wallet, 20).flag(request.watched)
+            writer.u64(request.nonce).raw(request.signature, 65)
         case VenueEquivocation():
             writer.var(request.first.encode()).var(request.second.encode())
     return writer.done()
@@ -311,6 +339,15 @@ def decode_request(data: bytes) -> Request:
         made = LinkWallet if kind == 7 else Unlink
         request = made(
             AccountId(reader.raw(32)), ChainId(reader.u64()), Address(reader.raw(20)), reader.u64(), reader.raw(65)
+        )
+    elif kind == 9:
+        request = WatchWallet(
+            AccountId(reader.raw(32)),
+            ChainId(reader.u64()),
+            Address(reader.raw(20)),
+            reader.flag(),
+            reader.u64(),
+            reader.raw(65),
         )
     else:
         raise Malformed("use a known kind of request", kind=kind)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
 
 from chains.proofs.keccak import keccak
-from chains.types import AccountId, Assurance, ChainId, Checkpoint, Cut, Hash32
+from chains.types import AccountId, Address, Assurance, ChainId, ChainRecipe, Checkpoint, Cut, Hash32
 from node.model.codec import Reader, Writer
 from node.model.digests import tag
 from node.model.frame import Frame
@@ -27,6 +29,10 @@ MAX_CANDIDATES = 8
 _MAX_VENUES = 4096
 _MAX_CHAINS = 64
 _MAX_RESERVED = 1 << 20
+MAX_WATCHED = 512
+"""Addresses on one chain: each is asked about at every cut."""
+Watched: TypeAlias = tuple[AccountId, Address]
+"""A linked address that is watched for an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class ChainControl:
 
     `candidates` are the final cuts that each node offered last; `disputes` the nodes that last said that the chain
     contradicts its certified cut or its recipe; `pending` the agreed cut whose root is being voted
-    (`pending_since_ms`: since which state time), `roots` the votes so far.
+    (`pending_since_ms`: since which state time), `roots` the votes so far. `watched` are the wallets whose free
+    holdings the root has to have: those of when the cut became pending, so that who comes or goes disturbs no vote.
     """
 
     chain_id: ChainId
@@ -53,6 +60,7 @@ class ChainControl:
     pending: Cut | None
     pending_since_ms: int
     roots: Mapping[int, RootVote]
+    watched: tuple[Watched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ class Control:
     """All undecided and nodes-only parts of the state; lists ascend by chain id, venue and account.
 
     `reserved` names the accounts that have an open reservation, so that nobody need look through all of them; `issued`
-    gives the header hash of each earlier state that issued one, since releases are signed over it.
+    gives the header hash of each earlier state that issued one, since releases are signed over it. `watched` is the
+    same for the addresses that accounts have watched, each on its chain.
     """
 
     policy_version: int
@@ -88,6 +97,12 @@ class Control:
     policy_change: PolicyChange | None
     reserved: tuple[AccountId, ...]
     issued: tuple[tuple[int, Hash32], ...]
+    watched: tuple[tuple[ChainId, AccountId, Address], ...] = ()
+
+    def watched_on(self, recipe: ChainRecipe) -> tuple[Watched, ...]:
+        """Who is to be watched on a chain at its next cut, ascending; no more than the policy allows by now."""
+        found = ((account, wallet) for chain_id, account, wallet in self.watched if chain_id == recipe.chain_id)
+        return tuple(islice(found, recipe.max_watched))
 
     def hash(self) -> Hash32:
         return Hash32(keccak(_CONTROL + self.encode()))
@@ -102,7 +117,8 @@ class Control:
         if (change := self.policy_change) is not None:
             writer.u64(change.version).raw(change.policy_hash, 32).u64(change.activates_at)
         writer.many(self.reserved, lambda w, account: w.raw(account, 32))
-        return writer.many(self.issued, lambda w, item: w.u64(item[0]).raw(item[1], 32)).done()
+        writer.many(self.issued, lambda w, item: w.u64(item[0]).raw(item[1], 32))
+        return writer.many(self.watched, lambda w, item: w.u64(item[0]).raw(item[1], 32).raw(item[2], 20)).done()
 
     @classmethod
     def decode(cls, data: bytes) -> Control:
@@ -122,8 +138,10 @@ class Control:
         reader.ascending(reserved, "accounts with reservations")
         issued = reader.many(lambda r: (r.u64(), Hash32(r.raw(32))), _MAX_RESERVED)
         reader.ascending((sequence for sequence, _ in issued), "issuing states")
+        watched = reader.many(lambda r: (ChainId(r.u64()), AccountId(r.raw(32)), Address(r.raw(20))), _MAX_RESERVED)
+        reader.ascending(watched, "watched wallets")
         reader.done()
-        return cls(policy_version, chains, venues, change, reserved, issued)
+        return cls(policy_version, chains, venues, change, reserved, issued, watched)
 
 
 def _write_chain(writer: Writer, chain: ChainControl) -> None:
@@ -133,6 +151,7 @@ def _write_chain(writer: Writer, chain: ChainControl) -> None:
     if chain.pending is not None:
         write_cut(writer, chain.pending)
     writer.u64(chain.pending_since_ms).many(sorted(chain.roots.items()), _write_root_vote)
+    writer.many(chain.watched, lambda w, item: w.raw(item[0], 32).raw(item[1], 20))
 
 
 def _write_root_vote(writer: Writer, item: tuple[int, RootVote]) -> None:
@@ -154,16 +173,22 @@ def _read_chain(reader: Reader) -> ChainControl:
     since = reader.u64()
     roots = reader.many(_read_root_vote, MAX_NODES)
     reader.ascending((node for node, _ in roots), "nodes")
-    return ChainControl(chain_id, dict(candidates), frozenset(disputes), pending, since, dict(roots))
+    watched = reader.many(lambda r: (AccountId(r.raw(32)), Address(r.raw(20))), MAX_WATCHED)
+    reader.ascending(watched, "watched wallets")
+    return ChainControl(chain_id, dict(candidates), frozenset(disputes), pending, since, dict(roots), watched)
 
 
 @dataclass(frozen=True, slots=True)
 class ChainBook:
-    """One chain's holdings as a node computed them at a cut: what a root vote stands for, kept until it is decided."""
+    """One chain's holdings as a node computed them at a cut: what a root vote stands for, kept until it is decided.
+
+    `watched` are the wallets whose free holdings are in it.
+    """
 
     checkpoint: Checkpoint
     holdings: MerkleMap
     assurance: Assurance
+    watched: tuple[Watched, ...] = ()
 
     @property
     def vote(self) -> RootVote:

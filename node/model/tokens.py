@@ -111,7 +111,8 @@ class Token(Table):
     """A token that the vault holds, the asset that it is, and its recipe.
 
     Without a kind it is the native coin, or a token of a chain whose adapter needs no recipe. `max_rate_bps` bounds
-    what a yield-bearing token may ever count for, in basis points of its underlying.
+    what a yield-bearing token may ever count for, in basis points of its underlying. `free`: what watched wallets hold
+    of it themselves is reported, and secures nothing.
     """
 
     token: HexAddress
@@ -124,6 +125,7 @@ class Token(Table):
     erc4626: Shares | None = None
     lst: Staked | None = None
     max_rate_bps: Annotated[int, Field(gt=0, le=MAX_RATE_BPS)] | None = None
+    free: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -157,7 +159,7 @@ class Token(Table):
         if self.code_hash is not None and self.balances is not None:
             proxy = self.proxy.recipe if self.proxy is not None else None
             storage = StorageRecipe(self.code_hash, self.balances.recipe, proxy)
-        return TokenRecipe(self.token, self.asset, self.decimals, storage, self._rate(tokens))
+        return TokenRecipe(self.token, self.asset, self.decimals, storage, self._rate(tokens), self.free)
 
     def _rate(self, tokens: Sequence[Token]) -> RateRecipe | None:
         if self.max_rate_bps is None:

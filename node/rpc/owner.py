@@ -22,6 +22,7 @@ from node.model.requests import (
     LinkWallet,
     RevokeVenue,
     Unlink,
+    WatchWallet,
     WithdrawalRequest,
     decode_request,
 )
@@ -69,7 +70,7 @@ class OwnerService:
         self._policies = policies
 
     async def submit_link(self, request: pb.SubmitLinkRequest, _: Caller) -> pb.SubmitLinkResponse:
-        return pb.SubmitLinkResponse(digest=await self._submit(request.request, Link, LinkWallet, Unlink))
+        return pb.SubmitLinkResponse(digest=await self._submit(request.request, Link, LinkWallet, Unlink, WatchWallet))
 
     async def authorize_venue(self, request: pb.AuthorizeVenueRequest, _: Caller) -> pb.AuthorizeVenueResponse:
         return pb.AuthorizeVenueResponse(digest=await self._submit(request.request, AuthorizeVenue))

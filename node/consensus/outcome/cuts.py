@@ -20,7 +20,7 @@ from node.margin.policy import Timing
 from node.model.header import ChainState, ChainStatus
 from node.model.merkle import EMPTY_ROOT
 from node.model.network import Network
-from node.model.state import ChainControl, RootVote
+from node.model.state import ChainControl, RootVote, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,16 @@ def advance(
     network: Network,
     timing: Timing,
     time_ms: int,
+    watched: tuple[Watched, ...] = (),
 ) -> ChainAdvance:
-    """One chain's next state from what the observers (`votes`, by node) say of it at state time `time_ms`."""
+    """One chain's next state from what the observers (`votes`, by node) say of it at state time `time_ms`.
+
+    A cut that becomes pending now is to tell of the wallets in `watched`.
+    """
     candidates = dict(control.candidates) | {node: vote.candidates for node, vote in votes.items()}
     disputes = control.disputes - votes.keys() | {node for node, vote in votes.items() if vote.disputed}
     pending, since, roots = control.pending, control.pending_since_ms, dict(control.roots)
+    watched_then = control.watched
     certified: RootVote | None = None
     if pending is not None:
         roots |= {
@@ -71,13 +76,15 @@ def advance(
         roots = {}
         pending = _next_cut(candidates, state.cut, network)
         since = time_ms if pending is not None else 0
+        watched_then = watched if pending is not None else ()
     candidates = {
         node: kept
         for node, cuts in candidates.items()
         if (kept := tuple(cut for cut in cuts if cut.height > state.cut.height))
     }
     state = replace(state, status=_status(state, len(disputes), network, timing, time_ms))
-    return ChainAdvance(state, ChainControl(state.cut.chain_id, candidates, disputes, pending, since, roots), certified)
+    control = ChainControl(state.cut.chain_id, candidates, disputes, pending, since, roots, watched_then)
+    return ChainAdvance(state, control, certified)
 
 
 def _certify(roots: Mapping[int, RootVote], network: Network) -> RootVote | None:

@@ -14,7 +14,7 @@ from node.model.state import State
 
 _LINK = tag("link")
 _LINK_LEAF = b"\x02"
-"""First byte of a leaf of the accounts map that says whose an address is; records begin with 1 or 3."""
+"""First byte of a leaf of the accounts map that says whose an address is; records begin with 1, 3 or 4."""
 
 
 ANY_CHAIN = ChainId(0)
@@ -33,6 +33,7 @@ class Draft:
     def __init__(self, previous: State) -> None:
         self.chains: dict[ChainId, MerkleMap] = dict(previous.chains)
         self.reserved: set[AccountId] = set(previous.control.reserved)
+        self.watched: set[tuple[ChainId, AccountId, Address]] = set(previous.control.watched)
         self._accounts = previous.accounts
         self._obligations = previous.obligations
         self._account_leaves: dict[bytes, bytes | None] = {}
@@ -51,7 +52,11 @@ class Draft:
         return AccountRecord.decode(leaf) if leaf is not None and leaf[:1] != _LINK_LEAF else None
 
     def put_record(self, account: AccountId, record: AccountRecord) -> None:
-        """Replace the record, and keep the index of open reservations in step."""
+        """Replace the record, and keep the indexes of open reservations and watched addresses in step."""
+        before = self.record(account)
+        if before is not None:
+            self.watched -= {(chain_id, account, wallet) for chain_id, wallet in before.watched}
+        self.watched |= {(chain_id, account, wallet) for chain_id, wallet in record.watched}
         self._records[account] = record
         self._account_leaves[account] = record.encode()
         if record.reservations:

@@ -16,6 +16,7 @@ from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainRecipe, H
 from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
+from node.margin.collateral import holding_lines
 from node.margin.policy import Policy
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
@@ -28,6 +29,7 @@ from node.model.requests import (
     PolicyActivation,
     RevokeVenue,
     Unlink,
+    WatchWallet,
     WithdrawalRequest,
 )
 from node.model.state import Control, PolicyChange
@@ -40,6 +42,8 @@ MAX_AUTHORIZED = 64
 """Venues that one account authorises at a time."""
 NO_MINIMUM = Amount(0)
 """Of a withdrawal: whatever the vault pays for it, in a shortfall the owner's share and no more is gone."""
+MAX_WATCHED_OF_ONE = 8
+"""Addresses of one account that are watched on one chain: there are only so many places for all."""
 MAX_POLICY_DELAY = 90 * 86_400
 """Seconds from the agreement on a policy to its activation, at most: a waiting one keeps all others out."""
 
@@ -112,6 +116,8 @@ def _decide(
             return _link_wallet(draft, request, record, context)
         case Unlink():
             return _unlink(draft, request, record)
+        case WatchWallet():
+            return _watch(draft, request, record, context)
         case AuthorizeVenue():
             return _authorize(draft, request, record, context)
         case RevokeVenue():
@@ -172,7 +178,37 @@ def _unlink(draft: Draft, request: Unlink, record: AccountRecord) -> str | None:
     draft.drop_link(request.linked, request.chain_id)
     linked = tuple(each for each in record.linked if not by_key or each != request.linked)
     wallets = tuple(each for each in record.wallets if each != (request.chain_id, request.linked))
-    draft.put_record(request.account, replace(record, linked=linked, wallets=wallets))
+    left = replace(record, linked=linked, wallets=wallets)
+    draft.put_record(
+        request.account, replace(left, watched=tuple(each for each in left.watched if left.is_linked(*each)))
+    )
+    return None
+
+
+def _watch(draft: Draft, request: WatchWallet, record: AccountRecord, context: RequestContext) -> str | None:
+    place = request.chain_id, request.wallet
+    if not request.watched:
+        if place not in record.watched:
+            return "NOT_WATCHED"
+        draft.put_record(
+            request.account, replace(record, watched=tuple(item for item in record.watched if item != place))
+        )
+        return None
+    recipe = context.policy.recipe_by_chain.get(request.chain_id)
+    if recipe is None:
+        return "UNKNOWN_CHAIN"
+    if not record.is_linked(*place):
+        return "NOT_LINKED"
+    others = {item for item in draft.watched if item[0] == request.chain_id} - {
+        (request.chain_id, request.account, request.wallet)
+    }
+    own = sum(account == request.account for _, account, _ in others)
+    if len(others) >= recipe.max_watched or own >= MAX_WATCHED_OF_ONE:
+        return "TOO_MANY_WATCHED"
+    # SECURITY: accounts cost nothing to open. Without something at stake, anybody could take all the places there are.
+    if not any(line.value.high > 0 for line in holding_lines(draft.view(request.account), context.margin)):
+        return "NOTHING_PLEDGED"
+    draft.put_record(request.account, replace(record, watched=tuple(sorted({*record.watched, place}))))
     return None
 
 

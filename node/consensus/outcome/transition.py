@@ -146,6 +146,7 @@ def derive(
         change,
         tuple(sorted(draft.reserved)),
         issuing_states(draft, previous),
+        tuple(sorted(draft.watched)),
     )
     accounts, obligations = draft.maps()
     header = Header(
@@ -199,7 +200,7 @@ def _advance_chains(
         for seen in observation.chains:
             votes.setdefault(seen.chain_id, {})[node] = seen
     advances: dict[ChainId, ChainAdvance] = {}
-    for chain_id in sorted(policy.recipe_by_chain):
+    for chain_id, recipe in sorted(policy.recipe_by_chain.items()):
         fresh_state, fresh_control = unstarted(chain_id)
         advances[chain_id] = advance(
             states.get(chain_id, fresh_state),
@@ -208,6 +209,7 @@ def _advance_chains(
             network,
             policy.timing,
             time_ms,
+            control.watched_on(recipe),
         )
     return advances
 

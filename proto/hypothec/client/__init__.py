@@ -32,6 +32,7 @@ from hypothec.client.signing import (
     link_wallet,
     revoke_venue,
     unlink,
+    watch_wallet,
     withdrawal,
 )
 from hypothec.client.venue import VenueClient
@@ -67,5 +68,6 @@ __all__ = [
     "save_answer",
     "unlink",
     "verify_answer",
+    "watch_wallet",
     "withdrawal",
 ]

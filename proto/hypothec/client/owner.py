@@ -30,6 +30,7 @@ from node.model.requests import (
     OwnerRequest,
     RevokeVenue,
     Unlink,
+    WatchWallet,
     WithdrawalRequest,
     encode_request,
 )
@@ -89,7 +90,7 @@ class OwnerClient:
     async def _submit(self, request: OwnerRequest, raw: bytes) -> bytes:
         call, stub = self._connection.call, self._stub
         match request:
-            case Link() | LinkWallet() | Unlink():
+            case Link() | LinkWallet() | Unlink() | WatchWallet():
                 return (await call(stub.SubmitLink, pb.SubmitLinkRequest(request=raw))).digest
             case AuthorizeVenue():
                 return (await call(stub.AuthorizeVenue, pb.AuthorizeVenueRequest(request=raw))).digest

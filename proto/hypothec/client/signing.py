@@ -15,7 +15,7 @@ import coincurve
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.digests import account_id
 from node.model.reports import Report, ReportEntry
-from node.model.requests import AuthorizeVenue, Link, LinkWallet, RevokeVenue, Unlink, WithdrawalRequest
+from node.model.requests import AuthorizeVenue, Link, LinkWallet, RevokeVenue, Unlink, WatchWallet, WithdrawalRequest
 from node.model.signatures import address_of, sign
 
 _NO_SALT = Hash32(bytes(32))
@@ -95,6 +95,21 @@ def unlink(
 ) -> Unlink:
     """Take an address off the account, a contract with its chain; see requests.Unlink."""
     unsigned = Unlink(account, chain_id, linked, nonce)
+    return replace(unsigned, signature=owner.sign(unsigned.digest(network_id)))
+
+
+def watch_wallet(
+    network_id: Hash32,
+    owner: Signer,
+    account: AccountId,
+    chain_id: ChainId,
+    wallet: Address,
+    nonce: int,
+    *,
+    watched: bool = True,
+) -> WatchWallet:
+    """Have it reported what a linked address itself holds on a chain, or no more; see requests.WatchWallet."""
+    unsigned = WatchWallet(account, chain_id, wallet, watched, nonce)
     return replace(unsigned, signature=owner.sign(unsigned.digest(network_id)))
 
 

@@ -25,33 +25,33 @@ _sym_db = _symbol_database.Default()
 from hypothec.v1 import state_pb2 as hypothec_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hypothec/v1/health.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\"%\n\x08Interval\x12\x0b\n\x03low\x18\x01 \x01(\t\x12\x0c\n\x04high\x18\x02 \x01(\t\"\xbe\x03\n\x06Health\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.hypothec.v1.HealthStatus\x12-\n\x0einitial_equity\x18\x02 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12-\n\x0einitial_margin\x18\x03 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12-\n\x0einitial_excess\x18\x04 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_equity\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_margin\x18\x06 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_excess\x18\x07 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x08holdings\x18\x08 \x03(\x0b\x32\x18.hypothec.v1.HoldingLine\x12&\n\x06venues\x18\t \x03(\x0b\x32\x16.hypothec.v1.VenueLine\x12\x0f\n\x07reasons\x18\n \x03(\t\"\xba\x02\n\x0bHoldingLine\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12$\n\x05value\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12&\n\x07initial\x18\x06 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x0bmaintenance\x18\x07 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12%\n\x07\x63ontrol\x18\x08 \x01(\x0e\x32\x14.hypothec.v1.Control\x12)\n\tassurance\x18\t \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12\x0e\n\x06\x61ge_ms\x18\n \x01(\x04\x12\x0f\n\x07reasons\x18\x0b \x03(\t\"\xf9\x01\n\tVenueLine\x12\r\n\x05venue\x18\x01 \x01(\t\x12$\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12%\n\x06profit\x18\x03 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12&\n\x07initial\x18\x04 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x0bmaintenance\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x12\n\nreceivable\x18\x06 \x01(\t\x12\x17\n\x0freport_sequence\x18\x07 \x01(\x04\x12\x0f\n\x07reasons\x18\x08 \x03(\t\"\xd1\x01\n\nAssetPrice\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.hypothec.v1.PriceStatus\x12\x0b\n\x03low\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0c\n\x04high\x18\x05 \x01(\t\x12\x14\n\x0cpublished_at\x18\x06 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x07 \x01(\x04\x12\x0f\n\x07sources\x18\x08 \x01(\r\x12)\n\tassurance\x18\t \x01(\x0e\x32\x16.hypothec.v1.Assurance\"\x87\x01\n\nVaultToken\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x0e\n\x06\x62ooked\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x01(\t\x12\x10\n\x08\x64isputed\x18\x05 \x01(\x08\x12\x13\n\x0brate_assets\x18\x06 \x01(\t\x12\x13\n\x0brate_shares\x18\x07 \x01(\t\"l\n\rAccountHealth\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12%\n\x06ledger\x18\x02 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12#\n\x06health\x18\x03 \x01(\x0b\x32\x13.hypothec.v1.Health\"\xb6\x02\n\x0cHealthAnswer\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12*\n\x07summary\x18\x02 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\x12$\n\x05\x66rame\x18\x03 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12\'\n\x06prices\x18\x04 \x03(\x0b\x32\x17.hypothec.v1.AssetPrice\x12,\n\x08\x61\x63\x63ounts\x18\x05 \x03(\x0b\x32\x1a.hypothec.v1.AccountHealth\x12%\n\x06tokens\x18\x06 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12-\n\x0cvault_tokens\x18\x07 \x03(\x0b\x32\x17.hypothec.v1.VaultToken\"H\n\x0bSavedAnswer\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x0e\n\x06policy\x18\x02 \x01(\x0c*\xbf\x01\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1d\n\x19HEALTH_STATUS_MARGIN_CALL\x10\x02\x12\x19\n\x15HEALTH_STATUS_UNKNOWN\x10\x03\x12\x1e\n\x1aHEALTH_STATUS_LIQUIDATABLE\x10\x04\x12\x1b\n\x17HEALTH_STATUS_INSOLVENT\x10\x05*\x90\x01\n\x0bPriceStatus\x12\x1c\n\x18PRICE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12PRICE_STATUS_FRESH\x10\x01\x12\x16\n\x12PRICE_STATUS_STALE\x10\x02\x12\x19\n\x15PRICE_STATUS_DISPUTED\x10\x03\x12\x18\n\x14PRICE_STATUS_MISSING\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hypothec/v1/health.proto\x12\x0bhypothec.v1\x1a\x17hypothec/v1/state.proto\"%\n\x08Interval\x12\x0b\n\x03low\x18\x01 \x01(\t\x12\x0c\n\x04high\x18\x02 \x01(\t\"\xe6\x03\n\x06Health\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.hypothec.v1.HealthStatus\x12-\n\x0einitial_equity\x18\x02 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12-\n\x0einitial_margin\x18\x03 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12-\n\x0einitial_excess\x18\x04 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_equity\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_margin\x18\x06 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x31\n\x12maintenance_excess\x18\x07 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x08holdings\x18\x08 \x03(\x0b\x32\x18.hypothec.v1.HoldingLine\x12&\n\x06venues\x18\t \x03(\x0b\x32\x16.hypothec.v1.VenueLine\x12\x0f\n\x07reasons\x18\n \x03(\t\x12&\n\x04\x66ree\x18\x0b \x03(\x0b\x32\x18.hypothec.v1.HoldingLine\"\xca\x02\n\x0bHoldingLine\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12$\n\x05value\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12&\n\x07initial\x18\x06 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x0bmaintenance\x18\x07 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12%\n\x07\x63ontrol\x18\x08 \x01(\x0e\x32\x14.hypothec.v1.Control\x12)\n\tassurance\x18\t \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12\x0e\n\x06\x61ge_ms\x18\n \x01(\x04\x12\x0f\n\x07reasons\x18\x0b \x03(\t\x12\x0e\n\x06wallet\x18\x0c \x01(\x0c\"\xf9\x01\n\tVenueLine\x12\r\n\x05venue\x18\x01 \x01(\t\x12$\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12%\n\x06profit\x18\x03 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12&\n\x07initial\x18\x04 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12*\n\x0bmaintenance\x18\x05 \x01(\x0b\x32\x15.hypothec.v1.Interval\x12\x12\n\nreceivable\x18\x06 \x01(\t\x12\x17\n\x0freport_sequence\x18\x07 \x01(\x04\x12\x0f\n\x07reasons\x18\x08 \x03(\t\"\xd1\x01\n\nAssetPrice\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.hypothec.v1.PriceStatus\x12\x0b\n\x03low\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0c\n\x04high\x18\x05 \x01(\t\x12\x14\n\x0cpublished_at\x18\x06 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x07 \x01(\x04\x12\x0f\n\x07sources\x18\x08 \x01(\r\x12)\n\tassurance\x18\t \x01(\x0e\x32\x16.hypothec.v1.Assurance\"\x87\x01\n\nVaultToken\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x0e\n\x06\x62ooked\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x01(\t\x12\x10\n\x08\x64isputed\x18\x05 \x01(\x08\x12\x13\n\x0brate_assets\x18\x06 \x01(\t\x12\x13\n\x0brate_shares\x18\x07 \x01(\t\"l\n\rAccountHealth\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12%\n\x06ledger\x18\x02 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12#\n\x06health\x18\x03 \x01(\x0b\x32\x13.hypothec.v1.Health\"\xb6\x02\n\x0cHealthAnswer\x12\'\n\x05state\x18\x01 \x01(\x0b\x32\x18.hypothec.v1.SignedState\x12*\n\x07summary\x18\x02 \x01(\x0b\x32\x19.hypothec.v1.StateSummary\x12$\n\x05\x66rame\x18\x03 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12\'\n\x06prices\x18\x04 \x03(\x0b\x32\x17.hypothec.v1.AssetPrice\x12,\n\x08\x61\x63\x63ounts\x18\x05 \x03(\x0b\x32\x1a.hypothec.v1.AccountHealth\x12%\n\x06tokens\x18\x06 \x03(\x0b\x32\x15.hypothec.v1.MapEntry\x12-\n\x0cvault_tokens\x18\x07 \x03(\x0b\x32\x17.hypothec.v1.VaultToken\"H\n\x0bSavedAnswer\x12)\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x19.hypothec.v1.HealthAnswer\x12\x0e\n\x06policy\x18\x02 \x01(\x0c*\xbf\x01\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1d\n\x19HEALTH_STATUS_MARGIN_CALL\x10\x02\x12\x19\n\x15HEALTH_STATUS_UNKNOWN\x10\x03\x12\x1e\n\x1aHEALTH_STATUS_LIQUIDATABLE\x10\x04\x12\x1b\n\x17HEALTH_STATUS_INSOLVENT\x10\x05*\x90\x01\n\x0bPriceStatus\x12\x1c\n\x18PRICE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12PRICE_STATUS_FRESH\x10\x01\x12\x16\n\x12PRICE_STATUS_STALE\x10\x02\x12\x19\n\x15PRICE_STATUS_DISPUTED\x10\x03\x12\x18\n\x14PRICE_STATUS_MISSING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hypothec.v1.health_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEALTHSTATUS']._serialized_start=1971
-  _globals['_HEALTHSTATUS']._serialized_end=2162
-  _globals['_PRICESTATUS']._serialized_start=2165
-  _globals['_PRICESTATUS']._serialized_end=2309
+  _globals['_HEALTHSTATUS']._serialized_start=2027
+  _globals['_HEALTHSTATUS']._serialized_end=2218
+  _globals['_PRICESTATUS']._serialized_start=2221
+  _globals['_PRICESTATUS']._serialized_end=2365
   _globals['_INTERVAL']._serialized_start=66
   _globals['_INTERVAL']._serialized_end=103
   _globals['_HEALTH']._serialized_start=106
-  _globals['_HEALTH']._serialized_end=552
-  _globals['_HOLDINGLINE']._serialized_start=555
-  _globals['_HOLDINGLINE']._serialized_end=869
-  _globals['_VENUELINE']._serialized_start=872
-  _globals['_VENUELINE']._serialized_end=1121
-  _globals['_ASSETPRICE']._serialized_start=1124
-  _globals['_ASSETPRICE']._serialized_end=1333
-  _globals['_VAULTTOKEN']._serialized_start=1336
-  _globals['_VAULTTOKEN']._serialized_end=1471
-  _globals['_ACCOUNTHEALTH']._serialized_start=1473
-  _globals['_ACCOUNTHEALTH']._serialized_end=1581
-  _globals['_HEALTHANSWER']._serialized_start=1584
-  _globals['_HEALTHANSWER']._serialized_end=1894
-  _globals['_SAVEDANSWER']._serialized_start=1896
-  _globals['_SAVEDANSWER']._serialized_end=1968
+  _globals['_HEALTH']._serialized_end=592
+  _globals['_HOLDINGLINE']._serialized_start=595
+  _globals['_HOLDINGLINE']._serialized_end=925
+  _globals['_VENUELINE']._serialized_start=928
+  _globals['_VENUELINE']._serialized_end=1177
+  _globals['_ASSETPRICE']._serialized_start=1180
+  _globals['_ASSETPRICE']._serialized_end=1389
+  _globals['_VAULTTOKEN']._serialized_start=1392
+  _globals['_VAULTTOKEN']._serialized_end=1527
+  _globals['_ACCOUNTHEALTH']._serialized_start=1529
+  _globals['_ACCOUNTHEALTH']._serialized_end=1637
+  _globals['_HEALTHANSWER']._serialized_start=1640
+  _globals['_HEALTHANSWER']._serialized_end=1950
+  _globals['_SAVEDANSWER']._serialized_start=1952
+  _globals['_SAVEDANSWER']._serialized_end=2024
 # @@protoc_insertion_point(module_scope)

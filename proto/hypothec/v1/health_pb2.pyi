@@ -120,6 +120,7 @@ class Health(_message.Message):
     HOLDINGS_FIELD_NUMBER: _builtins.int
     VENUES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    FREE_FIELD_NUMBER: _builtins.int
     status: Global___HealthStatus.ValueType
     @_builtins.property
     def initial_equity(self) -> Global___Interval:
@@ -151,6 +152,12 @@ class Health(_message.Message):
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What widens the interval, upper snake case."""
 
+    @_builtins.property
+    def free(self) -> _containers.RepeatedCompositeFieldContainer[Global___HoldingLine]:
+        """What the owner's watched wallets hold themselves, by chain, wallet and token: reported, and in none of the figures
+        above. The amount of a disputed token is 0, since it is not known.
+        """
+
     def __init__(
         self,
         *,
@@ -164,10 +171,11 @@ class Health(_message.Message):
         holdings: _abc.Iterable[Global___HoldingLine] | None = ...,
         venues: _abc.Iterable[Global___VenueLine] | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
+        free: _abc.Iterable[Global___HoldingLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holdings", b"holdings", "initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "reasons", b"reasons", "status", b"status", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["free", b"free", "holdings", b"holdings", "initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "reasons", b"reasons", "status", b"status", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,6 +198,7 @@ class HoldingLine(_message.Message):
     ASSURANCE_FIELD_NUMBER: _builtins.int
     AGE_MS_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
     chain_id: _builtins.int
     token: _builtins.bytes
     asset: _builtins.str
@@ -198,6 +207,8 @@ class HoldingLine(_message.Message):
     assurance: _state_pb2.Assurance.ValueType
     """How the holding is known, and from how long before the state's time it is."""
     age_ms: _builtins.int
+    wallet: _builtins.bytes
+    """Who holds it, where that is not the vault."""
     @_builtins.property
     def value(self) -> Global___Interval: ...
     @_builtins.property
@@ -224,10 +235,11 @@ class HoldingLine(_message.Message):
         assurance: _state_pb2.Assurance.ValueType = ...,
         age_ms: _builtins.int = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
+        wallet: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["initial", b"initial", "maintenance", b"maintenance", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "amount", b"amount", "asset", b"asset", "assurance", b"assurance", "chain_id", b"chain_id", "control", b"control", "initial", b"initial", "maintenance", b"maintenance", "reasons", b"reasons", "token", b"token", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "amount", b"amount", "asset", b"asset", "assurance", b"assurance", "chain_id", b"chain_id", "control", b"control", "initial", b"initial", "maintenance", b"maintenance", "reasons", b"reasons", "token", b"token", "value", b"value", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,7 +84,8 @@ class OwnerServiceServicer:
     """
 
     def SubmitLink(self, request, context):
-        """Join an address to an account, open the account, or take an address off: a Link, LinkWallet or Unlink.
+        """Join an address to an account, open the account, take an address off, or have it reported what an address holds
+        itself: a Link, LinkWallet, Unlink or WatchWallet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,9 @@ class OwnerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OwnerServiceAsyncStub: ...
     SubmitLink: _grpc.UnaryUnaryMultiCallable[_owner_service_pb2.SubmitLinkRequest, _owner_service_pb2.SubmitLinkResponse]
-    """Join an address to an account, open the account, or take an address off: a Link, LinkWallet or Unlink."""
+    """Join an address to an account, open the account, take an address off, or have it reported what an address holds
+    itself: a Link, LinkWallet, Unlink or WatchWallet.
+    """
     AuthorizeVenue: _grpc.UnaryUnaryMultiCallable[_owner_service_pb2.AuthorizeVenueRequest, _owner_service_pb2.AuthorizeVenueResponse]
     """Let a venue claim up to a limit."""
     RevokeVenue: _grpc.UnaryUnaryMultiCallable[_owner_service_pb2.RevokeVenueRequest, _owner_service_pb2.RevokeVenueResponse]
@@ -60,7 +62,9 @@ class OwnerServiceAsyncStub(OwnerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitLink: _aio.UnaryUnaryMultiCallable[_owner_service_pb2.SubmitLinkRequest, _owner_service_pb2.SubmitLinkResponse]  # type: ignore[assignment]
-    """Join an address to an account, open the account, or take an address off: a Link, LinkWallet or Unlink."""
+    """Join an address to an account, open the account, take an address off, or have it reported what an address holds
+    itself: a Link, LinkWallet, Unlink or WatchWallet.
+    """
     AuthorizeVenue: _aio.UnaryUnaryMultiCallable[_owner_service_pb2.AuthorizeVenueRequest, _owner_service_pb2.AuthorizeVenueResponse]  # type: ignore[assignment]
     """Let a venue claim up to a limit."""
     RevokeVenue: _aio.UnaryUnaryMultiCallable[_owner_service_pb2.RevokeVenueRequest, _owner_service_pb2.RevokeVenueResponse]  # type: ignore[assignment]
@@ -87,7 +91,9 @@ class OwnerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _owner_service_pb2.SubmitLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_owner_service_pb2.SubmitLinkResponse, _abc.Awaitable[_owner_service_pb2.SubmitLinkResponse]]:
-        """Join an address to an account, open the account, or take an address off: a Link, LinkWallet or Unlink."""
+        """Join an address to an account, open the account, take an address off, or have it reported what an address holds
+        itself: a Link, LinkWallet, Unlink or WatchWallet.
+        """
 
     @_abc_1.abstractmethod
     def AuthorizeVenue(

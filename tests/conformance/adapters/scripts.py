@@ -32,6 +32,8 @@ class Script(Protocol):
 
     recipe: ChainRecipe
     tokens: tuple[Address, Address]
+    free: tuple[TokenRecipe, TokenRecipe]
+    """Both tokens, as admitted by a recipe that reports what wallets hold of them."""
     accounts: tuple[AccountId, ...]
 
     def deposit(self, account: AccountId, token: Address, amount: int) -> None: ...
@@ -39,6 +41,8 @@ class Script(Protocol):
     def release(self, account: AccountId, token: Address, amount: int) -> None: ...
 
     def set_link(self, account: AccountId, *, joins: bool) -> Address: ...
+
+    def give(self, wallet: Address, token: Address, amount: int) -> None: ...
 
     def post(self, dollars: int) -> None: ...
 
@@ -61,6 +65,10 @@ class Simulated:
     def __init__(self) -> None:
         self.chain = SimulatedChain(ChainId(99), lag=2, start=1_700_000_000)
         self.tokens = (NATIVE_COIN, Address(b"\x11" * 20))
+        self.free = (
+            TokenRecipe(NATIVE_COIN, "ETH", 18, free=True),
+            TokenRecipe(self.tokens[1], "USDX", 18, free=True),
+        )
         self.accounts = ACCOUNTS
         zero = Hash32(bytes(32))
         self.recipe = ChainRecipe(
@@ -89,6 +97,10 @@ class Simulated:
         self.chain.set_link(account, wallet, joins=joins)
         self.mine(1)
         return wallet
+
+    def give(self, wallet: Address, token: Address, amount: int) -> None:
+        self.chain.give(wallet, token, amount)
+        self.mine(1)
 
     def post(self, dollars: int) -> None:
         self.chain.post("feed", dollars * 10**12)
@@ -126,6 +138,7 @@ class Evm:
         self._site = site
         self.recipe = site.recipe
         self.tokens = (NATIVE_COIN, site.token)
+        self.free = (TokenRecipe(NATIVE_COIN, "ETH", 18, free=True), site.token_recipe(free=True))
         self.accounts = ACCOUNTS
 
     def deposit(self, account: AccountId, token: Address, amount: int) -> None:
@@ -136,6 +149,9 @@ class Evm:
 
     def set_link(self, account: AccountId, *, joins: bool) -> Address:
         return self._site.set_link(account, joins=joins)
+
+    def give(self, wallet: Address, token: Address, amount: int) -> None:
+        self._site.give(wallet, token, amount)
 
     def post(self, dollars: int) -> None:
         self._site.post(dollars * 10**8)

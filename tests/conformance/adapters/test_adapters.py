@@ -244,6 +244,57 @@ async def test_changes_of_the_last_cut_itself_are_not_told_twice(script: Script)
         assert (await adapter.delta(since, await newest(adapter))).accounts == {}
 
 
+# === Wallets ===
+
+WALLETS = Address(b"\x5a" * 20), Address(b"\x5b" * 20)
+
+
+async def test_wallets_hold_of_free_tokens_what_they_held_at_the_cut(script: Script) -> None:
+    first, second = WALLETS
+    coin, token = script.tokens
+    script.recipe = replace(script.recipe, tokens=script.free)
+    script.give(first, coin, 100)
+    script.give(first, token, 7)
+    script.deposit(script.accounts[0], coin, 9)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        early = await newest(adapter)
+        assert await adapter.free_balances(early, WALLETS) == {first: {coin: 100, token: 7}, second: {}}
+        script.give(second, token, 5)
+        script.settle()
+    async with script.adapter(silent) as adapter:
+        late = await newest(adapter)
+        assert await adapter.free_balances(late, WALLETS) == {first: {coin: 100, token: 7}, second: {token: 5}}
+        assert await adapter.free_balances(early, (first,)) == {first: {coin: 100, token: 7}}
+        assert await adapter.free_balances(early, WALLETS) == {first: {coin: 100, token: 7}, second: {}}
+        assert await adapter.free_balances(late, ()) == {}
+        adapter.admit(replace(script.recipe, tokens=(script.free[0], replace(script.free[1], free=False))))
+        assert await adapter.free_balances(late, WALLETS) == {first: {coin: 100}, second: {}}
+
+
+async def test_what_wallets_hold_changes_no_books(script: Script) -> None:
+    async with script.adapter(silent) as adapter:
+        since = (await adapter.delta(None, await newest(adapter))).checkpoint
+    script.give(WALLETS[0], script.tokens[0], 100)
+    script.settle()
+    async with script.adapter(silent) as adapter:
+        delta = await adapter.delta(since, await newest(adapter))
+    assert (delta.checkpoint.storage_hash, dict(delta.accounts)) == (since.storage_hash, {})
+
+
+async def test_what_wallets_hold_on_another_fork_is_disputed(script: Script) -> None:
+    script.recipe = replace(script.recipe, tokens=script.free)
+    script.mine(5)
+    async with script.adapter(silent) as adapter:
+        cut = await newest(adapter)
+        await adapter.free_balances(cut, WALLETS)
+    script.fork(4)
+    script.mine(3)
+    async with script.adapter(silent) as adapter:
+        with pytest.raises(DisputedError):
+            await adapter.free_balances(cut, WALLETS)
+
+
 # === What makes it disputed ===
 
 

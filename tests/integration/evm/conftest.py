@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,10 +10,12 @@ import pytest
 
 from chains.adapter import Endpoints
 from chains.evm.adapter import EvmAdapter
+from chains.evm.contracts import Artifact
 from chains.evm.endpoint import Limits
 from chains.evm.proxy import LyingProxy
 from chains.types import ChainRecipe, EndpointFault
 from tests.integration.evm.harness import Site, running_site
+from tests.integration.evm.market import Market, compiled_assets, open_market
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +75,13 @@ class Panel:
 async def panel(site: Site) -> AsyncIterator[Panel]:
     async with AsyncExitStack() as stack:
         yield Panel(site, [await stack.enter_async_context(LyingProxy(site.url)) for _ in range(3)])
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Mapping[str, Artifact]:
+    return compiled_assets()
+
+
+@pytest.fixture
+def market(panel: Panel, compiled: Mapping[str, Artifact]) -> Market:
+    return open_market(panel, compiled)

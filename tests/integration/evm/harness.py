@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 from web3.contract import Contract
+from web3.types import TxParams, Wei
 
+from chains.evm.contracts import artifact
 from chains.proofs.keccak import keccak
+from chains.proofs.slots import uint_word
 from chains.types import (
     NATIVE_COIN,
     AccountId,
@@ -20,6 +23,8 @@ from chains.types import (
     FeedRecipe,
     Hash32,
     Height,
+    MappingRecipe,
+    StorageRecipe,
     TokenRecipe,
 )
 from tests.integration.contracts.harness import Chain
@@ -68,6 +73,21 @@ class Site:
         wallet = sender or self.world.stranger
         self.chain.send(self.world.vault.functions.setLink(account, joins), sender=wallet)
         return Address(bytes.fromhex(wallet.removeprefix("0x")))
+
+    def give(self, wallet: Address, token: Address, amount: int) -> None:
+        """From the owner's own pocket, past the vault; mined at once."""
+        to = to_checksum_address(wallet)
+        if token == NATIVE_COIN:
+            payment: TxParams = {"from": to_checksum_address(self.world.owner), "to": to, "value": Wei(amount)}
+            self.chain.web3.eth.wait_for_transaction_receipt(self.chain.web3.eth.send_transaction(payment))
+        else:
+            self.chain.send(self.world.token.functions.transfer(to, amount), sender=self.world.owner)
+
+    def token_recipe(self, *, free: bool) -> TokenRecipe:
+        """How the world's token is admitted."""
+        code_hash = keccak(bytes(self.chain.web3.eth.get_code(self.world.token.address)))
+        balances = MappingRecipe(uint_word(artifact("TestToken").slot("_balances")))
+        return TokenRecipe(self.token, "USDX", 18, StorageRecipe(code_hash, balances), free=free)
 
     def post(self, price: int) -> None:
         """Post a price in 1e-8 USD, with the newest block's time."""

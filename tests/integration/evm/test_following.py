@@ -21,7 +21,7 @@ ALICE, BOB = ACCOUNTS[:2]
 async def test_a_long_range_in_small_pieces_gives_the_whole_books(
     panel: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, size in (("HEADERS", 4), ("RECEIPTS", 2), ("CALLS", 2)):
+    for name, size in (("HEADERS", 4), ("RECEIPTS", 2), ("SLOTS", 4)):
         monkeypatch.setattr(evm, f"{name}_A_REQUEST", size)
     monkeypatch.setattr(evm, "SLOTS_A_CALL", 3)
     many = [AccountId(keccak(b"many" + bytes((index,)))) for index in range(12)]

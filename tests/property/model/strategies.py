@@ -30,6 +30,7 @@ from node.model.ledger import (
     AccountRecord,
     Authorization,
     Decision,
+    FreeHoldings,
     Holdings,
     Obligations,
     Reservation,
@@ -46,6 +47,7 @@ from node.model.requests import (
     RevokeVenue,
     Unlink,
     VenueEquivocation,
+    WatchWallet,
     WithdrawalRequest,
 )
 from node.model.state import ChainControl, PolicyChange, RootVote, State, VenueHead
@@ -110,7 +112,14 @@ headers = st.builds(
 )
 
 token_facts = st.builds(TokenFact, u256, u256, st.none() | st.tuples(u256, u256), st.booleans())
-holdings = st.builds(Holdings, u64, ascending(st.tuples(address, u256), lambda item: item[0]), st.sampled_from(Control))
+free_holdings = st.builds(FreeHoldings, address, ascending(st.tuples(address, st.none() | u256), lambda item: item[0]))
+holdings = st.builds(
+    Holdings,
+    u64,
+    ascending(st.tuples(address, u256), lambda item: item[0]),
+    st.sampled_from(Control),
+    ascending(free_holdings, lambda item: item.wallet),
+)
 positions = st.builds(Position, name, i256, u256)
 venue_obligations = st.builds(VenueObligation, name, u64, some(positions), i256, u256)
 obligations = st.builds(Obligations, ascending(venue_obligations, lambda entry: entry.venue))
@@ -141,6 +150,7 @@ account_records = st.builds(
     some(reservations, 2),
     some(decisions),
     ascending(st.tuples(chain_id, address)),
+    ascending(st.tuples(chain_id, address)),
 )
 
 frame_prices = st.builds(
@@ -164,6 +174,7 @@ chain_controls = st.builds(
     st.none() | cuts,
     u64,
     by_node(root_votes),
+    ascending(st.tuples(hash32, address)),
 )
 controls = st.builds(
     NodeControl,
@@ -173,6 +184,7 @@ controls = st.builds(
     policy_change=st.none() | st.builds(PolicyChange, u64, hash32, u64),
     reserved=ascending(hash32),
     issued=ascending(st.tuples(u64, hash32), lambda item: item[0]),
+    watched=ascending(st.tuples(chain_id, hash32, address)),
 )
 
 report_entries = st.builds(ReportEntry, hash32, ascending(positions, lambda position: position.instrument), i256, u256)
@@ -182,6 +194,7 @@ reports = st.builds(
 
 links = st.builds(Link, hash32, address, hash32, address, ascending(name), u64, signature65, signature65)
 link_wallets = st.builds(LinkWallet, hash32, chain_id, address, u64, signature65)
+watches = st.builds(WatchWallet, hash32, chain_id, address, st.booleans(), u64, signature65)
 unlinks = st.builds(Unlink, hash32, chain_id, address, u64, signature65)
 authorize_venues = st.builds(
     AuthorizeVenue,
@@ -196,7 +209,7 @@ revoke_venues = st.builds(RevokeVenue, hash32, name, u64, signature65)
 withdrawals = st.builds(WithdrawalRequest, hash32, chain_id, address, address, u256, address, u64, u64, signature65)
 activations = st.builds(PolicyActivation, u64, st.binary(max_size=40), u64, some(signature65, 2))
 equivocations = st.builds(VenueEquivocation, reports, reports)
-owner_requests = st.one_of(links, link_wallets, unlinks, authorize_venues, revoke_venues, withdrawals)
+owner_requests = st.one_of(links, link_wallets, unlinks, watches, authorize_venues, revoke_venues, withdrawals)
 requests = st.one_of(owner_requests, activations, equivocations)
 
 leaf_maps = st.dictionaries(st.binary(min_size=32, max_size=32), st.binary(max_size=20), max_size=8)

@@ -12,20 +12,28 @@ import pytest
 from google.protobuf.message import Message
 
 from chains.errors import ClaimMismatch, ConfigError, HypothecError, InputError, ProofError, QuorumError, SignatureError
-from chains.types import AccountId
+from chains.types import AccountId, Amount
 from hypothec.client import load_answer, save_answer
 from hypothec.v1.health_pb2 import HealthAnswer
 from hypothec.v1.state_pb2 import MapEntry
-from node.attestation.answer import touched_assets, verify_answer
+from node.attestation.answer import touched_assets, touched_tokens, verify_answer
+from node.cli.shown import shown_health
 from node.margin.policy import Policy
-from node.model.health import HealthStatus
+from node.model.health import HealthStatus, Interval, Reason
+from node.model.ledger import FreeHoldings, Holdings
 from node.rpc.answers import StateAnswers
 from node.rpc.ports import CertifiedState
 from tests.unit.rpc.world import (
     ACCOUNT,
+    EAST,
+    ETH_TOKEN,
     NETWORK,
+    OWNER,
     POLICY,
+    RECORD,
     STRANGER,
+    USD,
+    USDC_TOKEN,
     certified,
     certify,
     other_account,
@@ -38,9 +46,13 @@ def answer_of(current: CertifiedState, *accounts: AccountId) -> HealthAnswer:
     return HealthAnswer.FromString(answers.answer([answers.record(account) for account in accounts]))
 
 
+WATCHED = (FreeHoldings(OWNER, ((ETH_TOKEN, Amount(3 * 10**18)), (USDC_TOKEN, None))),)
+"""Three ETH, and of what is USDC elsewhere nobody knows how much."""
+
+
 @pytest.fixture(scope="module")
 def current() -> CertifiedState:
-    return certified(7)
+    return certified(7, record=replace(RECORD, watched=((EAST, OWNER),)), free=WATCHED)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +72,34 @@ def test_an_answer_verifies_and_gives_the_health_that_the_node_computed(
     assert answer.accounts[0].health.holdings[0].control == 3
     assert answer.accounts[0].health.venues[0].report_sequence == 1
     assert set(verified.context.prices) == {"ETH", "USDC"}
+
+
+def test_what_the_owners_wallet_holds_is_proven_and_counts_for_nothing(
+    current: CertifiedState, answer: HealthAnswer
+) -> None:
+    found = verify_answer(NETWORK, POLICY, answer).accounts[ACCOUNT].health
+    assert [(line.wallet, line.token, line.amount, line.reasons) for line in found.free] == [
+        (OWNER, ETH_TOKEN, 3 * 10**18, (Reason.NOT_ENFORCEABLE,)),
+        (OWNER, USDC_TOKEN, 0, (Reason.NOT_ENFORCEABLE, Reason.NOT_ADMITTED)),
+    ]
+    assert found.free[0].value == Interval(6_000 * USD, 6_000 * USD)
+    assert found == replace(
+        verify_answer(NETWORK, POLICY, answer_of(certified(7), ACCOUNT)).accounts[ACCOUNT].health, free=found.free
+    )
+    said = answer.accounts[0].health.free[0]
+    assert (said.control, said.wallet, said.value.low, said.initial.high) == (1, OWNER, str(6_000 * USD), "0")
+    assert shown_health(found)["free"][0]["wallet"] == "0x" + OWNER.hex()
+
+
+def test_prices_of_what_wallets_alone_hold_are_proven_too() -> None:
+    state = certified(7, record=replace(RECORD, watched=((EAST, OWNER),), collateral=()), free=WATCHED)
+    answer = answer_of(state, ACCOUNT)
+    only = replace(state.state.view(ACCOUNT), holdings={EAST: Holdings(0, (), free=WATCHED)}, obligations=None)
+    assert touched_assets(only, POLICY) == ("ETH",)
+    assert touched_tokens(only, POLICY) == ((EAST, ETH_TOKEN),)
+    del answer.accounts[0].health.free[:]
+    with pytest.raises(ClaimMismatch):
+        verify_answer(NETWORK, POLICY, answer)
 
 
 def test_a_fall_of_the_price_is_a_liquidation(current: CertifiedState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -18,8 +19,9 @@ from chains.types import (
     TokenRecipe,
     WordRecipe,
 )
-from node.margin.policy import MAX_TOKENS, MAX_VENUES, Policy, StaleBound
+from node.margin.policy import MAX_FREE_TOKENS, MAX_TOKENS, MAX_VENUES, Policy, StaleBound
 from node.model.requests import policy_hash
+from node.model.state import MAX_WATCHED
 from tests import kit
 
 BODY = kit.policy().body.decode()
@@ -50,6 +52,22 @@ def test_the_policy_of_the_kit_is_understood() -> None:
 
 def test_every_byte_of_the_file_counts_in_its_hash() -> None:
     assert Policy.parse(BODY.encode()).hash != Policy.parse((BODY + "\n# a remark\n").encode()).hash
+
+
+def test_free_tokens_and_watched_wallets_go_together() -> None:
+    free = kit.policy(text=kit.FREE).recipe_by_chain[kit.ONE]
+    assert (free.max_watched, [token.free for token in free.tokens]) == (3, [True])
+    plain = kit.policy().recipe_by_chain[kit.ONE]
+    assert (plain.max_watched, [token.free for token in plain.tokens]) == (0, [False])
+    for only in ("decimals = 18, free = true }]", "decimals = 18 }]\nmax_watched = 3"):
+        assert "together" in refused(changed("decimals = 18 }]", only))
+    assert "max_watched" in refused(
+        changed("decimals = 18 }]", f"decimals = 18, free = true }}]\nmax_watched = {MAX_WATCHED + 1}")
+    )
+    token = '{{ token = "0x{:040x}", asset = "ETH", decimals = 18, free = true }}'
+    many = ",".join(token.format(number) for number in range(1, MAX_FREE_TOKENS + 2))
+    tables = f"tokens = [{many}]\nmax_watched = 3"
+    assert "at most" in refused(re.sub("tokens = .*", tables, BODY, count=1))
 
 
 TABLE = 'kind = "perpetual"'

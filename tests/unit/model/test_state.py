@@ -13,7 +13,7 @@ from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.codec import Malformed, Reader, Writer
 from node.model.frame import Frame, FramePrice
 from node.model.header import Header
-from node.model.ledger import AccountRecord, Holdings, Obligations, VenueObligation
+from node.model.ledger import AccountRecord, FreeHoldings, Holdings, Obligations, VenueObligation
 from node.model.merkle import MerkleMap
 from node.model.state import State
 from tests.property.model import strategies as values
@@ -82,6 +82,32 @@ def test_a_frame_is_the_same_whatever_it_is_built_upon(prices: list[FramePrice],
     fresh = Frame.of({price.asset: price for price in prices})
     upon = Frame.of({price.asset: price for price in prices}, base.map)
     assert (upon.map.root, list(upon)) == (fresh.map.root, sorted(prices, key=lambda price: price.asset))
+
+
+def test_a_leaf_has_free_holdings_and_watched_wallets_in_one_form_alone() -> None:
+    """Without any it is as it was before there were any, and with some they stand in order."""
+    first, second = (FreeHoldings(Address(bytes([n]) * 20), ()) for n in (1, 2))
+    place, other = (ChainId(1), first.wallet), (ChainId(2), first.wallet)
+    assert Holdings.decode(replace(HOLDINGS, free=(first, second)).encode()).free == (first, second)
+    assert Holdings(0, (), free=(first,)).leaf is not None
+    assert Holdings(0, ()).leaf is None
+    assert AccountRecord.decode(replace(RECORD, watched=(place, other)).encode()).watched == (place, other)
+    token = Address(b"\7" * 20)
+    for bad in (
+        replace(HOLDINGS, free=(second, first)).encode(),
+        replace(HOLDINGS, free=(first, first)).encode(),
+        replace(HOLDINGS, free=(replace(first, balances=((token, None), (token, Amount(1)))),)).encode(),
+        b"\4" + HOLDINGS.encode()[1:] + bytes(4),
+    ):
+        with pytest.raises(Malformed):
+            Holdings.decode(bad)
+    for bad in (
+        replace(RECORD, watched=(other, place)).encode(),
+        b"\4" + RECORD.encode()[1:] + bytes(8),
+        b"\3" + RECORD.encode()[1:] + bytes(4),
+    ):
+        with pytest.raises(Malformed):
+            AccountRecord.decode(bad)
 
 
 # === Fields ===

@@ -11,7 +11,7 @@ from chains.types import AccountId, Address, ChainId, Hash32
 from node.consensus.outcome import requests
 from node.ingest.checks import check_request
 from node.model.ledger import Verdict
-from node.model.requests import Link, LinkWallet, Unlink
+from node.model.requests import OwnerRequest
 from tests import kit
 from tests.kit import ETHER, NETWORK_ID, ONE, TEN, Owner
 from tests.unit.outcome.chain import Chain, Leveraged
@@ -27,7 +27,7 @@ def last(chain: Chain, owner: Owner) -> str:
     return decision.reason
 
 
-def asked(chain: Chain, owner: Owner, request: Link | LinkWallet | Unlink) -> str:
+def asked(chain: Chain, owner: Owner, request: OwnerRequest) -> str:
     chain.world.submit(request)
     chain.round()
     assert chain.record(owner).nonce == request.nonce

@@ -38,6 +38,7 @@ from node.model.ledger import (
     AccountRecord,
     Authorization,
     Decision,
+    FreeHoldings,
     Holdings,
     Obligations,
     VenueObligation,
@@ -180,9 +181,13 @@ def state_at(
     others: int = 40,
     record: AccountRecord = RECORD,
     network: Network = NETWORK,
+    free: tuple[FreeHoldings, ...] = (),
 ) -> State:
-    """A state with one leveraged account (10 ETH, 5,000 USDC, long 20 ETH at 2,000) and `others` with ETH only."""
-    east: dict[bytes, bytes] = {ACCOUNT: Holdings(0, ((ETH_TOKEN, Amount(10 * 10**18)),)).encode()}
+    """A state with one leveraged account (10 ETH, 5,000 USDC, long 20 ETH at 2,000) and `others` with ETH only.
+
+    `free` is what wallets of the account hold on the chain with its ETH.
+    """
+    east: dict[bytes, bytes] = {ACCOUNT: Holdings(0, ((ETH_TOKEN, Amount(10 * 10**18)),), free=free).encode()}
     west: dict[bytes, bytes] = {ACCOUNT: Holdings(0, ((USDC_TOKEN, Amount(5_000 * 10**6)),)).encode()}
     for book, token in ((east, ETH_TOKEN), (west, USDC_TOKEN)):
         book[token_key(token)] = encode_token(TokenFact(Amount(10**30), Amount(10**30)))
@@ -233,9 +238,14 @@ def certify(header: Header, signers: tuple[int, ...] = (0, 1, 2)) -> CommitCerti
 
 
 def certified(
-    sequence: int, *, eth_usd: int = 2_000, others: int = 40, record: AccountRecord = RECORD
+    sequence: int,
+    *,
+    eth_usd: int = 2_000,
+    others: int = 40,
+    record: AccountRecord = RECORD,
+    free: tuple[FreeHoldings, ...] = (),
 ) -> CertifiedState:
-    state = state_at(sequence, eth_usd=eth_usd, others=others, record=record)
+    state = state_at(sequence, eth_usd=eth_usd, others=others, record=record, free=free)
     return CertifiedState(state, certify(state.header))
 
 

@@ -19,6 +19,7 @@ from node.model.requests import (
     PolicyActivation,
     RevokeVenue,
     Unlink,
+    WatchWallet,
     WithdrawalRequest,
     policy_hash,
 )
@@ -34,6 +35,7 @@ SALTED = [
 
 TYPES = {
     "LinkWallet": "bytes32 account,uint256 chainId,address wallet,uint64 nonce",
+    "WatchWallet": "bytes32 account,uint256 chainId,address wallet,bool watched,uint64 nonce",
     "Unlink": "bytes32 account,uint256 chainId,address linked,uint64 nonce",
     "Link": "bytes32 account,address owner,bytes32 salt,address linked,bytes32[] collateral,uint64 nonce",
     "AuthorizeVenue": "bytes32 account,bytes32 venue,uint256 limit,Payee[] payees,uint64 nonce",
@@ -93,6 +95,19 @@ def test_link_wallet_and_unlink(network_id: Hash32, joined: LinkWallet, left: Un
     assert joined.digest(network_id) == digest_of(typed_data(network_id, "LinkWallet", message))
     message = {"account": left.account, "chainId": left.chain_id, "linked": left.linked, "nonce": left.nonce}
     assert left.digest(network_id) == digest_of(typed_data(network_id, "Unlink", message))
+
+
+@given(values.hash32, values.watches)
+@settings(max_examples=20)
+def test_watch_wallet(network_id: Hash32, request: WatchWallet) -> None:
+    message = {
+        "account": request.account,
+        "chainId": request.chain_id,
+        "wallet": request.wallet,
+        "watched": request.watched,
+        "nonce": request.nonce,
+    }
+    assert request.digest(network_id) == digest_of(typed_data(network_id, "WatchWallet", message))
 
 
 @given(values.hash32, values.authorize_venues)

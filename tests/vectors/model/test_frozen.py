@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from eth_utils.crypto import keccak
 
-from chains.types import Address, Amount, Assurance, Checkpoint, Hash32, TokenFact, UnixSeconds
+from chains.types import NATIVE_COIN, Address, Amount, Assurance, Checkpoint, Hash32, TokenFact, UnixSeconds
 from node.model.certificate import CommitCertificate
 from node.model.codec import Writer
 from node.model.digests import ReleaseItem, ReleaseKind
@@ -24,6 +24,7 @@ from node.model.ledger import (
     AccountRecord,
     Authorization,
     Decision,
+    FreeHoldings,
     Holdings,
     Obligations,
     Reservation,
@@ -64,10 +65,16 @@ def control() -> Control:
     vote = RootVote(FILLED, FILLED, Assurance.PROVEN)
     chains = (
         ChainControl(ONE, {0: (cut(ONE, 7), cut(ONE, 8)), 3: ()}, frozenset({1, 3}), cut(ONE, 7), 5, {2: vote}),
-        ChainControl(TEN, {}, frozenset(), None, 0, {}),
+        ChainControl(TEN, {}, frozenset(), None, 0, {}, ((ACCOUNT, PAYEE),)),
     )
     return Control(
-        2, chains, (VenueHead("demo", 3, FILLED, frozen=True),), PolicyChange(3, FILLED, 9), (ACCOUNT,), ((41, FILLED),)
+        2,
+        chains,
+        (VenueHead("demo", 3, FILLED, frozen=True),),
+        PolicyChange(3, FILLED, 9),
+        (ACCOUNT,),
+        ((41, FILLED),),
+        ((TEN, ACCOUNT, PAYEE),),
     )
 
 
@@ -97,16 +104,21 @@ def encodings() -> dict[str, bytes]:
         "policy activation": PolicyActivation(2, POLICY, 1_700_000_000, (bytes(65),)),
         "link wallet": owner.link_wallet(PAYEE),
         "unlink": owner.unlink(PAYEE, TEN),
+        "watch wallet": owner.watch(PAYEE, TEN),
     }
     return {
         "header": header().encode(),
         "control": control().encode(),
         "account": account_record().encode(),
         "account with wallets": replace(account_record(), wallets=((ONE, PAYEE), (TEN, PAYEE))).encode(),
+        "account with watched wallets": replace(account_record(), watched=((ONE, kit.address("carol")),)).encode(),
         "consent": encode_consent(ACCOUNT, PAYEE),
         "consent's key": consent_key(ACCOUNT, PAYEE),
         "token's key": token_key(TOKEN),
         "holdings": Holdings(5, ((TOKEN, Amount(10**18)),)).encode(),
+        "holdings with free ones": Holdings(
+            5, ((TOKEN, Amount(10**18)),), free=(FreeHoldings(PAYEE, ((NATIVE_COIN, Amount(9)), (TOKEN, None))),)
+        ).encode(),
         "token": encode_token(TokenFact(Amount(10**18), Amount(7), (11, 10))),
         "disputed token": encode_token(TokenFact(Amount(10**18), Amount(0), disputed=True)),
         "obligations": Obligations((obligation,)).encode(),
@@ -141,6 +153,7 @@ def digests() -> dict[str, bytes]:
         ("policy activation", PolicyActivation(2, POLICY, 1_700_000_000)),
         ("link wallet", owner.link_wallet(PAYEE)),
         ("unlink", owner.unlink(PAYEE, TEN)),
+        ("watch wallet", owner.watch(PAYEE, TEN)),
     ):
         made[name] = request.digest(NETWORK_ID)
     return made
