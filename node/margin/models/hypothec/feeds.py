@@ -102,12 +102,9 @@ def read_feed(market: Fields, name: str, asset: Asset, rules: FeedRules) -> Feed
     price = low = high = Wad(0)
     if status is not FeedStatus.MISSING:
         price, low, high = _range(fields)
-    if status not in (FeedStatus.FRESH, FeedStatus.MISSING):
-        least, most = moved(price, bound(rules, age))
-        low, high = min(low, least), max(high, most)
-    return Feed(
+    feed = Feed(
         asset=name,
-        status=status,
+        status=FeedStatus.FRESH,
         price=price,
         low=low,
         high=high,
@@ -117,6 +114,17 @@ def read_feed(market: Fields, name: str, asset: Asset, rules: FeedRules) -> Feed
         depth=fields.money("depth", low=0) if fields.has("depth") else asset.depth,
         interest=fields.money("open_interest", low=0, default=0),
     )
+    return degraded(feed, status, age, rules)
+
+
+def degraded(feed: Feed, status: FeedStatus, age: int, rules: FeedRules) -> Feed:
+    """The feed where its price has a status and an age: not certified, it may have moved by the bound for its age."""
+    if status is FeedStatus.MISSING:
+        return replace(feed, status=status, price=Wad(0), low=Wad(0), high=Wad(0), age=age)
+    if status is FeedStatus.FRESH:
+        return replace(feed, status=status, age=age)
+    least, most = moved(feed.price, bound(rules, age))
+    return replace(feed, status=status, low=min(feed.low, least), high=max(feed.high, most), age=age)
 
 
 def redeeming(feed: Feed, underlying: Feed, rate: Wad, *, owed: bool) -> Feed:

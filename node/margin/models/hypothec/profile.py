@@ -96,11 +96,12 @@ def stress(content: object, account: str, market: Fields, given: Fields) -> Mapp
             "by_deltas": _breaking(reverse.by_deltas(portfolio, parameters)),
         },
         "replays": {
-            name: {
-                "status": result.status.name.lower(),
-                "maintenance_excess_usd": _ends(result.maintenance_excess),
+            each.name: {
+                "status": each.result.status.name.lower(),
+                "maintenance_excess_usd": _ends(each.result.maintenance_excess),
+                **({"of": each.what} if each.what else {}),
             }
-            for name, result in replays.replay(portfolio, parameters)
+            for each in replays.replay(portfolio, parameters)
         },
     }
 

@@ -12,14 +12,37 @@ import pytest
 from typer.testing import CliRunner
 
 from node.cli import app
-from node.margin.models.fixed import WAD, Wad
+from node.margin.models.fixed import ONE, WAD, Wad
 from node.margin.models.hypothec import reverse
+from node.margin.models.hypothec.margin import Result
 from node.margin.models.hypothec.moved import moved
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.portfolio import Portfolio
 from node.margin.models.hypothec.profile import result_of
-from node.margin.models.hypothec.replays import EVENTS, replay
-from tests.unit.margin_models.hypothec.accounts import MARKET, collateral, option, parameters, perpetual, portfolio, usd
+from node.margin.models.hypothec.replays import (
+    CORRELATION,
+    DEGRADED,
+    EVENTS,
+    FROZEN,
+    HALTED,
+    LIQUIDITY,
+    MOST_TRIED,
+    Replayed,
+    correlated,
+    frozen,
+    replay,
+)
+from tests.unit.margin_models.hypothec.accounts import (
+    MARKET,
+    collateral,
+    market,
+    option,
+    parameters,
+    perpetual,
+    portfolio,
+    result,
+    usd,
+)
 
 FEW = {
     "rows": [
@@ -116,10 +139,82 @@ def test_a_moved_market_is_the_market_read_moved() -> None:
 
 def test_every_event_is_replayed() -> None:
     rules = parameters()
-    found = dict(replay(portfolio({"cash": 6_000, "perpetuals": [perpetual("BTC", 0.2)]}, None, rules), rules))
-    assert len(found) == len(EVENTS)
+    account = portfolio({"cash": 6_000, "perpetuals": [perpetual("BTC", 0.2)]}, None, rules)
+    found = {each.name: each.result for each in replay(account, rules)}
+    assert list(found) == [*(each["name"] for each in EVENTS), *DEGRADED]
     assert found["parallel -50%"].status.name == "LIQUIDATABLE"
     assert found["2023-03 usdc"].status.name == "HEALTHY"
+
+
+def replayed(name: str, account: dict[str, Any], of: dict[str, Any] | None = None) -> tuple[Replayed, Result]:
+    """An event, and the account before it."""
+    rules = parameters()
+    before = portfolio(account, of, rules)
+    (found,) = (each for each in replay(before, rules) if each.name == name)
+    return found, result_of(before, rules)
+
+
+def test_with_a_tenth_of_the_liquidity_size_costs_more() -> None:
+    large = {
+        "cash": 10**6,
+        "collateral": [{"asset": "SOL", "amount": 10_000}],
+        "perpetuals": [perpetual("SOL", -9_000)],
+    }
+    found, before = replayed(LIQUIDITY, large)
+    shallow = market(SOL={"depth": 5_000_000})  # a tenth of the default
+    assert found.result.maintenance_excess == result(large, shallow).maintenance_excess
+    assert found.result.maintenance_excess.low < before.maintenance_excess.low
+    small = {"cash": 100, "collateral": [{"asset": "USDC", "amount": 1}]}
+    same, small_before = replayed(LIQUIDITY, small)
+    assert same.result.maintenance_excess == small_before.maintenance_excess
+
+
+def test_correlations_of_one_take_offsets_between_longs_away() -> None:
+    rules = parameters()
+    assert set(correlated(rules).shortfall.within.values()) == {ONE}
+    longs = {
+        "cash": 10**5,
+        "perpetuals": [perpetual(asset, 20_000 / MARKET[asset]["price"]) for asset in ("BTC", "SOL")],
+    }
+    found, before = replayed(CORRELATION, longs)
+    assert found.result.initial[0].shortfall > before.initial[0].shortfall
+    hedged = {**longs, "perpetuals": [perpetual("BTC", 1), perpetual("SOL", -400)]}
+    eased, hedged_before = replayed(CORRELATION, hedged)
+    assert eased.result.initial[0].shortfall < hedged_before.initial[0].shortfall
+
+
+def test_a_frozen_feed_gives_no_credit_and_the_one_that_hurts_most_is_said() -> None:
+    held = [{"asset": asset, "amount": 10_000 / MARKET[asset]["price"]} for asset in ("BTC", "SOL")]
+    account = {"cash": -13_000, "collateral": [*held, {"asset": "WSTETH", "amount": 1}]}
+    found, before = replayed(FROZEN, account)
+    assert before.status.name == "HEALTHY"
+    assert found.what == "BTC"
+    assert found.result == result(account, market(BTC={"status": "FROZEN", "age": 3_600}))
+    assert found.result.status.name == "UNKNOWN"
+    # What follows an underlying is frozen with it.
+    rules = parameters()
+    ether = frozen(portfolio(account, None, rules), "ETH", rules)
+    assert [each.feed.status.value for each in ether.holdings] == ["FRESH", "FRESH", "FROZEN"]
+    # Nothing that has a price: nothing to freeze.
+    assert replayed(FROZEN, {"cash": 5})[0].what == ""
+
+
+def test_what_is_on_a_halted_chain_may_be_gone() -> None:
+    held = [{"asset": "USDC", "amount": 800}, {"asset": "USDC", "amount": 500, "assurance": "ATTESTED"}]
+    account = {"cash": -1_000, "collateral": held}
+    found, before = replayed(HALTED, account)
+    assert before.status.name == "HEALTHY"
+    assert found.what == "USDC"
+    assert found.result == result({**account, "collateral": [{**held[0], "chain": "HALTED"}, held[1]]})
+    assert found.result.status.name == "UNKNOWN"
+
+
+def test_what_is_tried_is_bounded() -> None:
+    of = {f"T{place}": {"price": 1} for place in range(60)}
+    account = {"cash": 0, "collateral": [{"asset": name, "amount": place + 1} for place, name in enumerate(of)]}
+    for name in (FROZEN, HALTED):
+        assert replayed(name, account, of)[0].what == "T59"
+    assert MOST_TRIED < 60
 
 
 def test_stress_is_shown_when_asked_for(tmp_path: Path) -> None:
@@ -133,6 +228,7 @@ def test_stress_is_shown_when_asked_for(tmp_path: Path) -> None:
     components = json.loads(asked.output)["components"]
     assert components["reverse_stress"]["nearest"]["moves"]["BTC"] < -0.1
     assert components["replays"]["2020-03-12 black thursday"]["status"] == "insolvent"
+    assert components["replays"]["one feed frozen"]["of"] == "BTC"
     explained = CliRunner().invoke(app, ["margin", "explain", str(path), "--stress"])
     assert "reverse_stress" in explained.output
     assert "excess from" in explained.output
