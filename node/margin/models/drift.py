@@ -157,7 +157,8 @@ def read_drift(fields: Fields) -> DriftParameters:
     """The markets by asset, in `spots` and `perpetuals`.
 
     A spot has `asset_initial`, `asset_maintenance`, `liability_initial`, `liability_maintenance`, `imf`, `scale_start`
-    (USD); a perpetual `initial`, `maintenance`, `pnl_initial`, `pnl_maintenance`, `imf`, `pnl_imf`. `fill` is the mean.
+    (USD); a perpetual `initial`, `maintenance`, `pnl_initial`, `pnl_maintenance`, `imf`, `pnl_imf`. `fill` is the mean
+    of the two, but for profits, which it weighs as `initial` does.
     """
     spots, perpetuals = fields.section("spots"), fields.section("perpetuals")
     return DriftParameters(
@@ -174,9 +175,11 @@ def _spot(fields: Fields) -> Spot:
 
 
 def _perp(fields: Fields) -> Perp:
+    pnl = _levels(fields, "pnl_")
     return Perp(
-        _levels(fields, ""), _scaled(fields, "imf", IMF, 0), _levels(fields, "pnl_"), _scaled(fields, "pnl_imf", IMF, 0)
-    )
+        _levels(fields, ""), _scaled(fields, "imf", IMF, 0), pnl | {"fill": pnl["initial"]},
+        _scaled(fields, "pnl_imf", IMF, 0),
+    )  # fmt: skip
 
 
 def _levels(fields: Fields, prefix: str) -> dict[str, int]:
@@ -189,16 +192,19 @@ def _scaled(fields: Fields, name: str, scale: int, default: int | None = None) -
 
 
 def spot_assets(book: Book, parameters: DriftParameters, threshold: Threshold) -> Iterable[Line]:
-    """Cash at its face; deposits at min(oracle, TWAP), by their weight, scaled initially by size and deposits."""
+    """Cash at its face; deposits by their weight, which shrinks with size; initially at min(oracle, TWAP).
+
+    What the initial weight loses to the market's deposits is half in the mean that is the weight to fill.
+    """
     if book.cash >= 0:
         yield equity("cash", "USD", book.cash)
     for balance in book.collateral:
         quote = balance.quote
         market = _market(parameters.spots, quote.asset, book, "spots")
-        weight = market.asset[threshold.name]
-        if threshold.name == "initial":
-            total = value(quote.deposits, quote.price)
-            weight = asset_weight(deposit_scaled_weight(weight, total, market.scale_start), _size(balance), market.imf)
+        initial, maintenance = (market.asset[name] for name in ("initial", "maintenance"))
+        scaled = deposit_scaled_weight(initial, value(quote.deposits, quote.price), market.scale_start)
+        weights = {"initial": scaled, "fill": (scaled + maintenance) // 2, "maintenance": maintenance}
+        weight = asset_weight(weights[threshold.name], _size(balance), market.imf)
         counted = value(balance.amount, min(quote.price, quote.twap) if _strict(threshold) else quote.price)
         yield equity(balance.named("collateral"), quote.asset, counted * weight // WEIGHT)
 
@@ -222,7 +228,7 @@ def perpetuals(book: Book, parameters: DriftParameters, threshold: Threshold) ->
         market = _market(parameters.perpetuals, asset, book, "perpetuals")
         pnl = gain(position)
         weight = market.pnl[threshold.name]
-        if threshold.name == "initial":
+        if threshold.name != "maintenance":
             weight = pnl_weight(weight, pnl * 10**6 // PICO, market.pnl_imf)
         yield equity("perpetual pnl", asset, pnl * weight // WEIGHT if pnl > 0 else pnl)
         ratio = liability_weight(market.ratio[threshold.name], abs(position.amount) * SIZE // WAD, market.imf)

@@ -65,12 +65,12 @@ class PerpPosition:
 
 
 def deposit_scaled(weight: Fraction, deposits: Fraction, start: Fraction | None) -> Fraction:
-    """Asset weight·start/deposits once the market's deposits (USD) exceed `start`."""
+    """Asset weight·start/deposits once the market's deposits, in USD at the liability price, exceed `start`."""
     return weight * start / deposits if start is not None and deposits > start else weight
 
 
 def borrow_scaled(weight: Fraction, borrows: Fraction, start: Fraction | None) -> Fraction:
-    """Liability weight·borrows/start once the market's borrows (USD) exceed `start`."""
+    """Liability weight·borrows/start once the market's borrows, in USD at the liability price, exceed `start`."""
     return weight * borrows / start if start is not None and borrows > start else weight
 
 
@@ -160,7 +160,7 @@ def read_mango(fields: Fields) -> MangoParameters:
 
     Each has `initial_asset`, `initial_liability`, `maintenance_asset`, `maintenance_liability`; a perpetual also
     `initial_overall`, `maintenance_overall`; a token may have `deposit_scale_start`, `borrow_scale_start` in USD. The
-    level `liq_end` has the initial weights at oracle prices.
+    level `liq_end` has the initial weights, unscaled, at oracle prices.
     """
     tokens, perpetuals = fields.section("tokens"), fields.section("perpetuals")
     return MangoParameters(
@@ -215,18 +215,12 @@ def perpetual_lines(book: Book, parameters: MangoParameters, threshold: Threshol
 
 def _token(quote: Quote, balance: Fraction, parameters: MangoParameters, threshold: Threshold, book: Book) -> Token:
     market = _of(parameters.tokens, quote.asset, book, "tokens")
-    weights, asset, liability = market.weights[threshold.name], market.deposit_start, market.borrow_start
-    price = Fraction(quote.price, WAD)
-    scaled = threshold.name != "maintenance"
-    return Token(
-        balance,
-        deposit_scaled(weights.asset, Fraction(quote.deposits, WAD) * price, asset) if scaled else weights.asset,
-        borrow_scaled(weights.liability, Fraction(quote.borrows, WAD) * price, liability)
-        if scaled
-        else weights.liability,
-        _price(quote, threshold, long=True),
-        _price(quote, threshold, long=False),
-    )
+    weights, price = market.weights[threshold.name], _price(quote, threshold, long=False)
+    asset, liability = weights.asset, weights.liability
+    if threshold.name == "initial":
+        asset = deposit_scaled(asset, Fraction(quote.deposits, WAD) * price, market.deposit_start)
+        liability = borrow_scaled(liability, Fraction(quote.borrows, WAD) * price, market.borrow_start)
+    return Token(balance, asset, liability, _price(quote, threshold, long=True), price)
 
 
 def _price(quote: Quote, threshold: Threshold, *, long: bool) -> Fraction:

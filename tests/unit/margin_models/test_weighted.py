@@ -47,7 +47,7 @@ def test_drift_takes_the_worse_price_initially_and_weighs_by_level() -> None:
 
 def test_drift_profits_count_less_and_losses_in_full() -> None:
     position = {"asset": "SOL", "amount": 10, "entry_price": 90}
-    assert dollars(drift(perpetuals=[position]), "drift") == [(80, 100), (90, 75), (100, 50)]
+    assert dollars(drift(perpetuals=[position]), "drift") == [(80, 100), (80, 75), (100, 50)]
     position["entry_price"] = 110
     assert dollars(drift(perpetuals=[position]), "drift") == [(-100, 100), (-100, 75), (-100, 50)]
 
@@ -55,17 +55,39 @@ def test_drift_profits_count_less_and_losses_in_full() -> None:
 def test_drift_scales_by_deposits_and_size() -> None:
     content = drift(collateral=[{"asset": "SOL", "amount": 10}])
     content["parameters"]["spots"]["SOL"] = {**SPOT, "scale_start": 50_000}
-    assert dollars(content, "drift")[0][0] == 360
+    assert [equity for equity, _ in dollars(content, "drift")] == [360, 650, 900]
     content["parameters"]["spots"]["SOL"] = {**SPOT, "imf": 0.01}
     content["collateral"][0]["amount"] = 1_000
     assert dollars(content, "drift")[0][0] == 90_000 * 0.8
     content["collateral"][0]["amount"] = 100_000
-    assert dollars(content, "drift")[0][0] == 9_000_000 * 0.2642
+    # ⌊1.1/(1 + √1e5·0.01)⌋, in 1e-4, at every level
+    assert [equity for equity, _ in dollars(content, "drift")] == [9_000_000 * 0.2642, *[10_000_000 * 0.2642] * 2]
+
+
+def test_a_large_profit_counts_less_until_it_is_maintenance() -> None:
+    content = drift(perpetuals=[{"asset": "SOL", "amount": 10_000, "entry_price": 90}])
+    content["parameters"]["perpetuals"]["SOL"] = {**PERP, "pnl_imf": 0.01}
+    # ⌊1.1/(1 + √1e5·0.01)⌋ of 100,000 USD
+    assert [equity for equity, _ in dollars(content, "drift")] == [26_420, 26_420, 100_000]
 
 
 def test_mango_takes_the_worse_of_oracle_and_stable_initially() -> None:
     content = mango(collateral=[{"asset": "SOL", "amount": 10}], debts=[{"asset": "USDC", "amount": 100}])
     assert dollars(content, "mango") == [(720, 132), (800, 120), (900, 110)]
+
+
+def test_mango_scales_initial_weights_alone_by_sums_at_the_liability_price() -> None:
+    content = mango(collateral=[{"asset": "SOL", "amount": 10}], debts=[{"asset": "USDC", "amount": 100}])
+    content["market"]["SOL"] |= {"deposits": 1_000}
+    content["market"]["USDC"] |= {"borrows": 1_000}
+    content["parameters"]["tokens"] = {
+        "SOL": TOKEN | {"deposit_scale_start": 50_000}, "USDC": TOKEN | {"borrow_scale_start": 1_050},
+    }  # fmt: skip
+    initial, *others = dollars(content, "mango")
+    # 90·10·0.8·50,000/100,000 at the oracle's 100; 100·1.1·1.2·1,100/1,050 at the stable price
+    assert initial[0] == 360
+    assert abs(initial[1] - 138.285714286) < 1e-8
+    assert others == [(800, 120), (900, 110)]
 
 
 def test_mango_profits_at_the_overall_weight() -> None:
