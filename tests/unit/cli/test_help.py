@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -36,6 +37,19 @@ def test_every_command_explains_itself(hypothec: Hypothec, command: tuple[str, .
 def test_help_loads_nothing_that_only_commands_need() -> None:
     ask = f"import sys, node.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_terminal_that_lacks_our_letters_shows_them_escaped() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    for command, letter in ((("margin", "profiles"), r"\u03a3"), (("proof", "verify", "--help"), r"\u2026")):
+        ran = subprocess.run(
+            [sys.executable, "-m", "node.cli", *command],
+            env=environment,
+            capture_output=True,
+            encoding="latin-1",
+            check=True,
+        )
+        assert letter in ran.stdout
 
 
 def test_the_version_is_that_of_the_package(hypothec: Hypothec) -> None:
