@@ -23,8 +23,8 @@ MAX_ROOTS = 2_048
 """A claim an hour for twelve weeks; each game that anybody posts costs him its bond."""
 
 MAX_EVENTS = 1_024
-MAX_BYTES = 4 << 20
-"""An event has 1 kB, twice that in hexadecimal."""
+MAX_BYTES = 8 << 20
+"""Of all of them, in hexadecimal; an event has 1 kB."""
 
 _MAX_EVENT = 2_048
 _MAX_TOPICS = 4
@@ -69,7 +69,8 @@ class Captures:
 
     def add_event(self, name: Hash32, log: Log) -> None:
         """What was emitted, by the hash of what it tells."""
-        self._changed |= _add(self._events, name, log, MAX_EVENTS)
+        if len(log.data) <= _MAX_EVENT:
+            self._changed |= _add(self._events, name, log, MAX_EVENTS)
 
     def forget_event(self, name: Hash32) -> None:
         """It is of what is there no more."""

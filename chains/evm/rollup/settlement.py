@@ -235,7 +235,7 @@ class SettlementFollower:
         an assertion is made of what is on L1 already, so whoever has not stopped would have had to come across it.
         """
         good, aside = self._pool.ranked()
-        answers = await self._pool.ask_all((*good, *aside), partial(_known, found), (RetryError,))
+        answers = await self._pool.ask_all((*good, *aside), partial(_known, found))
         if header := next((each for each in answers.values() if each is not None), None):
             return header
         look.missing.add(found.where)

@@ -6,7 +6,7 @@ import pytest
 
 from chains.errors import ConfigError, ProofError, ProofInvalid, RetryError
 from chains.evm.endpoint import Endpoint
-from chains.evm.errors import HttpFailure, MissingLog, WrongBlock
+from chains.evm.errors import HttpFailure, MissingLog, ProofWindow, WrongBlock
 from chains.evm.pool import EndpointPool, Quarantine
 from chains.types import ChainId, EndpointFault, Height
 
@@ -57,6 +57,18 @@ async def test_the_first_answer_that_verifies_is_taken() -> None:
     assert question.asked == ["a", "b"]
     assert [(fault.chain_id, fault.endpoint, fault.reason) for fault in table.faults] == [(7, "a", "WRONG_BLOCK")]
     assert table.order() == "bc|a"
+
+
+async def test_nobody_is_blamed_for_what_is_excused_and_the_next_is_asked_all_the_same() -> None:
+    table = Table()
+    question = Answers(a=ProofWindow("x"), b=ProofWindow("x"), c=42)
+    assert await table.pool.ask(question, (RetryError,)) == 42
+    with pytest.raises(ProofWindow):
+        await table.pool.ask(Answers(a=ProofWindow("x"), b=ProofWindow("x"), c=ProofWindow("x")), (RetryError,))
+    assert await table.pool.ask_all([table.a], Answers(a=ProofWindow("x")), (RetryError,)) == {}
+    assert (table.order(), table.faults) == ("abc|", [])
+    assert await table.pool.ask(Answers(a=WrongBlock("x"), b=1), (RetryError,)) == 1, "a lie is none of it"
+    assert [(fault.endpoint, fault.reason) for fault in table.faults] == [("a", "WRONG_BLOCK")]
 
 
 async def test_one_that_is_set_aside_is_asked_last_and_comes_back() -> None:
