@@ -11,15 +11,23 @@ from web3.contract import Contract
 
 from chains.errors import ProofError, RetryError
 from chains.evm import adapter as evm_adapter
+from chains.evm.adapter import EvmAdapter
 from chains.evm.contracts import Artifact
 from chains.evm.proxy import Lie
-from chains.types import NATIVE_COIN, Address, Height
-from tests.integration.evm.harness import raw_address
+from chains.types import NATIVE_COIN, Address, Cut, Hash32, Height
+from node.consensus.outcome.cuts import unstarted
+from node.ingest.follower import ChainFollower
+from node.model.ledger import Holdings
+from node.model.merkle import MerkleMap
+from node.model.state import Control
+from tests.integration.evm.harness import ACCOUNTS, raw_address
 from tests.integration.evm.market import Market
+from tests.integration.evm.test_consequences import Silent
 from tests.integration.evm.test_lies import REASONS
 
 pytestmark = pytest.mark.timeout(180)  # the first compiles the tokens
 
+ALICE = ACCOUNTS[0]
 NOBODY = Address(b"\x5b" * 20)
 
 
@@ -180,3 +188,41 @@ async def test_many_wallets_are_proven_in_requests_of_a_bounded_size(
     }
     assert found == expected
     assert not market.panel.faults
+
+
+async def test_nodes_that_learn_of_a_wallet_at_different_times_compute_one_root(
+    market: Market, wallet: Address
+) -> None:
+    """One was told before it looked at the chain, and has a liar among its endpoints; the other was told after."""
+    watched = ((ALICE, wallet),)
+    recipe = replace(market.free_recipe, max_watched=4, from_height=Height(market.panel.site.height))
+    nobody, everybody = ((), tuple((recipe.chain_id, *each) for each in watched))
+    state, control = unstarted(recipe.chain_id)
+
+    async def vote(adapter: EvmAdapter, *, early: bool) -> tuple[Cut, Hash32, Holdings]:
+        follower = ChainFollower(adapter, recipe, state, MerkleMap(), Silent())
+        follower.agreed(Control(1, (control,), (), None, (), (), everybody if early else nobody))
+        await follower.poll()
+        cut = follower.candidates[-1]
+        assert (follower.vote(cut, watched) is not None) == early
+        follower.agreed(Control(1, (replace(control, pending=cut, watched=watched),), (), None, (), (), nobody))
+        await follower.poll()
+        found = follower.vote(cut, watched)
+        book = follower.book(found.root) if found is not None else None
+        leaf = book.get(ALICE) if book is not None else None
+        assert found is not None
+        assert leaf is not None
+        return cut, found.root, Holdings.decode(leaf)
+
+    give(market, market.moody, wallet, 10)
+    market.deposit(market.moody, 5)
+    market.settle()
+    market.panel.liar.lie = Lie.ALTERED_VALUE
+    async with market.panel.adapter(recipe) as adapter:
+        first = await vote(adapter, early=True)
+    market.panel.liar.lie = None
+    async with market.panel.adapter(recipe) as adapter:
+        assert await vote(adapter, early=False) == first
+    assert dict(first[2].balances) == {raw_address(market.moody): 5}
+    assert dict(first[2].free[0].balances)[raw_address(market.moody)] == 10
+    assert market.panel.named == {(0, "WRONG_VALUE")}

@@ -19,6 +19,7 @@ from chains.simulated.endpoint import SimulatedChain
 from chains.types import ChainId
 from node.app import STORE_FILE, run_node
 from node.config import NodeConfig
+from node.margin.policy import Policy
 from node.model.identity import Identity, Role
 from node.peers.identity import create_authority, issue
 from node.store.sqlite.store import initialise
@@ -75,7 +76,7 @@ class Net:
         await task
 
 
-def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1) -> list[Place]:
+def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1, policy: Policy = POLICY) -> list[Place]:
     """Keys, certificates and configuration of `n` nodes."""
     network = kit.network(n, f)
     now = datetime.now(UTC)
@@ -90,7 +91,7 @@ def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1) -> list[P
         f'schema_version = 1\nnetwork_id = "0x{network.network_id.hex()}"\nf = {f}\nround_ms = {round_ms}\n'
         f"policy_signers = [{signers}]\npolicy_threshold = {network.policy_threshold}\n{nodes}"
     )
-    (folder / "policy.toml").write_bytes(POLICY.body)
+    (folder / "policy.toml").write_bytes(policy.body)
     places = [Place(folder / f"node-{index}") for index in range(n)]
     for index, place in enumerate(places):
         place.folder.mkdir()
@@ -132,11 +133,11 @@ def _node_toml(index: int, places: list[Place]) -> str:
 
 
 @asynccontextmanager
-async def network_of_nodes(folder: Path, round_ms: int = 100) -> AsyncIterator[Net]:
+async def network_of_nodes(folder: Path, round_ms: int = 100, policy: Policy = POLICY) -> AsyncIterator[Net]:
     """Four nodes on two simulated chains, all started; every one that still runs is stopped at the end."""
     start = int(time.time())
     chains = {chain_id: SimulatedChain(chain_id, start=start) for chain_id in (kit.ONE, kit.TEN)}
-    net = Net(write_network(folder, round_ms), chains)
+    net = Net(write_network(folder, round_ms, policy=policy), chains)
     beat = asyncio.create_task(net.beat())
     try:
         for index in range(len(net.places)):
