@@ -20,6 +20,18 @@ def test_all_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(value is None or value > 0 for name, value in flat.items() if name != "tick evaluated")
 
 
+def test_figures_have_the_names_that_readers_know() -> None:
+    by_profile = {
+        name: {"accounts_per_s": rate, "vs_csr": None, "vs_vollib": 1}
+        for name, rate in (("span", 1), ("hypothec", 2), ("derive_pm2", 3))
+    }
+    told = margin.as_told({"linear": {"accounts_per_s": 4}, "portfolio": by_profile, "tick": {"ms": 5}})
+    assert told["portfolio"]["accounts_per_s"] == 2
+    assert [told[name]["accounts_per_s"] for name in ("span", "derive_pm2", "linear")] == [1, 3, 4]
+    assert told["portfolio"]["derive_pm2"] == told["derive_pm2"]
+    assert told["tick"] == {"ms": 5}
+
+
 def test_a_peer_that_is_not_installed_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "_PEER", "node_modules/@nobody/math-utils")
     assert linear.measure(accounts=50)["vs_aave_math_utils"] is None

@@ -85,6 +85,7 @@ def measure_here() -> dict[str, Figures]:
         figures[name] = getattr(import_module(f"{__package__}.{module}"), measured)()
     for each in figures.values():
         per_second = each["accounts_per_s"]
+        each.setdefault("vs_csr", None)  # for what is not one product of amounts and changes
         each["vs_vollib"] = None if peer is None or per_second is None else round(peer * per_second)
     return figures
 
