@@ -1,7 +1,7 @@
 """`hypothec bench margin`: how fast margin is computed, on one core, each figure beside its yardstick.
 
 linear      accounts of eight positions at every threshold; health factors beside npm's @aave/math-utils; bytes that the
-            engine keeps of a million accounts that are watched
+            engine keeps of a million accounts that are watched; by venue, accounts under its own rules
 portfolio   portfolio.measure() -> dict: accounts with options over shared tables of scenarios, by profile
 tick        one of 500 assets moves by 10 bp: from the price to every status of a million accounts
 
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from node.bench.margin import linear, tick
+from node.bench.margin import linear, tick, venues
 
 Figures: TypeAlias = "Mapping[str, Figures | float | None]"
 
@@ -26,6 +26,7 @@ TARGETS = {
     "linear accounts_per_s": "≥ 5,000,000",
     "linear vs_aave_math_utils": "> 1",
     "linear bytes_per_account": "< 300",
+    **{f"linear models {name}": "≥ 1,000,000" for name in venues.VENUES},
     "tick ms": "< 10",
 }
 
@@ -49,7 +50,11 @@ def measure(accounts: int = ACCOUNTS) -> dict[str, Figures]:
     """All figures."""
     from node.bench.margin import portfolio  # not above: it runs itself as a program
 
-    return {"linear": linear.measure(accounts), "portfolio": portfolio.measure(), "tick": tick.measure(accounts)}
+    return {
+        "linear": {**linear.measure(accounts), "models": venues.measure(min(accounts, venues.ACCOUNTS))},
+        "portfolio": portfolio.measure(),
+        "tick": tick.measure(accounts),
+    }
 
 
 def as_told(figures: Mapping[str, Any]) -> dict[str, Any]:

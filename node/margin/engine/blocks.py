@@ -52,6 +52,18 @@ class Part:
     def __len__(self) -> int:
         return len(self.amounts)
 
+    @property
+    def entries(self) -> IntArray:
+        """The entry prices of perpetuals, in their instruments' units."""
+        held = self.legs.entries
+        return np.zeros(len(self), np.int64) if held is None else held[self.own]
+
+    @property
+    def funding(self) -> IntArray | np.int64:
+        """What perpetuals still receive, in 1e-12 USD."""
+        held = self.legs.funding
+        return np.int64(0) if held is None else held[self.own]
+
     def about(self) -> FloatArray:
         """The floats of the amounts."""
         return self.legs.about(self.own)

@@ -116,7 +116,7 @@ def wrapped(number: int) -> int:
 
 
 def rounded(
-    numbers: IntArray, multiplier: IntArray, divisor: int, quotient: FloatArray, *, up: bool = False
+    numbers: IntArray, multiplier: IntArray, divisor: int | IntArray, quotient: FloatArray, *, up: bool = False
 ) -> IntArray:
     """⌊numbers·multiplier/divisor⌋ exactly, or ⌈…⌉ if `up`. `quotient` is about that; `multiplier` is used up.
 
@@ -124,14 +124,17 @@ def rounded(
     most ten operations on numbers that do not exceed 2^62, each wrong by 2^-53 of that: |x − q| < 2^13. The remainder
     numbers·multiplier − q·divisor is (x − q)·divisor, below 2^63 for divisors up to 2^50. Products and difference wrap
     at 2^64, so they give the remainder itself; q plus the floor of remainder/divisor is the floor of x.
+
+    Where the numbers do not exceed 2^46, |x − q| < 2, which serves divisors up to 2^61.
     """
+    by = np.int64(divisor) if isinstance(divisor, int) else divisor
     found = quotient.astype(np.int64)
     rest = multiplier
     rest *= numbers
-    rest -= found * np.int64(divisor)
+    rest -= found * by
     if up:
-        rest += np.int64(divisor - 1)
-    rest //= np.int64(divisor)
+        rest += by - np.int64(1)
+    rest //= by
     found += rest
     return found
 

@@ -15,7 +15,8 @@ from typing import TypeVar
 from node.margin.models.book import Balance, Book, gain
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import PICO, WAD, value
+from node.margin.models.fixed import PICO, WAD, Wad, value
+from node.margin.models.market import Quote
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
 WEIGHT = 10_000
@@ -192,20 +193,14 @@ def _scaled(fields: Fields, name: str, scale: int, default: int | None = None) -
 
 
 def spot_assets(book: Book, parameters: DriftParameters, threshold: Threshold) -> Iterable[Line]:
-    """Cash at its face; deposits by their weight, which shrinks with size; initially at min(oracle, TWAP).
-
-    What the initial weight loses to the market's deposits is half in the mean that is the weight to fill.
-    """
+    """Cash at its face; deposits by their weight, which shrinks with size; initially at min(oracle, TWAP)."""
     if book.cash >= 0:
         yield equity("cash", "USD", book.cash)
     for balance in book.collateral:
         quote = balance.quote
         market = _market(parameters.spots, quote.asset, book, "spots")
-        initial, maintenance = (market.asset[name] for name in ("initial", "maintenance"))
-        scaled = deposit_scaled_weight(initial, value(quote.deposits, quote.price), market.scale_start)
-        weights = {"initial": scaled, "fill": (scaled + maintenance) // 2, "maintenance": maintenance}
-        weight = asset_weight(weights[threshold.name], _size(balance), market.imf)
-        counted = value(balance.amount, min(quote.price, quote.twap) if _strict(threshold) else quote.price)
+        weight = asset_weight(deposit_weight(market, quote, threshold), _size(balance), market.imf)
+        counted = value(balance.amount, price(quote, threshold, long=True))
         yield equity(balance.named("collateral"), quote.asset, counted * weight // WEIGHT)
 
 
@@ -217,7 +212,7 @@ def spot_debts(book: Book, parameters: DriftParameters, threshold: Threshold) ->
         quote = balance.quote
         market = _market(parameters.spots, quote.asset, book, "spots")
         weight = liability_weight(market.liability[threshold.name], _size(balance), market.imf)
-        owed = -value(-balance.amount, max(quote.price, quote.twap) if _strict(threshold) else quote.price)
+        owed = -value(-balance.amount, price(quote, threshold, long=False))
         yield requirement(balance.named("debt"), quote.asset, -(-owed * weight // WEIGHT))
 
 
@@ -236,8 +231,18 @@ def perpetuals(book: Book, parameters: DriftParameters, threshold: Threshold) ->
         yield requirement("margin", asset, -(-notional * ratio // WEIGHT))
 
 
-def _strict(threshold: Threshold) -> bool:
-    return threshold.name == "initial"
+def deposit_weight(market: Spot, quote: Quote, threshold: Threshold) -> int:
+    """The weight of a deposit of no size. What `initial` loses to the market's deposits is half in the mean, `fill`."""
+    initial, maintenance = (market.asset[name] for name in ("initial", "maintenance"))
+    scaled = deposit_scaled_weight(initial, value(quote.deposits, quote.price), market.scale_start)
+    return {"initial": scaled, "fill": (scaled + maintenance) // 2, "maintenance": maintenance}[threshold.name]
+
+
+def price(quote: Quote, threshold: Threshold, *, long: bool) -> Wad:
+    """The oracle's price; initially the worse one of it and the average over time."""
+    if threshold.name != "initial":
+        return quote.price
+    return min(quote.price, quote.twap) if long else max(quote.price, quote.twap)
 
 
 def _size(balance: Balance) -> int:

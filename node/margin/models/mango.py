@@ -1,6 +1,7 @@
 """Mango v4: health at three thresholds, with a stable price, open orders at their worst and perpetuals in their token.
 
-Source: blockworks-foundation/mango-v4, health/cache.rs and state/bank.rs. Exact fractions of USD; a caller rounds.
+Source: blockworks-foundation/mango-v4, health/cache.rs and state/bank.rs. The formulas are in exact fractions of USD;
+the profile's rules are the same in integers, each product rounded against the account.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
-from node.margin.models.book import Book
+from node.margin.models.book import Balance, Book
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import PICO, WAD
+from node.margin.models.fixed import WAD, Wad, down, up, value
 from node.margin.models.market import Quote
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -133,9 +134,9 @@ def health(tokens: Sequence[Token], orders: Sequence[SpotOrders], perpetuals: Se
 class Weights:
     """A market at one threshold."""
 
-    asset: Fraction
-    liability: Fraction
-    overall: Fraction
+    asset: Wad
+    liability: Wad
+    overall: Wad
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,8 @@ class MangoMarket:
     """A market's weights by threshold, and the sums (USD) of deposits and borrows from which they are scaled."""
 
     weights: Mapping[str, Weights]
-    deposit_start: Fraction | None
-    borrow_start: Fraction | None
+    deposit_start: Wad | None
+    borrow_start: Wad | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,61 +173,72 @@ def read_mango(fields: Fields) -> MangoParameters:
 def _market(fields: Fields) -> MangoMarket:
     initial, maintenance = _weights(fields, "initial"), _weights(fields, "maintenance")
     starts = [
-        Fraction(fields.positive(name), WAD) if fields.has(name) else None
-        for name in ("deposit_scale_start", "borrow_scale_start")
+        fields.positive(name) if fields.has(name) else None for name in ("deposit_scale_start", "borrow_scale_start")
     ]
     return MangoMarket({"initial": initial, "liq_end": initial, "maintenance": maintenance}, *starts)
 
 
 def _weights(fields: Fields, level: str) -> Weights:
     asset, liability, overall = (
-        Fraction(fields.number(f"{level}_{name}", low=0, high=100, default=default), WAD)
+        fields.number(f"{level}_{name}", low=0, high=100, default=default)
         for name, default in (("asset", None), ("liability", None), ("overall", 1))
     )
     return Weights(asset, liability, overall)
 
 
 def token_health(book: Book, parameters: MangoParameters, threshold: Threshold) -> Iterable[Line]:
-    """Cash and collateral as assets, debts as liabilities; initially at the worse of oracle and stable price."""
+    """Cash at its face, ⌊⌊amount·price⌋·weight⌋ of collateral, ⌈⌈amount·price⌉·weight⌉ of debts."""
     yield equity("cash", "USD", max(book.cash, 0))
     if book.cash < 0:
         yield requirement("debt", "USD", -book.cash)
     for balance in book.collateral:
-        token = _token(balance.quote, Fraction(balance.amount, WAD), parameters, threshold, book)
-        yield equity(balance.named("collateral"), balance.quote.asset, floor(token.worth(token.balance) * PICO))
+        weight = asset_weight(_token(balance, parameters, book), balance.quote, threshold)
+        counted = value(balance.amount, price(balance.quote, threshold, long=True))
+        yield equity(balance.named("collateral"), balance.quote.asset, down(counted, weight))
     for balance in book.debts:
-        token = _token(balance.quote, Fraction(-balance.amount, WAD), parameters, threshold, book)
-        yield requirement(balance.named("debt"), balance.quote.asset, -floor(token.worth(token.balance) * PICO))
+        weight = liability_weight(_token(balance, parameters, book), balance.quote, threshold)
+        owed = -value(-balance.amount, price(balance.quote, threshold, long=False))
+        yield requirement(balance.named("debt"), balance.quote.asset, up(owed, weight))
 
 
 def perpetual_lines(book: Book, parameters: MangoParameters, threshold: Threshold) -> Iterable[Line]:
-    """Each perpetual's health, settled in dollars."""
+    """⌊⌊amount·price⌋·weight⌋ − ⌈amount·entry⌉ + funding of each perpetual; ⌊that·overall⌋ of a profit."""
     for position in book.perpetuals:
-        asset, amount = position.quote.asset, Fraction(position.amount, WAD)
+        asset, long = position.quote.asset, position.amount > 0
         weights = _of(parameters.perpetuals, asset, book, "perpetuals").weights[threshold.name]
-        price = _price(position.quote, threshold, long=amount > 0)
-        quote = Fraction(position.funding, PICO) - amount * Fraction(position.entry, WAD)
-        sign = 1 if amount > 0 else -1
-        held = PerpPosition(
-            0, sign, quote, 0, 0, abs(amount) * price, weights.asset, weights.liability, weights.overall
-        )
-        yield equity("perpetual", asset, floor(perpetual_health(held) * PICO))
+        base = value(position.amount, price(position.quote, threshold, long=long))
+        counted = down(base, weights.asset if long else weights.liability)
+        found = counted + value(-position.amount, position.entry) + position.funding
+        yield equity("perpetual", asset, down(found, weights.overall) if found > 0 else found)
 
 
-def _token(quote: Quote, balance: Fraction, parameters: MangoParameters, threshold: Threshold, book: Book) -> Token:
-    market = _of(parameters.tokens, quote.asset, book, "tokens")
-    weights, price = market.weights[threshold.name], _price(quote, threshold, long=False)
-    asset, liability = weights.asset, weights.liability
-    if threshold.name == "initial":
-        asset = deposit_scaled(asset, Fraction(quote.deposits, WAD) * price, market.deposit_start)
-        liability = borrow_scaled(liability, Fraction(quote.borrows, WAD) * price, market.borrow_start)
-    return Token(balance, asset, liability, _price(quote, threshold, long=True), price)
+def asset_weight(market: MangoMarket, quote: Quote, threshold: Threshold) -> Wad:
+    """The weight of collateral, initially scaled by the market's deposits; rounded down."""
+    weight, start = market.weights[threshold.name].asset, market.deposit_start
+    if start is None or threshold.name != "initial":
+        return weight
+    deposits = Fraction(quote.deposits * price(quote, threshold, long=False), WAD)
+    return Wad(floor(deposit_scaled(Fraction(weight), deposits, Fraction(start))))
 
 
-def _price(quote: Quote, threshold: Threshold, *, long: bool) -> Fraction:
+def liability_weight(market: MangoMarket, quote: Quote, threshold: Threshold) -> Wad:
+    """The weight of a debt, initially scaled by the market's borrows; rounded up."""
+    weight, start = market.weights[threshold.name].liability, market.borrow_start
+    if start is None or threshold.name != "initial":
+        return weight
+    borrows = Fraction(quote.borrows * price(quote, threshold, long=False), WAD)
+    return Wad(ceil(borrow_scaled(Fraction(weight), borrows, Fraction(start))))
+
+
+def price(quote: Quote, threshold: Threshold, *, long: bool) -> Wad:
+    """The oracle's price; initially the worse one of it and the stable price."""
     if threshold.name != "initial":
-        return Fraction(quote.price, WAD)
-    return Fraction(min(quote.price, quote.stable) if long else max(quote.price, quote.stable), WAD)
+        return quote.price
+    return min(quote.price, quote.stable) if long else max(quote.price, quote.stable)
+
+
+def _token(balance: Balance, parameters: MangoParameters, book: Book) -> MangoMarket:
+    return _of(parameters.tokens, balance.quote.asset, book, "tokens")
 
 
 def _of(markets: Mapping[str, MangoMarket], asset: str, book: Book, section: str) -> MangoMarket:
