@@ -48,6 +48,10 @@ _WINDOW_PHRASES = (
 _RATE_PHRASES = ("rate limit", "too many requests", "compute units", "quota", "request limit")
 _RATE_CODES = (-32005, 429)
 
+_JSON_BODY = {"Content-Type": "application/json"}
+_JSON_WANTED = {"Accept": "application/json"}
+"""Beacon nodes have SSZ as well, and give what is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -135,7 +139,7 @@ class Endpoint:
                 method,
                 self._url.rstrip("/") + path if path else self._url,
                 data=body,
-                headers={"Content-Type": "application/json"},
+                headers=_JSON_BODY if body is not None else _JSON_WANTED,
                 timeout=self._timeout,
                 # SECURITY: a redirect would let an endpoint aim our requests at the operator's own network.
                 allow_redirects=False,

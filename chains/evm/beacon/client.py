@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chains.adapter import Beacon, FaultSink
 from chains.errors import HypothecError, ProofError, ProofIncomplete, RetryError, StaleError
 from chains.evm.beacon import questions
-from chains.evm.beacon.errors import CheckpointTooOld, LowParticipation
+from chains.evm.beacon.errors import CheckpointTooOld, LowParticipation, NoFinality
 from chains.evm.beacon.kept import StateFile
 from chains.evm.endpoint import Endpoint, endpoint_names
 from chains.evm.errors import StaleHead, fault_reason
@@ -150,7 +150,10 @@ class LightClient:
         while self._unknown_periods():
             before = self._store
             try:
-                await self._pool.ask(self._take_updates)
+                await self._pool.ask(self._take_updates, (NoFinality,))
+            except NoFinality as error:
+                self._tell(error)
+                return
             except (RetryError, ProofError):
                 return  # the pool has told why; for the newest updates, what is known may do
             if self._store is before:
@@ -163,12 +166,27 @@ class LightClient:
         return range(period, current + 1) if held.next is None else range(period + 1, current)
 
     async def _take_updates(self, endpoint: Endpoint) -> None:
-        wanted, before = self._unknown_periods(), self._store
-        for update in await questions.updates(endpoint, wanted.start, min(len(wanted), questions.UPDATES_A_REQUEST)):
+        wanted, before = self._unknown_periods(), self._held()
+        updates = await questions.updates(endpoint, wanted.start, min(len(wanted), questions.UPDATES_A_REQUEST))
+        for update in updates:
             self._take(update)
             await asyncio.sleep(0)  # a committee's keys take tens of milliseconds; let others have a turn
-        if self._store is before and wanted.start < self._current_period():
-            raise StaleHead(f"{endpoint.name} has no update for a period that is over", period=wanted.start)
+        held = self._held()
+        if (held.finalized, held.next) != (before.finalized, before.next) or wanted.start >= self._current_period():
+            return
+        if any(self._leaves_open(update, wanted.start) for update in updates):
+            raise NoFinality(
+                "Nothing became final in a whole period, and its next committee is not known for certain; if it stays"
+                " so, name the root of a newer finalized beacon block as the checkpoint",
+                period=wanted.start,
+            )
+        raise StaleHead(f"{endpoint.name} has no update for a period that is over", period=wanted.start)
+
+    def _leaves_open(self, update: Update, period: int) -> bool:
+        """Whether an update that holds is of `period`, and calls nothing of it final."""
+        final = update.finalized_header
+        of_period = self._config.period(update.attested_header.beacon.slot) == period
+        return of_period and (final is None or self._config.period(final.beacon.slot) < period)
 
     async def _learn_newest(self) -> None:
         good, aside = self._pool.ranked()

@@ -11,6 +11,18 @@ class LowParticipation(RetryError):
     reason = "LOW_PARTICIPATION"
 
 
+class NoFinality(RetryError):
+    """A period has gone by in which the beacon chain made nothing final: what tells its next committee is not final."""
+
+    reason = "NO_FINALITY"
+
+
+class UnknownFork(RetryError):
+    """The beacon node gives data of a fork that is not known here: perhaps the network is ahead of this software."""
+
+    reason = "UNKNOWN_FORK"
+
+
 class CheckpointTooOld(ConfigError):
     """Validators that have left since could have signed another history: the operator has to name a newer block."""
 

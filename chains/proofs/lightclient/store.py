@@ -2,8 +2,15 @@
 
 Owns what is believed and why (consensus-specs, `specs/altair/light-client/sync-protocol.md` and its successors). Must
 not know JSON, endpoints or clocks: `now` is an argument. Stricter than the specification in one thing: what fewer than
-two thirds of a committee signed is refused, so there is no forced update either. When the chain does not become final,
-nothing here does.
+two thirds of a committee signed is refused.
+
+So there is no forced update either (`process_light_client_store_force_update`, which the specification leaves to each
+use: it MAY be called when a client is stuck, and not all uses bear the same risk, consensus-specs #2947). It would take
+an attested header for a final one once a period has gone by without finality, be it signed by one member alone. Here
+that would make collateral final that the chain may still undo, at the very time when validators disagree, or leave the
+choice of the next committee, and so of all that follows, to whoever cut the client off for a day. When the chain does
+not become final, nothing here does. A period without any finality (27 hours) cannot be passed: then somebody has to
+name a newer checkpoint, as after two weeks.
 
 What is trusted is one hash: the block root of a bootstrap, or the root of a store that was kept. A kept store is input
 like any other, and its fields are bound by that root (compare GHSA-83q5-vwj7-gxww, where one field was not).

@@ -41,6 +41,10 @@ class BeaconLie(Enum):
     FORGED_BLOCK = "names another execution block in its final header"
     OTHER_CHECKPOINT = "begins at another block than it is asked for"
     STALE = "stops moving"
+    FORKED = "is on a fork with other blocks, which less than two thirds of the committee follow"
+    NEWER_FORK = "says that its data is of a fork that nobody knows yet"
+    UNWRAPPED = "gives its data without their version"
+    RATE_LIMITED = "answers HTTP 429"
     NOT_FOUND = "answers HTTP 404"
     HTTP_500 = "answers HTTP 500"
     NOT_JSON = "answers something that is not JSON"
@@ -185,7 +189,14 @@ class BeaconServer:
 
     def _told(self, attested: Slot, final: Slot | None, *, following: bool = False) -> Any:  # noqa: ANN401 - JSON
         update = self._chain.update(attested, final, following=following)
-        return write.update(self.config, self._distort(update))
+        told = write.update(self.config, self._distort(update))
+        match self._lie:
+            case BeaconLie.NEWER_FORK:
+                return told | {"version": "heze"}
+            case BeaconLie.UNWRAPPED:
+                return told["data"]
+            case _:
+                return told
 
     # === Lies ===
 
@@ -202,6 +213,11 @@ class BeaconServer:
             case BeaconLie.WRONG_COMMITTEE:
                 strangers = KnownCommittees(self.config.committee_size, "strangers")
                 return replace(chain, committees=strangers).signed(update)
+            case BeaconLie.FORKED if final is not None:
+                fork = replace(chain, execution=lambda slot: replace(chain.execution(slot), block_hash=digest("fork")))
+                attested, absent = update.attested_header.beacon.slot, self.config.committee_size // 2
+                following = update.next_sync_committee is not None
+                return fork.update(attested, final.beacon.slot, following=following, absent=absent)
             case BeaconLie.WRONG_BRANCH if final is not None:
                 return replace(update, finality_branch=update.finality_branch[::-1])
             case BeaconLie.FORGED_BLOCK if final is not None and final.execution is not None:
@@ -216,6 +232,8 @@ class BeaconServer:
         match self._lie:
             case BeaconLie.NOT_FOUND:
                 return web.json_response({"code": 404, "message": "not found"}, status=404)
+            case BeaconLie.RATE_LIMITED:
+                return web.json_response({"code": 429, "message": "too many requests"}, status=429)
             case BeaconLie.HTTP_500:
                 return web.json_response({"code": 500, "message": "internal error"}, status=500)
             case BeaconLie.NOT_JSON:

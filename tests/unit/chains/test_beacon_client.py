@@ -41,6 +41,7 @@ class Node(Endpoint):
     def __init__(self, name: str) -> None:
         self.name = name
         self.newest = START + 3
+        self.begins = START
         self.asked: list[str] = []
         self.paged: list[tuple[int, int]] = []
         self.twist: Callable[[Update], Update] = lambda update: update
@@ -55,8 +56,8 @@ class Node(Endpoint):
         if self.error is not None:
             raise self.error
         if name.startswith("bootstrap"):
-            assert name == f"bootstrap/0x{ROOT.hex()}"
-            return write.bootstrap(CONFIG, CHAIN.bootstrap(START))
+            assert name == f"bootstrap/0x{CHAIN.header(self.begins).beacon.root().hex()}"
+            return write.bootstrap(CONFIG, CHAIN.bootstrap(self.begins))
         if match := re.fullmatch(r"updates\?start_period=(\d+)&count=(\d+)", name):
             first, count = int(match[1]), int(match[2])
             self.paged.append((first, count))
@@ -246,7 +247,19 @@ async def test_more_updates_than_were_asked_for_are_not_read(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, [], "text", 1.5, {}, {"data": []}, {"data": {"attested_header": 1}}, {"data": {"header": {"beacon": {}}}}],
+    [
+        None,
+        [],
+        "text",
+        1.5,
+        {},
+        {"data": {}},
+        {"version": "electra"},
+        {"version": 5, "data": {}},
+        {"version": "electra", "data": []},
+        {"version": "electra", "data": {"attested_header": 1}},
+        {"version": "electra", "data": {"header": {"beacon": {}}}},
+    ],
 )
 async def test_answers_of_another_form_are_refused(rig: Rig, answer: object) -> None:
     await rig.look()
@@ -259,6 +272,68 @@ async def test_answers_of_another_form_are_refused(rig: Rig, answer: object) -> 
     await rig.look()
     assert rig.client.store == held
     assert rig.named == [("a", "MALFORMED_ANSWER")]
+
+
+async def test_data_of_a_fork_that_is_not_known_yet_is_no_lie(rig: Rig) -> None:
+    await rig.look()
+    rig.go_to(START + 5)
+    written = rig.node._written
+    rig.node._written = lambda update: written(update) | {"version": "heze"}  # type: ignore[method-assign]
+    await rig.look()
+    assert rig.final == START + 1
+    assert rig.named == [("a", "UNKNOWN_FORK")]
+    rig.clock += 2.0  # as long as a failure sets it aside
+    assert rig.pool.ranked()[0] == rig.nodes
+
+
+# === Without finality ===
+
+
+def without_finality(rig: Rig, *periods: int) -> None:
+    """In these periods nothing became final: their best updates tell a committee, and no final header."""
+
+    def twist(update: Update) -> Update:
+        attested = update.attested_header.beacon.slot
+        if attested // PERIOD not in periods:
+            return update
+        following = update.next_sync_committee is not None
+        return CHAIN.update(attested, START + 1 if update.finalized_header is not None else None, following=following)
+
+    for node in rig.nodes:
+        node.twist = twist
+
+
+async def test_a_period_without_finality_is_not_passed_and_no_endpoint_is_blamed(two: Rig) -> None:
+    """What the specification would force, an attested header in the place of a final one, is never final here."""
+    await two.look()
+    final = two.client.final
+    without_finality(two, FIRST + 1)
+    two.go_to(START + 2 * PERIOD + 4)  # by now it is final again
+    for _ in range(3):
+        await two.look()
+    assert two.client.final == final
+    assert set(two.named) == {("light client", "NO_FINALITY")}
+    assert "name the root of a newer finalized beacon block" in two.faults[0].detail
+    newer = START + 2 * PERIOD
+    two.beacon = replace(two.beacon, checkpoint=CHAIN.header(newer).beacon.root())
+    for node in two.nodes:
+        node.begins = newer
+    two.client = two.another()
+    await two.look()
+    assert two.final == two.node.newest - 2, "and with that it goes on"
+
+
+async def test_finality_that_is_late_within_its_period_is_waited_for(rig: Rig) -> None:
+    await rig.look()
+    without_finality(rig, FIRST + 1)
+    rig.go_to(START + PERIOD + 3)
+    await rig.look()
+    assert rig.final == START + 1
+    without_finality(rig)
+    rig.go_to(START + PERIOD + 4)
+    await rig.look()
+    assert rig.final == START + PERIOD + 2
+    assert not rig.faults
 
 
 # === Beginning ===
