@@ -1,83 +1,57 @@
-"""The health of one account: collateral less claims against margin, as intervals, and what follows from them."""
+"""The health of one account, by whatever rules the policy in force names.
+
+Rules say what an account's state amounts to; what may leave, what is seized and who is looked at follow from what they
+say, and are the same for all of them. Must not know any rules.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
+from typing import Protocol
 
-from node.margin.claims import VenueFigures, venue_figures
-from node.margin.collateral import holding_lines
 from node.margin.context import MarginContext
-from node.margin.free import free_lines
-from node.model.health import Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
+from node.margin.haircuts import Haircuts
+from node.margin.policy import Policy
+from node.margin.portfolio.rules import PortfolioRules
+from node.model.health import Health, HoldingLine
 from node.model.ledger import AccountView
 
 
+class Rules(Protocol):
+    """What accounts are judged by. All of it is total: whatever venues report and owners hold, there is an answer."""
+
+    def evaluate(self, view: AccountView, context: MarginContext) -> Health:
+        """The health of an account."""
+        ...
+
+    def is_covered(self, view: AccountView, context: MarginContext) -> bool:
+        """Whether an account from which something has left certainly covers claims and initial margin.
+
+        At the low end, with nothing to its credit that venues report: no profit, and no position that would gain.
+        """
+        ...
+
+    def owed(self, view: AccountView, context: MarginContext) -> Mapping[str, int]:
+        """What a liquidation credits to each venue that has reported the account (1e-12 USD): claim and closing fees.
+
+        Within the owner's limit, and resting on what is certain alone.
+        """
+        ...
+
+    def premium(self, line: HoldingLine, context: MarginContext) -> tuple[int, int]:
+        """Collateral taken of a holding for each unit of credit, as numerator and denominator."""
+        ...
+
+
+_STATIC: Rules = Haircuts()
+_BY_PROFILE: Mapping[str, Rules] = {"hypothec": PortfolioRules()}
+
+
+def rules_of(policy: Policy) -> Rules:
+    """The rules that a policy names."""
+    return _STATIC if policy.margin is None else _BY_PROFILE[policy.margin.profile]
+
+
 def evaluate(view: AccountView, context: MarginContext) -> Health:
-    """The health of an account. Total: whatever venues report and owners hold, there is an answer.
-
-    excess = collateral after haircuts − Σ (claim + margin); the low end takes collateral at its low end and what is
-    required at its high end, the high end the other way round.
-    """
-    holdings, figures = holding_lines(view, context), venue_figures(view, context)
-    venues = tuple(item.line for item in figures)
-    claims = total(line.claim for line in venues)
-    initial = total(line.initial for line in holdings)
-    maintenance = total(line.maintenance for line in holdings)
-    initial_excess = initial - total(item.required(item.initial) for item in figures)
-    maintenance_excess = maintenance - total(item.required(item.maintenance) for item in figures)
-    covered = sum(line.value.high for line in holdings) >= claims.low
-    status = status_of(initial_excess, maintenance_excess, covered=covered)
-    reasons = _widening(holdings, figures, venues)
-    if status is HealthStatus.UNKNOWN and not reasons:
-        reasons = (Reason.PRICE_SPREAD,)
-    return Health(
-        account=view.account,
-        status=status,
-        initial_equity=initial - claims,
-        initial_margin=total(line.initial for line in venues),
-        initial_excess=initial_excess,
-        maintenance_equity=maintenance - claims,
-        maintenance_margin=total(line.maintenance for line in venues),
-        maintenance_excess=maintenance_excess,
-        holdings=holdings,
-        venues=venues,
-        reasons=reasons,
-        free=free_lines(view, context),
-    )
-
-
-def status_of(initial_excess: Interval, maintenance_excess: Interval, *, covered: bool) -> HealthStatus:
-    """The status. `covered`: at the high end, without haircuts, the collateral covers the claims."""
-    if maintenance_excess.high < 0:
-        return HealthStatus.LIQUIDATABLE if covered else HealthStatus.INSOLVENT
-    if maintenance_excess.low < 0:
-        return HealthStatus.UNKNOWN
-    return HealthStatus.MARGIN_CALL if initial_excess.low < 0 else HealthStatus.HEALTHY
-
-
-def total(intervals: Iterable[Interval]) -> Interval:
-    """The sum, end by end."""
-    low = high = 0
-    for item in intervals:
-        low += item.low
-        high += item.high
-    return Interval(low, high)
-
-
-def _widening(
-    holdings: Iterable[HoldingLine], figures: Iterable[VenueFigures], venues: Iterable[VenueLine]
-) -> tuple[Reason, ...]:
-    """The reasons of the lines that are intervals and not points, each once: what does not count widens nothing."""
-    found: dict[Reason, None] = {}
-    for holding in holdings:
-        if holding.reasons and holding.value.low < holding.value.high:
-            found |= dict.fromkeys(holding.reasons)
-    for item in figures:
-        if item.reasons and (_is_wide(item.required, item.initial) or _is_wide(item.required, item.maintenance)):
-            found |= dict.fromkeys(item.reasons)
-    return tuple(found)
-
-
-def _is_wide(required: Callable[[Interval], Interval], margin: Interval) -> bool:
-    interval = required(margin)
-    return interval.low < interval.high
+    """The health of an account. Total: whatever venues report and owners hold, there is an answer."""
+    return rules_of(context.policy).evaluate(view, context)

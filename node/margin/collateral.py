@@ -1,15 +1,17 @@
-"""What an account has: its holdings after reservations, and at what they count.
+"""What an account has: its holdings after reservations, and which of them secure it.
 
-Must not know obligations.
+Must not know obligations or prices.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from chains.types import Address, Amount, ChainId, Control, TokenFact
 from node.margin import spec
 from node.margin.context import MarginContext
-from node.margin.policy import PICO_PER_MICRO
-from node.model.health import ZERO, HoldingLine, Interval, Reason
+from node.margin.policy import PICO_PER_MICRO, Policy
+from node.model.health import ZERO, HoldingLine, Reason
 from node.model.ledger import AccountView, Reservation
 
 
@@ -41,60 +43,73 @@ def available(view: AccountView) -> dict[ChainId, dict[Address, int]]:
     return balances
 
 
-def holding_lines(view: AccountView, context: MarginContext) -> tuple[HoldingLine, ...]:
-    """One line for each proven balance, by chain and token."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A proven balance that secures its account, before any price.
+
+    `there` is what of it the vault can pay at best: pro rata where it holds less than its books say. `chain` and `fact`
+    are what is wrong with its chain and with its token, if anything is.
+    """
+
+    chain_id: ChainId
+    token: Address
+    asset: str
+    amount: Amount
+    decimals: int
+    there: int
+    chain: Reason | None
+    fact: Reason | None
+
+    @property
+    def place(self) -> tuple[ChainId, Address]:
+        return self.chain_id, self.token
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether nothing of it may be there: it then counts from nothing to its high end."""
+        return self.chain is not None or self.fact not in (None, Reason.SHORTFALL)
+
+    def is_dust(self, high: int, policy: Policy) -> bool:
+        """Whether it is below its asset's minimum, worth `high` (1e-12 USD) at best."""
+        return high < policy.asset_by_id[self.asset].min_value_micro_usd * PICO_PER_MICRO
+
+    def nothing(self, reason: Reason) -> HoldingLine:
+        """Its line where it does not count."""
+        return _nothing(self.chain_id, self.token, self.asset, self.amount, reason)
+
+
+def standings(view: AccountView, context: MarginContext) -> tuple[Standing | HoldingLine, ...]:
+    """Every proven balance, by chain and token; of one that does not count whatever its price, the line that says so.
+
+    What does not count (not enforceable, not admitted, not opted in) is at nothing at either end, so it makes no status
+    unknown. A zero balance reads no price.
+    """
     return tuple(
-        holding_line(view, context, chain_id, token, amount)
+        _standing(view, context, chain_id, token, Amount(amount))
         for chain_id, balances in available(view).items()
         for token, amount in balances.items()
     )
 
 
-def holding_line(
-    view: AccountView, context: MarginContext, chain_id: ChainId, token: Address, amount: int
-) -> HoldingLine:
-    """At what a holding counts, and why not if it does not.
-
-    What does not count (not enforceable, not admitted, not opted in, without a price, dust) is at nothing at either
-    end, so it makes no status unknown. What is uncertain counts from nothing to its high end. A zero balance reads no
-    price. Of a token of which the vault holds less than its books say, every holding counts pro rata.
-    """
+def _standing(
+    view: AccountView, context: MarginContext, chain_id: ChainId, token: Address, amount: Amount
+) -> Standing | HoldingLine:
     recipe = context.policy.token_by_place.get((chain_id, token))
-    asset_id = recipe.asset if recipe is not None else ""
-
-    def nothing(*reasons: Reason) -> HoldingLine:
-        return HoldingLine(chain_id, token, asset_id, Amount(amount), ZERO, ZERO, ZERO, reasons)
-
+    asset = recipe.asset if recipe is not None else ""
     if amount == 0:
-        return nothing()
+        return _nothing(chain_id, token, asset, amount)
     if view.holdings[chain_id].control is not Control.ENFORCEABLE:
-        return nothing(Reason.NOT_ENFORCEABLE)
+        return _nothing(chain_id, token, asset, amount, Reason.NOT_ENFORCEABLE)
     if recipe is None or chain_id not in context.chain_reasons:
-        return nothing(Reason.NOT_ADMITTED)
-    if view.record is None or asset_id not in view.record.collateral:
-        return nothing(Reason.NOT_OPTED_IN)
-    asset, mark = context.policy.asset_by_id[asset_id], context.token_marks[chain_id, token]
-    if mark.obligation is None and mark.reason is not None:
-        return nothing(mark.reason)
-    there, standing = _there(context.tokens.get((chain_id, token)), amount)
-    low, high = (
-        spec.holding_value(there, price, recipe.decimals) for price in (mark.collateral.low, mark.collateral.high)
-    )
-    if high < asset.min_value_micro_usd * PICO_PER_MICRO:
-        return nothing(Reason.DUST)
-    halted = context.chain_reasons[chain_id]
-    uncertain = halted is not None or standing not in (None, Reason.SHORTFALL)
-    value = Interval(0 if uncertain else low, high)
-    return HoldingLine(
-        chain_id,
-        token,
-        asset_id,
-        Amount(amount),
-        value,
-        _after_haircut(value, asset.initial_haircut_bps),
-        _after_haircut(value, asset.maintenance_haircut_bps),
-        tuple(reason for reason in (mark.reason, halted, standing) if reason is not None),
-    )
+        return _nothing(chain_id, token, asset, amount, Reason.NOT_ADMITTED)
+    if view.record is None or asset not in view.record.collateral:
+        return _nothing(chain_id, token, asset, amount, Reason.NOT_OPTED_IN)
+    there, fact = _there(context.tokens.get((chain_id, token)), amount)
+    return Standing(chain_id, token, asset, amount, recipe.decimals, there, context.chain_reasons[chain_id], fact)
+
+
+def _nothing(chain_id: ChainId, token: Address, asset: str, amount: Amount, *reasons: Reason) -> HoldingLine:
+    return HoldingLine(chain_id, token, asset, amount, ZERO, ZERO, ZERO, reasons)
 
 
 def _there(token: TokenFact | None, amount: int) -> tuple[int, Reason | None]:
@@ -105,7 +120,3 @@ def _there(token: TokenFact | None, amount: int) -> tuple[int, Reason | None]:
         return amount, Reason.DISPUTED
     there = spec.pro_rata(amount, token.held, token.booked)
     return there, Reason.SHORTFALL if token.held < token.booked else None
-
-
-def _after_haircut(value: Interval, haircut_bps: int) -> Interval:
-    return Interval(spec.after_haircut(value.low, haircut_bps), spec.after_haircut(value.high, haircut_bps))

@@ -12,6 +12,7 @@ from functools import cached_property
 from chains.types import Address, ChainId, RateRecipe, TokenFact, TokenRecipe
 from node.margin import spec
 from node.margin.policy import Policy, StaleBound
+from node.margin.portfolio.market import Market
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainState, ChainStatus
 from node.model.health import ZERO, Interval, Reason
@@ -145,6 +146,11 @@ class MarginContext:
             return own
         redemption = redeemed(self.marks[recipe.rate.underlying], recipe.decimals, recipe.rate, fact)
         return lower(own, redemption) if recipe.asset in self.policy.fed_assets else redemption
+
+    @cached_property
+    def market(self) -> Market:
+        """The same as a margin profile takes it, where the policy names one: units of instruments are in there."""
+        return Market(self.policy, self.prices, self.tokens, self.time_ms)
 
     @cached_property
     def chain_reasons(self) -> Mapping[ChainId, Reason | None]:

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 
 from chains.types import Address, Amount, ChainId, TokenFact
 from node.margin import spec
-from node.margin.account import evaluate
-from node.margin.claims import VenueFigures, venue_figures
+from node.margin.account import rules_of
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
 from node.margin.policy import PICO_PER_MICRO
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.health import HealthStatus, HoldingLine, Reason
-from node.model.ledger import AccountView
+from node.model.ledger import AccountView, Authorization
 
 MAX_ITEMS = 16
 """Most items of one release, as the vault has it."""
@@ -59,18 +58,17 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
     under_way = open_reservations(view)
     if any(item.kind is ReleaseKind.SEIZURE for item in under_way):
         return ()
-    health = evaluate(view, context)
-    if health.status not in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
+    rules = rules_of(context.policy)
+    health = rules.evaluate(view, context)
+    if view.record is None or health.status not in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
         return ()
-    owed = {item.authorization.venue: item for item in venue_figures(view, context) if item.owed > 0}
+    amounts = {venue: amount for venue, amount in rules.owed(view, context).items() if amount > 0}
+    owed = {item.venue: item for item in view.record.authorizations if item.venue in amounts}
     taken = {item.chain_id for item in under_way}
     in_reach = (line for line in health.holdings if line.chain_id not in taken)
     vaults = [vault for vault in _vaults(in_reach, context) if _eligible(vault, owed)]
-    entitled = spec.entitlements(
-        {venue: item.owed for venue, item in owed.items()},
-        {venue: item.authorization.seized for venue, item in owed.items()},
-        sum(vault.capacity for vault in vaults),
-    )
+    seized = {venue: item.seized for venue, item in owed.items()}
+    entitled = spec.entitlements(amounts, seized, sum(vault.capacity for vault in vaults))
     worthwhile = {venue: credit for venue, credit in entitled.items() if credit >= _least(vaults)}
     legs = [
         leg
@@ -132,8 +130,7 @@ def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
     """
     if set(line.reasons) - {Reason.SHORTFALL} or line.value.low == 0:
         return None
-    asset = context.policy.asset_by_id[line.asset]
-    premium = spec.premium(context.policy.liquidation.bonus_bps, asset.maintenance_haircut_bps)
+    premium = rules_of(context.policy).premium(line, context)
     capacity = spec.credit_capacity(line.value.low, *premium)
     if capacity == 0:
         return None
@@ -141,7 +138,7 @@ def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
     there = spec.pro_rata(line.amount, fact.held, fact.booked)
     price = context.token_marks[line.chain_id, line.token].collateral.low
     decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
-    minimum = asset.min_value_micro_usd * PICO_PER_MICRO
+    minimum = context.policy.asset_by_id[line.asset].min_value_micro_usd * PICO_PER_MICRO
     return _Source(line.token, fact, there, price, decimals, premium, capacity, minimum)
 
 
@@ -150,17 +147,17 @@ def _least(vaults: Iterable[_Vault]) -> int:
     return max(1, min((source.minimum for vault in vaults for source in vault.sources), default=1))
 
 
-def _eligible(vault: _Vault, owed: Mapping[str, VenueFigures]) -> list[str]:
+def _eligible(vault: _Vault, owed: Mapping[str, Authorization]) -> list[str]:
     """The venues that the owner lets be paid on the vault's chain."""
     return [venue for venue, item in owed.items() if _payee(item, vault.chain_id) is not None]
 
 
-def _payee(item: VenueFigures, chain_id: ChainId) -> Address | None:
-    return dict(item.authorization.payees).get(chain_id)
+def _payee(item: Authorization, chain_id: ChainId) -> Address | None:
+    return dict(item.payees).get(chain_id)
 
 
 def _assigned(
-    vaults: Iterable[_Vault], owed: Mapping[str, VenueFigures], entitled: Mapping[str, int]
+    vaults: Iterable[_Vault], owed: Mapping[str, Authorization], entitled: Mapping[str, int]
 ) -> dict[str, list[_Vault]]:
     """One venue for each vault: the largest first, each to the venue that lacks most, ties to the lower name."""
     lacking = dict(entitled)
@@ -175,7 +172,7 @@ def _assigned(
 
 
 def _legs(
-    view: AccountView, context: MarginContext, item: VenueFigures, vaults: Iterable[_Vault], entitled: int
+    view: AccountView, context: MarginContext, item: Authorization, vaults: Iterable[_Vault], entitled: int
 ) -> Iterator[SeizureLeg]:
     """A venue's legs: what it is entitled to, pro rata by value over every holding of its vaults."""
     ordered = sorted(vaults, key=lambda vault: vault.chain_id)
@@ -196,7 +193,7 @@ def _legs(
                 chain_id=vault.chain_id,
                 vault=context.policy.recipe_by_chain[vault.chain_id].vault,
                 nonce=view.holdings[vault.chain_id].nonce + 1,
-                venue=item.authorization.venue,
+                venue=item.venue,
                 payee=payee,
                 items=tuple(taken),
                 credit=credit * before // whole - start,

@@ -158,7 +158,7 @@ class Screen:
         """Evaluate an account, and note until when it need not be evaluated again."""
         self.evaluations += 1
         health = evaluate(view, context)
-        distance = _distance(view, health, context)
+        distance = _distance(view, health, context) if context.policy.margin is None else None
         if distance is None:
             self._close.add(view.account)
         else:

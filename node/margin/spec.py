@@ -8,9 +8,9 @@ Must not know accounts, breakdowns or the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from node.model.health import Interval
+from node.model.health import HealthStatus, Interval
 
 UNIT = 10**18
 """Sizes in one whole unit of an underlying."""
@@ -125,6 +125,27 @@ def margin_beyond_claim(value: Interval, margin: Interval, most: int) -> Interva
     nearest = min(max(value.low, 0), value.high)
     at_low, at_high = (requirement(end, margin.low, most) - claim(end, most) for end in (value.low, value.high))
     return Interval(min(at_low, at_high), requirement(nearest, margin.high, most) - claim(nearest, most))
+
+
+# === Health ===
+
+
+def total(intervals: Iterable[Interval]) -> Interval:
+    """The sum, end by end."""
+    low = high = 0
+    for item in intervals:
+        low += item.low
+        high += item.high
+    return Interval(low, high)
+
+
+def status_of(initial_excess: Interval, maintenance_excess: Interval, *, covered: bool) -> HealthStatus:
+    """The status. `covered`: at the high end, without haircuts, the collateral covers the claims."""
+    if maintenance_excess.high < 0:
+        return HealthStatus.LIQUIDATABLE if covered else HealthStatus.INSOLVENT
+    if maintenance_excess.low < 0:
+        return HealthStatus.UNKNOWN
+    return HealthStatus.MARGIN_CALL if initial_excess.low < 0 else HealthStatus.HEALTHY
 
 
 # === Liquidation ===

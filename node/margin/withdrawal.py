@@ -6,8 +6,8 @@ from dataclasses import replace
 from enum import StrEnum
 
 from chains.types import Address, Amount, ChainId, Control
-from node.margin.claims import venue_figures
-from node.margin.collateral import available, holding_lines, open_reservations
+from node.margin.account import rules_of
+from node.margin.collateral import available, open_reservations
 from node.margin.context import MarginContext
 from node.model.digests import ReleaseKind
 from node.model.ledger import AccountView, Reservation
@@ -54,18 +54,13 @@ def withdrawal_refusal(
         return Refusal.INSUFFICIENT_HOLDING
     if leaf.control is not Control.ENFORCEABLE:
         return Refusal.NOT_ENFORCEABLE
-    return Refusal.BELOW_INITIAL_MARGIN if _uncovered(view, context, chain_id, token, amount) else None
+    left = _without(view, chain_id, token, amount)
+    return None if rules_of(context.policy).is_covered(left, context) else Refusal.BELOW_INITIAL_MARGIN
 
 
 def _in_the_way(reservation: Reservation, chain_id: ChainId) -> bool:
     # SECURITY: a seizure that expires unused brings its claim back, and haircut collateral worth less than that.
     return reservation.chain_id == chain_id or reservation.kind is ReleaseKind.SEIZURE
-
-
-def _uncovered(view: AccountView, context: MarginContext, chain_id: ChainId, token: Address, amount: int) -> bool:
-    required = sum(item.required_of_withdrawals for item in venue_figures(view, context))
-    left = holding_lines(_without(view, chain_id, token, amount), context)
-    return sum(line.initial.low for line in left) < required
 
 
 def _without(view: AccountView, chain_id: ChainId, token: Address, amount: int) -> AccountView:

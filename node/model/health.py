@@ -25,6 +25,13 @@ class HealthStatus(IntEnum):
     INSOLVENT = 5
     """Liquidatable, and even at the high end, without haircuts, the collateral does not cover the claims."""
 
+    @property
+    def decided_by(self) -> str:
+        """Which end made the status: the high one says that it is lost, the low one that it is safe."""
+        if self in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
+            return "high"
+        return "both" if self is HealthStatus.UNKNOWN else "low"
+
 
 class Reason(StrEnum):
     """Why an interval is wide, or an input does not count."""
@@ -47,6 +54,10 @@ class Reason(StrEnum):
     """The token is not the contract that its recipe admits."""
     UNPROVEN = "UNPROVEN"
     """No certified cut says yet what the vault holds of the token."""
+    EXPIRED = "EXPIRED"
+    """A dated instrument has expired, and the venue has not settled it into cash."""
+    UNCERTAIN_VOLATILITY = "UNCERTAIN_VOLATILITY"
+    """The index of an underlying's volatility is stale, disputed or missing: options count over a range of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +119,13 @@ class Health:
     The equities are haircut collateral less claims, each to be compared with its margin. The excesses are what the
     status follows from: collateral less claim and margin, taken together at each end before the intervals are formed.
     equity − margin contains the excess, and is wider where an owner's limit binds at one end only: what the limit
-    leaves for margin is less where the claim is more.
+    leaves for margin is less where the claim is more. Under a profile of scenarios a margin is all that the one which
+    decides takes, and a venue's the most that any takes of it: scenarios are shared, so venues' add up to more.
     """
 
     account: AccountId
+    rules: str
+    """The rules that it follows: the profile's name, or "haircuts"."""
     status: HealthStatus
     initial_equity: Interval
     initial_margin: Interval
@@ -125,3 +139,6 @@ class Health:
     """Reasons that widen the interval, without duplicates, in the order of the breakdown."""
     free: tuple[HoldingLine, ...] = ()
     """What the owner's watched wallets hold themselves. It is reported, and no figure above has any of it."""
+    initial_rows: tuple[str, str] = ("", "")
+    """The scenario that decides at the low and at the high end, where the rules have any."""
+    maintenance_rows: tuple[str, str] = ("", "")

@@ -16,7 +16,6 @@ from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainRecipe, H
 from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
-from node.margin.collateral import holding_lines
 from node.margin.policy import Policy
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
@@ -206,7 +205,7 @@ def _watch(draft: Draft, request: WatchWallet, record: AccountRecord, context: R
     if len(others) >= recipe.max_watched or own >= MAX_WATCHED_OF_ONE:
         return "TOO_MANY_WATCHED"
     # SECURITY: accounts cost nothing to open. Without something at stake, anybody could take all the places there are.
-    if not any(line.value.high > 0 for line in holding_lines(draft.view(request.account), context.margin)):
+    if not any(line.value.high > 0 for line in evaluate(draft.view(request.account), context.margin).holdings):
         return "NOTHING_PLEDGED"
     draft.put_record(request.account, replace(record, watched=tuple(sorted({*record.watched, place}))))
     return None

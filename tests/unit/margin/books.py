@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from chains.types import (
@@ -179,6 +180,44 @@ def policy(*, bonus_bps: int = 500, dust_usd: int = 10) -> Policy:
 
 DEFAULT_POLICY = policy()
 
+_PROFILE = """[margin]
+profile = "hypothec"
+{parameters}
+[[indices]]
+id = "ETH-VOL"
+min_sources = 2
+max_spread_bps = 1000
+
+[[instruments]]
+id = "ETH"
+kind = "future"
+underlying = "ETH"
+
+[[instruments]]
+id = "ETH"
+kind = "option"
+underlying = "ETH"
+
+[[instruments]]
+id = "BTC"
+kind = "option"
+underlying = "BTC"
+
+[[venues]]
+"""
+
+
+def profile_policy(parameters: str = "", *, bonus_bps: int = 500, dust_usd: int = 10, carry_bps: int = 0) -> Policy:
+    """The same accounts, judged by `hypothec`: futures of ETH, options of ETH (with an index) and BTC (without)."""
+    body = policy(bonus_bps=bonus_bps, dust_usd=dust_usd).body.decode()
+    body = re.sub(r"(initial|maintenance)_(haircut_)?bps = [0-9]+\n", "", body)
+    asset = f'id = "ETH"\nvolatility = "ETH-VOL"\ncarry_bps = {carry_bps}\n'
+    body = body.replace('id = "ETH"\n', asset, 1).replace("[[venues]]\n", _PROFILE.format(parameters=parameters), 1)
+    return Policy.parse(body.encode())
+
+
+DEFAULT_PROFILE = profile_policy()
+
 
 def price(
     low: int, high: int | None = None, status: PriceStatus = PriceStatus.FRESH, *, age: int = 0
@@ -197,9 +236,12 @@ def market(
 ) -> MarginContext:
     """ETH 2,000, BTC 50,000, USDX 1, all fresh, OLD missing, both chains live, every token all there in its vault.
 
+    ETH's volatility is 0.6.
+
     With these prices, chains and tokens instead.
     """
     usual = {"ETH": price(2_000 * USD), "BTC": price(50_000 * USD), "USDX": price(USD)}
+    usual |= {index.id: price(6 * USD // 10) for index in rules.indices}
     frame = {asset: _frame_price(asset, *given) for asset, given in (usual | dict(prices or {})).items()}
     states = {chain: _chain(chain, (chains or {}).get(chain, ChainStatus.LIVE), cut_age) for chain in (A, B)}
     whole = dict.fromkeys(rules.token_by_place, TokenFact(Amount(1 << 200), Amount(1 << 200)))

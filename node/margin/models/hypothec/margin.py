@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.margin.account import status_of
 from node.margin.models.fixed import ONE, Money, Wad, down, up
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Part
 from node.margin.models.hypothec.portfolio import Portfolio
 from node.margin.models.hypothec.shortfall import shortfall
+from node.margin.spec import status_of
 from node.model.health import HealthStatus, Interval, Reason
 
 UNMOVED = "unmoved"
@@ -79,10 +79,8 @@ class Result:
 
     @property
     def decided_by(self) -> str:
-        """Which end made the status: the high one says that it is lost, the low one that it is safe."""
-        if self.status in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT):
-            return "high"
-        return "both" if self.status is HealthStatus.UNKNOWN else "low"
+        """Which end made the status."""
+        return self.status.decided_by
 
 
 def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Parameters) -> Result:
@@ -110,6 +108,15 @@ def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Paramete
 def claim(worth: int, limit: Money) -> Money:
     """What of a worth below zero a venue may claim: −worth within [0, limit]."""
     return Money(min(max(-worth, 0), limit))
+
+
+def margin_by_row(part: Part, worth: int, ratio: Wad) -> list[Money]:
+    """What a venue's positions need beyond its claim: as the market is, and by row."""
+    assert part.limit is not None  # noqa: S101 - only a venue has a claim
+    cost, limit = costs_of(part, ratio), part.limit
+    return [
+        Money(claim(worth + down(change, ratio) - cost, limit) - claim(worth, limit)) for change in (0, *part.changes)
+    ]
 
 
 def left(parts: Sequence[Part], worths: Sequence[int], costs: Sequence[int]) -> Money:

@@ -30,6 +30,7 @@ class Entry:
     """An amount of units, below zero when it is owed, and what was paid for it (a constant that no price moves).
 
     `apart`: a linear position on a feed that is not fresh; it counts by itself, so that no profit of it counts.
+    `holding` is what it is a step of.
     """
 
     component: str
@@ -38,6 +39,7 @@ class Entry:
     fixed: Money = NOTHING
     apart: bool = False
     detail: str = ""
+    holding: Holding | None = None
 
     def worth(self, units: Interval) -> Interval:
         """amount·unit of one's own range, in 1e-30 USD."""
@@ -109,22 +111,22 @@ class Units:
 
     def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
         """Of collateral in a step of its depth."""
-        key = ("holding", held.feed.asset, held.quality, step, factor)
+        key = ("holding", held.feed, held.quality, step, factor)
         return self._once(key, lambda: holding(held.feed, held.quality, step, factor, self.parameters))
 
     def debt(self, owed: Debt) -> Unit:
         """Of a debt."""
-        return self._once(("debt", owed.feed.asset), lambda: debt(owed.feed, self.parameters))
+        return self._once(("debt", owed.feed), lambda: debt(owed.feed, self.parameters))
 
     def linear(self, position: Perpetual | Future, feed: Feed) -> Unit:
         """Of a perpetual or a future."""
-        key = ("linear", feed.asset, position.seconds if isinstance(position, Future) else None)
+        key = ("linear", feed, position.seconds if isinstance(position, Future) else None)
         return self._once(key, lambda: positions.linear(position, feed, self.parameters))
 
     def option(self, account: str, position: Option, feed: Feed) -> Unit:
         """Of an option, for the side that the position is on."""
         side = None if feed.is_fresh else position.amount > 0
-        key = ("option", feed.asset, position.expiry.seconds, position.strike, position.is_call, side)
+        key = ("option", feed, position.expiry.seconds, position.strike, position.is_call, side)
         return self._once(key, lambda: positions.option(account, position, feed, self.parameters))
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Unit]) -> Unit:
@@ -194,7 +196,7 @@ def _holdings(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
                 if amount:
                     unit = units.holding(each, step, factor)
                     known = f"{each.quality.assurance} {each.quality.finality}, step {step}"
-                    yield Entry("collateral", amount, unit, detail=known)
+                    yield Entry("collateral", amount, unit, detail=known, holding=each)
 
 
 def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:

@@ -1,0 +1,177 @@
+"""An account of the ledger as a portfolio of the profile.
+
+The network's own rules are applied on the way: what secures the account and what its owner let venues claim. What no
+instrument of the policy is, what has expired and what cannot be marked is owed without a bound, as a short on a price
+that nobody knows is: within the owner's limit, and seizing nothing. Must not know the profile's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from node.margin import spec
+from node.margin.collateral import Standing, standings
+from node.margin.context import MarginContext
+from node.margin.contracts import Contract
+from node.margin.models.book import Future, Option, Perpetual
+from node.margin.models.errors import PortfolioError
+from node.margin.models.fixed import ONE, WAD, Money, Wad
+from node.margin.models.hypothec.counted import Quality
+from node.margin.models.hypothec.feeds import Feed
+from node.margin.models.hypothec.portfolio import OWN, Held, Holding, Portfolio, Venue
+from node.margin.portfolio.market import WAD_PER_PICO, Market
+from node.model.header import ChainState
+from node.model.health import HoldingLine, Reason
+from node.model.ledger import AccountView, Authorization, VenueObligation
+from node.model.reports import Position
+
+_CHAIN = {Reason.CHAIN_HALTED: "HALTED", Reason.CHAIN_DISPUTED: "DISPUTED", Reason.STALE_CUT: "STALE"}
+_LIVE, _UNKNOWN = "LIVE", "DISPUTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A holding that counts, and why it is uncertain."""
+
+    standing: Standing
+    holding: Holding
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """A venue that has reported the account: `receivable` and `limit` in 1e-12 USD.
+
+    `reasons` are those of its positions; `uncertain` says for each whether it has one.
+    """
+
+    authorization: Authorization
+    limit: int
+    receivable: int
+    reasons: tuple[Reason, ...]
+    positions: tuple[Held, ...]
+    uncertain: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBook:
+    """An account as the profile takes it, and the network's own view of each part.
+
+    `holdings` by chain and token: what counts, or the line of what does not. `venues` has what each name reported.
+    """
+
+    portfolio: Portfolio
+    holdings: tuple[Kept | HoldingLine, ...]
+    venues: dict[str, Owing]
+
+
+def account_book(view: AccountView, context: MarginContext) -> AccountBook:
+    """The account under a policy that names the profile."""
+    market, name = context.market, view.account.hex()
+    holdings = tuple(_kept(each, context) if isinstance(each, Standing) else each for each in standings(view, context))
+    owing: dict[str, Owing] = {}
+    venues = [Venue(OWN, None, Money(0), ())]
+    for obligation, authorization in _reported(view):
+        venue, found = _venue(name, obligation, authorization, context)
+        owing[venue.name] = found
+        venues.append(venue)
+    held = tuple(each.holding for each in holdings if isinstance(each, Kept))
+    feeds = [*(each.feed for each in held), *(each.feed for venue in venues for each in venue.positions)]
+    roots = sorted({market.parameters.assets[feed.asset].root for feed in feeds})
+    risks = {root: market.risk(root) for root in roots}
+    return AccountBook(Portfolio(name, Money(0), held, (), tuple(venues), risks), holdings, owing)
+
+
+# === Holdings ===
+
+
+def _kept(held: Standing, context: MarginContext) -> Kept | HoldingLine:
+    feed = context.market.held(held.place, context.policy.token_by_place[held.place])
+    if feed.reason is Reason.MISSING_PRICE:
+        return held.nothing(feed.reason)
+    amount = Wad(held.there * WAD // 10**held.decimals)
+    if held.is_dust(amount * feed.high // (WAD * WAD_PER_PICO), context.policy):
+        return held.nothing(Reason.DUST)
+    quality = _quality(held, context.chains[held.chain_id])
+    reasons = (feed.reason, held.chain, held.fact)
+    return Kept(held, Holding(amount, feed, quality), tuple(each for each in reasons if each is not None))
+
+
+def _quality(held: Standing, chain: ChainState) -> Quality:
+    """A certified cut is final. A token that is not known to be there is as one on a chain that is disputed."""
+    known = _LIVE if held.chain is None else _CHAIN[held.chain]
+    return Quality(chain.assurance.name, "FINAL", _UNKNOWN if known == _LIVE and held.is_uncertain else known)
+
+
+# === Venues ===
+
+
+def _reported(view: AccountView) -> Iterator[tuple[VenueObligation, Authorization]]:
+    """Each venue that has reported the account and is authorised by its owner, by name; others count nothing."""
+    if view.record is None or view.obligations is None:
+        return
+    authorized = {item.venue: item for item in view.record.authorizations}
+    for obligation in view.obligations.venues:
+        if obligation.venue in authorized:
+            yield obligation, authorized[obligation.venue]
+
+
+def _venue(
+    account: str, obligation: VenueObligation, authorization: Authorization, context: MarginContext
+) -> tuple[Venue, Owing]:
+    receivable = spec.receivable(authorization.seized, obligation.acknowledged)
+    limit = spec.cap(authorization.limit, authorization.seized)
+    positions: list[Held] = []
+    reasons: dict[Reason, None] = {}
+    uncertain: list[bool] = []
+    for position in obligation.positions:
+        if position.size != 0:  # else it reads no price
+            held, reason = _position(account, position, context)
+            positions.append(held)
+            uncertain.append(reason is not None)
+            if reason is not None:
+                reasons[reason] = None
+    venue = Venue(authorization.venue, Money(limit), Money(obligation.cash + receivable), tuple(positions))
+    return venue, Owing(authorization, limit, receivable, tuple(reasons), venue.positions, tuple(uncertain))
+
+
+def _position(account: str, position: Position, context: MarginContext) -> tuple[Held, Reason | None]:
+    """The position, and why it is uncertain."""
+    contract, market = context.policy.contract(position.instrument), context.market
+    if contract is None:
+        return _unbounded(position.instrument, market), Reason.UNKNOWN_INSTRUMENT
+    feed = market.feed(contract.underlying)
+    seconds = market.seconds_to(contract.expiry) if contract.expiry is not None else 0
+    if contract.expiry is not None and seconds <= 0:
+        return _held(position, contract, market.missing(contract.underlying), 0, market), Reason.EXPIRED
+    held = _held(position, contract, feed, seconds, market)
+    if contract.strike is None:
+        return held, feed.reason
+    try:
+        market.units.option(account, _option(held), feed)
+    except PortfolioError:  # no finite mark: a row moves the price, or the volatility, too far
+        return _unbounded(contract.underlying, market), Reason.UNKNOWN_INSTRUMENT
+    certain = market.volatility(contract.underlying).is_certain
+    return held, feed.reason or (None if certain else Reason.UNCERTAIN_VOLATILITY)
+
+
+def _option(held: Held) -> Option:
+    assert isinstance(held.position, Option)  # noqa: S101 - it has a strike
+    return held.position
+
+
+def _held(position: Position, contract: Contract, feed: Feed, seconds: int, market: Market) -> Held:
+    """An option's entry price does not matter: what was paid for it is in the venue's cash."""
+    amount, quote, expiry = Wad(position.size), market.quote(feed), market.expiry(feed, seconds)
+    if contract.strike is not None:
+        return Held(Option(contract.strike, contract.is_call, amount, expiry, quote), feed)
+    entry = Wad(position.entry_price * WAD_PER_PICO)
+    if contract.expiry is not None:
+        return Held(Future(amount, entry, seconds, expiry.forward, quote), feed)
+    return Held(Perpetual(amount, entry, Money(0), quote), feed)
+
+
+def _unbounded(name: str, market: Market) -> Held:
+    feed = market.missing(name)
+    return Held(Perpetual(Wad(-ONE), Wad(0), Money(0), market.quote(feed)), feed)
