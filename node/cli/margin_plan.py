@@ -145,11 +145,19 @@ def _shown_settlement(settlement: Settlement) -> dict[str, Any]:
         "loss_usd": usd(settlement.loss),
         "insured_usd": usd(settlement.insured),
         "deleveraged": [
-            {"account": each.account, "asset": each.asset, "amount": text(each.amount), "paid_usd": usd(each.paid)}
-            for each in settlement.deleveraged
+            {
+                "account": each.account,
+                "instrument": str(each.instrument),
+                "amount": text(each.amount),
+                "paid_usd": usd(each.paid),
+                "rank": place + 1,
+                "score": usd(each.score),
+            }
+            for place, each in enumerate(settlement.deleveraged)
         ],
         "socialised": [{"account": each.account, "paid_usd": usd(each.paid)} for each in settlement.socialised],
         "uncovered_usd": usd(settlement.uncovered),
+        "remainder": [{"holding": each.holding, "amount": text(each.amount)} for each in settlement.remainder],
     }
 
 
@@ -243,8 +251,9 @@ def _told_standing(standing: Standing, levels: list[str]) -> str:
 
 def _told_settlement(settlement: Settlement) -> list[str]:
     lines = [f"  loss {dollars(settlement.loss)}: {dollars(settlement.insured)} from the insurance fund"]
-    lines += [f"    {dollars(each.paid)} from {each.account}, {each.asset}" for each in settlement.deleveraged]
+    lines += [f"    {dollars(each.paid)} from {each.account}, {each.instrument}" for each in settlement.deleveraged]
     lines += [f"    {dollars(each.paid)} socialised to {each.account}" for each in settlement.socialised]
+    lines += [f"    {each.amount / 10**18:g} of {each.holding} goes with the loss" for each in settlement.remainder]
     return [*lines, f"    {dollars(settlement.uncovered)} uncovered"]
 
 

@@ -3,7 +3,7 @@
     plan.plan_liquidation    what to close and seize, where and how much, with its proof
     verify.verify            the same claims, recomputed by whoever is handed a plan
     schedule                 the Dutch auction of an account, and whether a bid is good
-    losses.settle            insurance fund, ranked deleveraging, socialised loss
+    losses.settle            insurance fund, ranked deleveraging, socialised loss; backstop: what is left to them
     what_if.what_if          margin before and after proposed trades, withdrawals and deposits
     terms, account           the terms of plans; an account as changes see it
     files, reading           the accounts of a file, isolated ones too; portfolio_form, pmrm_form, pm1_form: their forms

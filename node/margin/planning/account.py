@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, value
+from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, as_float, value
 from node.margin.models.market import Quotes
 from node.margin.models.profile import Evaluation, Judge, Profile
 from node.margin.spec import cap, claim, receivable
@@ -42,6 +42,34 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a position is on: of a perpetual the asset alone, of a future its expiry too, of an option all of it."""
+
+    kind: Kind
+    asset: str
+    seconds: int | None = None
+    strike: Wad | None = None
+    is_call: bool | None = None
+
+    @classmethod
+    def read(cls, kind: Kind, asset: str, fields: Fields) -> Instrument:
+        """From the fields `seconds`, `strike` and `call`, as far as they are there."""
+        return cls(
+            kind,
+            asset,
+            fields.whole("seconds") if fields.has("seconds") else None,
+            fields.positive("strike") if fields.has("strike") else None,
+            fields.flag("call") if fields.has("call") else None,
+        )
+
+    def __str__(self) -> str:
+        """For people."""
+        side = "" if self.is_call is None else "-C" if self.is_call else "-P"
+        strike = "" if self.strike is None else f"-{as_float(self.strike):g}"
+        return f"{self.kind.value[:-1]} {self.asset}{'' if self.seconds is None else f'-{self.seconds}'}{strike}{side}"
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """A balance, a debt or a position. `amount` is signed for positions; `price` is the market's, an option's its mark.
 
@@ -62,6 +90,11 @@ class Holding:
     venue: str
     is_available: bool
     item: Mapping[str, object] = field(compare=False)
+
+    @property
+    def instrument(self) -> Instrument:
+        """What it is, wherever it is held."""
+        return Instrument.read(self.kind, self.asset, Fields(self.item, ""))
 
     @property
     def size(self) -> Wad:

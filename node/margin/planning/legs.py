@@ -103,6 +103,11 @@ def _change(account: Account, action: Action) -> Change:
     return Change(action.cash, amounts, seized=seized)
 
 
+def after(account: Account, legs: Iterable[Leg]) -> Account:
+    """The account after legs."""
+    return account.changed(Change.total(leg.change(account) for leg in legs))
+
+
 def claim_of(venue: str) -> str:
     """What a venue's claim is called where debts are."""
     return f"claim of {venue}"

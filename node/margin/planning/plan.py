@@ -7,15 +7,15 @@ account's standing after every subset of the legs. Must not know how legs are fo
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from node.margin.models.fixed import Money, Wad
+from node.margin.models.fixed import Money
 from node.margin.models.profile import Evaluation
-from node.margin.planning.account import Account, Change, Kind
-from node.margin.planning.legs import Leg
-from node.margin.planning.losses import Settlement, settle
+from node.margin.planning.account import Account, Kind
+from node.margin.planning.backstop import left_to_others, settlement
+from node.margin.planning.legs import Leg, after
+from node.margin.planning.losses import Settlement
 from node.margin.planning.schedule import Schedule, schedule
 from node.margin.planning.search import Found, evaluated, search, subsets
 from node.margin.planning.target import Goal
@@ -94,7 +94,19 @@ def plan_liquidation(account: Account, terms: Terms) -> Plan:
         return assembled(goal, Outcome.BOUNDED, first.legs)
     if whole.is_cut:
         return assembled(goal, Outcome.BOUNDED, whole.legs)
-    return assembled(goal, ended(after(account, whole.legs)), whole.legs)
+    end = ended(after(account, whole.legs))
+    if end is Outcome.STUCK:
+        goal, whole, end = _given_up(goal, whole)
+    return assembled(goal, end, left_to_others(goal, whole) if end is Outcome.INSOLVENT else whole.legs)
+
+
+def _given_up(goal: Goal, stuck: Found) -> tuple[Goal, Found, Outcome]:
+    """Where only its costs keep an account from being closed: all is closed, and others bear what that lacks."""
+    lost = replace(goal, is_lost=True)
+    found = best(lost, bounded=False)
+    if not found.is_cut and ended(after(goal.account, found.legs)) is Outcome.INSOLVENT:
+        return lost, found, Outcome.INSOLVENT
+    return goal, stuck, Outcome.STUCK
 
 
 def best(goal: Goal, *, bounded: bool) -> Found:
@@ -122,11 +134,6 @@ def ended(left: Account) -> Outcome:
     return Outcome.STUCK if is_open else Outcome.CLOSED
 
 
-def after(account: Account, legs: tuple[Leg, ...]) -> Account:
-    """The account after legs."""
-    return account.changed(Change.total(leg.change(account) for leg in legs))
-
-
 def assembled(goal: Goal, outcome: Outcome, legs: tuple[Leg, ...]) -> Plan:
     """The plan of given legs with its proof: everything but the legs follows from the account and the terms."""
     account, terms = goal.account, goal.terms
@@ -141,7 +148,7 @@ def assembled(goal: Goal, outcome: Outcome, legs: tuple[Leg, ...]) -> Plan:
         before=standing((), goal.before),
         proof=proof,
         net_value=left.net_value,
-        settlement=_settlement(account, left, terms) if outcome is Outcome.INSOLVENT else None,
+        settlement=settlement(left, terms) if outcome is Outcome.INSOLVENT else None,
         auction=None if outcome is Outcome.NOT_NEEDED else schedule(account, goal.before, terms.auction),
     )
 
@@ -149,14 +156,3 @@ def assembled(goal: Goal, outcome: Outcome, legs: tuple[Leg, ...]) -> Plan:
 def standing(legs: tuple[str, ...], evaluation: Evaluation) -> Standing:
     """What an evaluation says, in short."""
     return Standing(legs, evaluation.status, tuple(level.excess for level in evaluation.levels))
-
-
-def _settlement(account: Account, left: Account, terms: Terms) -> Settlement:
-    """Whoever bears the loss takes over what is left, at market prices."""
-    exposure: defaultdict[str, int] = defaultdict(int)
-    prices: dict[str, Wad] = {}
-    for held in account.holdings.values():
-        if held.kind in {Kind.PERPETUAL, Kind.FUTURE}:
-            exposure[held.asset] += held.amount
-            prices[held.asset] = held.spot
-    return settle(Money(-left.net_value), terms.fund, exposure, prices, terms.counterparties)

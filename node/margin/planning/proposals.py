@@ -148,10 +148,4 @@ def _is_same(account: Account, held: Holding, new: Holding) -> bool:
     """Whether they are one instrument: an account holds it once, or once at each venue that has terms."""
     if held.kind is not new.kind or (account.venues and held.venue != new.venue):
         return False
-    return _identity(held) == _identity(new)
-
-
-def _identity(held: Holding) -> tuple[object, ...]:
-    item = Fields(held.item, "")
-    numbers = (item.number(name) if item.has(name) else None for name in ("seconds", "strike"))
-    return held.asset, *numbers, item.flag("call") if item.has("call") else None
+    return held.instrument == new.instrument

@@ -30,8 +30,9 @@ _PARTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came to; `is_cut` where more could have been done with more legs."""
+    """What a search came to: candidates with amounts, and as legs; `is_cut` where more legs could have done more."""
 
+    selection: Selection
     legs: tuple[Leg, ...]
     is_reached: bool
     is_cut: bool
@@ -86,7 +87,7 @@ class _Search:
             trial = self._filled(usable)
             fault = self._fault(trial)
             if fault is None:
-                return Found(trial.legs, trial.missing <= 0, self.is_cut)
+                return Found(trial.selection, trial.legs, trial.missing <= 0, self.is_cut)
             self.pinned.update([fault])
 
     def _try(self, selection: Selection) -> _Trial | None:

@@ -2,7 +2,7 @@
 
 The target is a level of the profile: equity of at least ratio·requirement, and an excess of at least so much. No part
 of a plan may leave any level's excess lower than it was, or insolvent what was not: then no status is graver either.
-Must not know legs.
+Only where costs would take all that there is may a plan end so, and others then bear the rest. Must not know legs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ _INSOLVENT = HealthStatus.INSOLVENT.name.lower()
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """An account as it stands, and the place of the level that a plan brings it back to."""
+    """An account as it stands, and the place of the level that a plan brings it back to.
+
+    `is_lost`: a plan may end in insolvency, as leaving the account as it is would only put that off.
+    """
 
     account: Account
     terms: Terms
     before: Evaluation
     place: int
+    is_lost: bool = False
     _known: dict[Change, Evaluation] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -62,7 +66,7 @@ class Goal:
 
     def is_worse(self, evaluation: Evaluation) -> bool:
         """Whether any level's excess is lower than before, or costs have made it insolvent."""
-        if evaluation.status == _INSOLVENT != self.before.status:
+        if evaluation.status == _INSOLVENT != self.before.status and not self.is_lost:
             return True
         pairs = zip(self.before.levels, evaluation.levels, strict=True)
         return any(after.excess < before.excess for before, after in pairs)

@@ -7,14 +7,17 @@
              "assets": {"ETH": {"lot": 0.001, "fee": 0.0005, "bonus": 0.05, "depth": 5000000, "volatility": 0.8}},
              "insurance_fund": 100000,
              "counterparties": [{"account": "bob", "equity": 5000,
-                                 "positions": [{"asset": "ETH", "amount": -1, "entry_price": 2500}]}],
+                                 "positions": [{"asset": "ETH", "amount": -1, "entry_price": 2500},
+                                               {"asset": "ETH", "amount": 2, "entry_price": 90,
+                                                "seconds": 2592000, "strike": 2200, "call": true}]}],
              "auction": {"curve": "derive", "start": 0.95, "cutoff": 0.7, "fast": 900, "slow": 43200,
                          "buffer": 0.1, "insolvent_seconds": 3600}}
 
 Everything has a default; money is in USD. `level` is by default the one before the gravest. `order` is `cheapest`,
 `volatile` or `illiquid`. An asset's `depth` is what can be traded at 1 % from its price on average; without it, size
-costs nothing. The market's `vol` and `depth` of an asset stand in for its own. The curve is `derive`, or `linear` with
-`start`, `end` and `seconds`.
+costs nothing. The market's `vol` and `depth` of an asset stand in for its own. A counterparty's
+position is in a perpetual, with `seconds` in a future, with `strike` and `call` in an option. The curve is `derive`, or
+`linear` with `start`, `end` and `seconds`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from node.margin.models.auction import DERIVE_CURVE, Curve, FastSlowCurve, Linea
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad
+from node.margin.planning.account import Instrument, Kind
 
 MOST_LEGS = 10
 """Every subset of a plan's legs is checked: 2^10 evaluations."""
@@ -75,9 +79,9 @@ class CloseFactor:
 
 @dataclass(frozen=True, slots=True)
 class CounterPosition:
-    """A counterparty's position; `amount` is signed."""
+    """A counterparty's position; `amount` is signed, `entry` what a unit was bought or sold for."""
 
-    asset: str
+    instrument: Instrument
     amount: Wad
     entry: Wad
 
@@ -219,11 +223,20 @@ def _counterparties(fields: Fields) -> tuple[Counterparty, ...]:
         if name in found:
             raise each.wrong("an account is a counterparty once", "account")
         positions = tuple(
-            CounterPosition(held.text("asset"), held.number("amount"), held.number("entry_price", low=0))
+            CounterPosition(_traded(held), held.number("amount"), held.number("entry_price", low=0))
             for held in each.items("positions")
         )
         found[name] = Counterparty(name, each.money("equity", low=0, default=0), positions)
     return tuple(found[name] for name in sorted(found))
+
+
+def _traded(held: Fields) -> Instrument:
+    is_option = held.has("strike") or held.has("call")
+    kind = Kind.OPTION if is_option else Kind.FUTURE if held.has("seconds") else Kind.PERPETUAL
+    found = Instrument.read(kind, held.text("asset"), held)
+    if is_option and None in (found.seconds, found.strike, found.is_call):
+        raise held.wrong("give an option's `seconds`, `strike` and `call`", "positions")
+    return found
 
 
 class _Curve(StrEnum):

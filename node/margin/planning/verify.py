@@ -8,6 +8,8 @@ by searching. Must not trust any figure of a plan.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from node.margin.models.fixed import Wad
 from node.margin.planning.account import Account
 from node.margin.planning.amounts import Scope, Selection
@@ -29,7 +31,7 @@ def verify(plan: Plan, account: Account, terms: Terms) -> None:
     if plan.outcome is Outcome.NOT_NEEDED and plan.legs:
         raise _refused(account, "legs", "an account that is not liquidatable has no legs", legs=len(plan.legs))
     selection = _selection(goal, plan)
-    _check_legs(goal, plan, selection)
+    _check_legs(goal if plan.outcome is not Outcome.INSOLVENT else replace(goal, is_lost=True), plan, selection)
     honest = assembled(goal, plan.outcome, plan.legs)
     for claim in ("level", "before", "proof", "net_value", "settlement", "auction"):
         _expect(account, claim, getattr(plan, claim), getattr(honest, claim))
@@ -66,7 +68,7 @@ def _check_legs(goal: Goal, plan: Plan, selection: Selection) -> None:
         raise _refused(account, "legs", "the legs take more than there is")
     for said, recomputed in zip(plan.legs, legs, strict=True):
         _expect(account, "legs", said, recomputed)
-        if is_untidy(account, legs, recomputed, goal.terms.least_left):
+        if not goal.is_lost and is_untidy(account, legs, recomputed, goal.terms.least_left):
             raise _refused(account, "legs", "a leg leaves dust", leg=said.name)
     for part in subsets(legs):
         if goal.is_worse(evaluated(goal, part)):

@@ -11,10 +11,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from node.margin.models.fixed import WAD, Money, Wad
-from node.margin.planning.account import Account, Change
-from node.margin.planning.legs import Action, Leg
-from node.margin.planning.losses import settle
-from node.margin.planning.plan import Outcome, Plan, after, plan_liquidation
+from node.margin.planning.account import Account, Change, Instrument, Kind
+from node.margin.planning.legs import Action, Leg, after
+from node.margin.planning.losses import Exposure, ranked, settle
+from node.margin.planning.plan import Outcome, Plan, plan_liquidation
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Counterparty, CounterPosition, Terms
 from node.margin.planning.verify import verify
@@ -193,6 +193,15 @@ def test_a_plan_does_not_depend_on_the_order_of_lists(case: tuple[str, dict[str,
     assert liquidated(profile, shuffled)[0] == plan
 
 
+INSTRUMENTS = {
+    "ETH": Instrument(Kind.PERPETUAL, "ETH"),
+    "ETH future": Instrument(Kind.FUTURE, "ETH", 86_400),
+    "ETH call": Instrument(Kind.OPTION, "ETH", 86_400, Wad(2_000 * WAD), is_call=True),
+    "BTC": Instrument(Kind.PERPETUAL, "BTC"),
+}
+MARKS = {"ETH": 2_000, "ETH future": 2_010, "ETH call": 80, "BTC": 50_000}
+
+
 @st.composite
 def counterparties(draw: st.DrawFn) -> list[Counterparty]:
     names = draw(st.sets(st.sampled_from("abcdefgh"), max_size=6))
@@ -200,9 +209,9 @@ def counterparties(draw: st.DrawFn) -> list[Counterparty]:
 
     def position(asset: str) -> CounterPosition:
         amount, entry = draw(st.integers(-(10**20), 10**20)), draw(st.integers(1, 10**23))
-        return CounterPosition(asset, Wad(amount), Wad(entry))
+        return CounterPosition(INSTRUMENTS[asset], Wad(amount), Wad(entry))
 
-    assets = st.sets(st.sampled_from(["ETH", "BTC"])).map(sorted)
+    assets = st.sets(st.sampled_from(sorted(INSTRUMENTS))).map(sorted)
     return [Counterparty(name, draw(usd), tuple(map(position, draw(assets)))) for name in sorted(names)]
 
 
@@ -210,30 +219,43 @@ def counterparties(draw: st.DrawFn) -> list[Counterparty]:
 @given(
     st.integers(1, 10**17).map(Money),
     st.integers(0, 10**16).map(Money),
-    st.dictionaries(st.sampled_from(["ETH", "BTC"]), st.integers(-(10**20), 10**20)),
+    st.dictionaries(st.sampled_from(sorted(INSTRUMENTS)), st.integers(-(10**20), 10**20)),
     counterparties(),
 )
 def test_losses_are_borne_to_the_last_unit_and_no_further(
-    loss: Money, fund: Money, exposure: dict[str, int], others: list[Counterparty]
+    loss: Money, fund: Money, signed: dict[str, int], others: list[Counterparty]
 ) -> None:
-    prices = {"ETH": Wad(2_000 * WAD), "BTC": Wad(50_000 * WAD)}
-    result = settle(loss, fund, exposure, prices, others)
+    exposure = {
+        INSTRUMENTS[name]: Exposure(amount, Wad(MARKS[name] * WAD), Wad(2_000 * WAD)) for name, amount in signed.items()
+    }
+    result = settle(loss, fund, exposure, others)
     socialised = sum(each.paid for each in result.socialised)
     deleveraged = sum(each.paid for each in result.deleveraged)
     assert result.insured + deleveraged + socialised + result.uncovered == loss
     assert 0 <= result.insured == min(fund, loss)
     assert result.uncovered >= 0
-    held_by = {(each.account, one.asset): one for each in others for one in each.positions}
-    closed = dict.fromkeys(prices, 0)
+    held_by = {(each.account, one.instrument): one for each in others for one in each.positions}
+    closed = dict.fromkeys(exposure, 0)
     for each in result.deleveraged:
-        one = held_by[each.account, each.asset]
-        profit = one.amount * (prices[each.asset] - one.entry) // 10**24
+        one = held_by[each.account, each.instrument]
+        profit = one.amount * (exposure[each.instrument].mark - one.entry) // 10**24
+        assert one.amount * exposure[each.instrument].amount < 0
         assert 0 < each.amount <= abs(one.amount)
         assert 0 < each.paid * abs(one.amount) <= profit * each.amount
-        closed[each.asset] += each.amount
-    assert all(amount <= abs(exposure.get(asset, 0)) for asset, amount in closed.items())
+        closed[each.instrument] += each.amount
+    assert all(amount <= abs(exposure[instrument].amount) for instrument, amount in closed.items())
+    # By rank, and nobody before the fund has nothing left; who is passed over has nothing that is still open.
+    scores = [each.score for each in result.deleveraged]
+    assert scores == sorted(scores, reverse=True)
+    assert not result.deleveraged or result.insured == fund
+    if socialised or result.uncovered:
+        taken = {(each.account, each.instrument): each.amount for each in result.deleveraged}
+        for one_ranked in ranked(exposure, others):
+            left = one_ranked.size - taken.get((one_ranked.account, one_ranked.instrument), 0)
+            still_open = abs(exposure[one_ranked.instrument].amount) - closed[one_ranked.instrument]
+            assert one_ranked.profit * min(left, still_open) // one_ranked.size == 0
     equity = {each.account: each.equity for each in others}
     assert all(0 < each.paid <= equity[each.account] for each in result.socialised)
     # Nobody shares before those with profits have paid all that they can, nor goes short before all equity has.
     assert not result.uncovered or socialised == sum(equity.values())
-    assert settle(loss, fund, exposure, prices, others[::-1]) == result
+    assert settle(loss, fund, exposure, others[::-1]) == result

@@ -56,8 +56,8 @@ def test_a_loss_is_shown_with_who_bears_it(tmp_path: Path) -> None:
     output = run(tmp_path, "plan", content, profile="dydx").output
     for text in (
         "insolvent",
-        "loss 301.00: 100.00 from the insurance fund",
-        "50.00 from bob, ETH",
+        "loss 300.00: 100.00 from the insurance fund",
+        "50.00 from bob, perpetual ETH",
         "10.00 socialised to bob",
     ):
         assert text in output, output

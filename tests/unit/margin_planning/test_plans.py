@@ -9,7 +9,8 @@ import pytest
 from node.margin.models.errors import PortfolioError, UnknownAsset
 from node.margin.models.fixed import PICO, WAD
 from node.margin.planning.account import Account
-from node.margin.planning.plan import Outcome, Plan, after
+from node.margin.planning.legs import after
+from node.margin.planning.plan import Outcome, Plan
 from tests.unit.margin_planning.files import MARKET, file, held, option, planned, read
 
 ETH = [held("ETH", 10)]
