@@ -39,7 +39,10 @@ class RollupFinality(IntEnum):
     CLAIMED = 0
     """The state is the root's, and for the root nobody has vouched yet."""
     SEQUENCER_SIGNED = 1
-    """The sequencer signed the block and can sign another."""
+    """There is the sequencer's word alone, and it can give another.
+
+    Its signature goes with a block between the rollup's own nodes, and endpoints do not give it: nobody here checks it.
+    """
     PROPOSED = 2
     """Posted on L1 in the respected way, where it can still be challenged, or is not past its delay."""
     CHALLENGE_PASSED = 3

@@ -162,7 +162,7 @@ REGISTRIES: Final[Mapping[str, RegistryLayout]] = MappingProxyType(
     }
 )
 
-# FaultDisputeGame.json at 0d221da6; what was respected came after the words that were there before.
+# FaultDisputeGame.json at 0d221da6, and FaultDisputeGameV2.json at e86e6be8, which notes what was respected.
 _CREATED, _RESOLVED, _STATUS = _at(0, 0, 8), _at(0, 8, 8), _at(0, 16, 1)
 
 GAMES: Final[Mapping[str, GameLayout]] = MappingProxyType(
@@ -180,9 +180,9 @@ GAMES: Final[Mapping[str, GameLayout]] = MappingProxyType(
 
 ORACLES: Final[Mapping[str, OracleLayout]] = MappingProxyType(
     {
-        # up to L2OutputOracle 1.6
+        # up to L2OutputOracle 1.6 (L2OutputOracle.json at 4e476e04)
         "immutable": OracleLayout(uint_word(3), None),
-        # from 1.7 on
+        # from 1.7 on (`src/L1/L2OutputOracle.sol` at 04b4b341)
         "stored": OracleLayout(uint_word(3), _at(8)),
     }
 )
@@ -190,7 +190,8 @@ ORACLES: Final[Mapping[str, OracleLayout]] = MappingProxyType(
 BOLD: Final = AssertionsLayout(_at(116), uint_word(117), _at(0, 25, 1), _at(0, 16, 8), _at(0, 0, 8))
 """RollupCore of nitro-contracts 3 (RollupCore at 0644331b; the struct is `AssertionNode` in `Assertion.sol`).
 
-Of an L1: on a chain that is Arbitrum itself, the numbers of blocks in it are those of another chain.
+Of an L1: on a chain that is Arbitrum itself, the numbers of blocks in it are those of another chain. What comes after
+it, with message extraction, hashes assertions in another way: its code is another, and no recipe for it is here.
 """
 
 NODES: Final = NodesLayout(_at(117, 0, 8), _at(117, 8, 8), _at(117, 16, 8), uint_word(118), _at(2), _at(4, 24, 8))
