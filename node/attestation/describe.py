@@ -91,6 +91,10 @@ def describe_health(health: Health, view: AccountView, header: Header) -> health
         venues=[_venue(line, reported.get(line.venue, 0)) for line in health.venues],
         reasons=_reasons(health.reasons),
         free=[_holding(line, view, header) for line in health.free],
+        rules=health.rules,
+        decided_by=health.status.decided_by,
+        initial_rows=_rows(health.initial_rows),
+        maintenance_rows=_rows(health.maintenance_rows),
     )
 
 
@@ -202,6 +206,10 @@ def _decimal(text: str, field: str) -> Amount:
 
 def _interval(interval: Interval) -> health_pb2.Interval:
     return health_pb2.Interval(low=str(interval.low), high=str(interval.high))
+
+
+def _rows(names: tuple[str, str] | None) -> health_pb2.DecidingRows | None:
+    return health_pb2.DecidingRows(low=names[0], high=names[1]) if names is not None else None
 
 
 def _reasons(reasons: Iterable[Reason]) -> list[str]:

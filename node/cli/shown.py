@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -63,13 +63,22 @@ def shown_health(health: Health) -> dict[str, Any]:
     return {
         "account": "0x" + health.account.hex(),
         "status": health.status.name,
+        "rules": health.rules,
+        "decided_by": health.status.decided_by,
         "initial_excess_usd": shown_interval(health.initial_excess),
         "maintenance_excess_usd": shown_interval(health.maintenance_excess),
+        **{name: {"low": rows[0], "high": rows[1]} for name, rows in _deciding(health) if rows is not None},
         "reasons": list(health.reasons),
         "holdings": [_holding(line) for line in health.holdings],
         "free": [{"wallet": "0x" + (line.wallet or b"").hex(), **_holding(line)} for line in health.free],
         "venues": [_venue(line) for line in health.venues],
     }
+
+
+def _deciding(health: Health) -> Iterator[tuple[str, tuple[str, str] | None]]:
+    """The scenarios that decide, of rules that have any."""
+    yield "initial_rows", health.initial_rows
+    yield "maintenance_rows", health.maintenance_rows
 
 
 def _holding(line: HoldingLine) -> dict[str, Any]:

@@ -139,6 +139,6 @@ class Health:
     """Reasons that widen the interval, without duplicates, in the order of the breakdown."""
     free: tuple[HoldingLine, ...] = ()
     """What the owner's watched wallets hold themselves. It is reported, and no figure above has any of it."""
-    initial_rows: tuple[str, str] = ("", "")
+    initial_rows: tuple[str, str] | None = None
     """The scenario that decides at the low and at the high end, where the rules have any."""
-    maintenance_rows: tuple[str, str] = ("", "")
+    maintenance_rows: tuple[str, str] | None = None

@@ -121,13 +121,23 @@ class Health(_message.Message):
     VENUES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     FREE_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    INITIAL_ROWS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_ROWS_FIELD_NUMBER: _builtins.int
     status: Global___HealthStatus.ValueType
+    rules: _builtins.str
+    """The rules that it follows: the margin profile that the policy names, or "haircuts", which are static."""
+    decided_by: _builtins.str
+    """Which end made the status: "high" says that it is lost, "low" that it is safe, "both" that it is unknown."""
     @_builtins.property
     def initial_equity(self) -> Global___Interval:
         """Collateral after the initial haircuts, less claims."""
 
     @_builtins.property
-    def initial_margin(self) -> Global___Interval: ...
+    def initial_margin(self) -> Global___Interval:
+        """What positions need beyond the claims; under a profile of scenarios all that the deciding one takes."""
+
     @_builtins.property
     def initial_excess(self) -> Global___Interval:
         """Collateral less claims and margin together, over all that is possible: what the status follows from. Healthy when
@@ -158,6 +168,14 @@ class Health(_message.Message):
         above. The amount of a disputed token is 0, since it is not known.
         """
 
+    @_builtins.property
+    def initial_rows(self) -> Global___DecidingRows:
+        """The scenario that leaves least before initial margin, where the rules have scenarios."""
+
+    @_builtins.property
+    def maintenance_rows(self) -> Global___DecidingRows:
+        """The same for maintenance margin."""
+
     def __init__(
         self,
         *,
@@ -172,14 +190,42 @@ class Health(_message.Message):
         venues: _abc.Iterable[Global___VenueLine] | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         free: _abc.Iterable[Global___HoldingLine] | None = ...,
+        rules: _builtins.str = ...,
+        decided_by: _builtins.str = ...,
+        initial_rows: Global___DecidingRows | None = ...,
+        maintenance_rows: Global___DecidingRows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "initial_rows", b"initial_rows", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "maintenance_rows", b"maintenance_rows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["free", b"free", "holdings", b"holdings", "initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "reasons", b"reasons", "status", b"status", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "free", b"free", "holdings", b"holdings", "initial_equity", b"initial_equity", "initial_excess", b"initial_excess", "initial_margin", b"initial_margin", "initial_rows", b"initial_rows", "maintenance_equity", b"maintenance_equity", "maintenance_excess", b"maintenance_excess", "maintenance_margin", b"maintenance_margin", "maintenance_rows", b"maintenance_rows", "reasons", b"reasons", "rules", b"rules", "status", b"status", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Health: _TypeAlias = Health  # noqa: Y015
+
+@_typing.final
+class DecidingRows(_message.Message):
+    """Scenarios by name, of the profile's: the one that decides at the low and at the high end of what is possible."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.str
+    high: _builtins.str
+    def __init__(
+        self,
+        *,
+        low: _builtins.str = ...,
+        high: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecidingRows: _TypeAlias = DecidingRows  # noqa: Y015
 
 @_typing.final
 class HoldingLine(_message.Message):
@@ -247,7 +293,9 @@ Global___HoldingLine: _TypeAlias = HoldingLine  # noqa: Y015
 
 @_typing.final
 class VenueLine(_message.Message):
-    """One venue in the breakdown, clamped by the owner's limit."""
+    """One venue in the breakdown, clamped by the owner's limit. Under a profile of scenarios its margins are the most that any
+    scenario takes of it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

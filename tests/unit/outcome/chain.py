@@ -12,7 +12,9 @@ from node.consensus.outcome.transition import derive, genesis
 from node.margin import MarginContext, evaluate
 from node.margin.policy import Policy
 from node.model.health import Health
-from node.model.ledger import AccountRecord
+from node.model.ledger import AccountRecord, AccountView
+from node.model.requests import PolicyActivation
+from node.model.signatures import sign
 from node.model.state import State
 from tests import kit
 from tests.kit import ONE, TEN, Owner, Venue, World
@@ -58,7 +60,11 @@ class Chain:
         return self.round()
 
     def health(self, owner: Owner) -> Health:
-        return evaluate(self.state.view(owner.account), MarginContext.of(self.policy, self.state))
+        return self.judged(self.state.view(owner.account))
+
+    def judged(self, view: AccountView) -> Health:
+        """An account's health in the market of the state."""
+        return evaluate(view, MarginContext.of(self.policy, self.state))
 
     def record(self, owner: Owner) -> AccountRecord:
         record = self.state.view(owner.account).record
@@ -67,3 +73,22 @@ class Chain:
 
 
 Leveraged: TypeAlias = tuple[Chain, Owner, Venue]
+
+
+def submit_activation(chain: Chain, version: int, body: bytes) -> None:
+    """A policy with the signatures that it takes, seen by all nodes."""
+    unsigned = PolicyActivation(version, body, chain.world.time_ms // 1000 + 70)
+    digest = unsigned.digest(kit.NETWORK_ID)
+    signatures = tuple(sign(kit.key(name), digest) for name in ("policy a", "policy b"))
+    chain.world.submit(replace(unsigned, signatures=signatures))
+
+
+def activate(chain: Chain, made: Policy) -> None:
+    """Have the network adopt a policy, and wait until it is in force."""
+    chain.world.policies[made.hash] = made
+    submit_activation(chain, made.version, made.body)
+    chain.round()
+    assert chain.state.control.policy_change is not None
+    chain.round(seconds=71)
+    assert chain.state.header.policy_hash == made.hash
+    chain.policy = made

@@ -30,7 +30,7 @@ from node.model.signatures import sign
 from node.model.state import MAX_CANDIDATES, ChainBook, RootVote
 from tests import kit
 from tests.kit import ETHER, NETWORK_ID, ONE, TEN, USD, Owner, Venue
-from tests.unit.outcome.chain import Chain, Leveraged
+from tests.unit.outcome.chain import Chain, Leveraged, activate
 
 CLOSED = (0, 0)
 """Size and entry price of no position."""
@@ -38,20 +38,6 @@ CLOSED = (0, 0)
 
 def seized(chain: Chain, owner: Owner) -> int:
     return sum(item.seized for item in chain.record(owner).authorizations)
-
-
-def activate(chain: Chain, made: Policy) -> None:
-    """Have the network adopt a policy, and wait until it is in force."""
-    unsigned = PolicyActivation(made.version, made.body, chain.world.time_ms // 1000 + 70)
-    digest = unsigned.digest(NETWORK_ID)
-    signatures = tuple(sign(kit.key(name), digest) for name in ("policy a", "policy b"))
-    chain.world.policies[made.hash] = made
-    chain.world.submit(replace(unsigned, signatures=signatures))
-    chain.round()
-    assert chain.state.control.policy_change is not None
-    chain.round(seconds=71)
-    assert chain.state.header.policy_hash == made.hash
-    chain.policy = made
 
 
 # === Owners and venues ===

@@ -14,8 +14,7 @@ from node.model.ledger import FreeHoldings
 from node.model.state import ChainBook
 from tests import kit
 from tests.kit import ETHER, ONE, TEN, TOKEN, USD, Owner
-from tests.unit.outcome.chain import Chain, Leveraged
-from tests.unit.outcome.test_hostile import activate
+from tests.unit.outcome.chain import Chain, Leveraged, activate
 from tests.unit.outcome.test_links import WALLET, asked, last, opened
 
 OWN = kit.address("alice")
