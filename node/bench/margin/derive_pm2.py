@@ -13,9 +13,11 @@ from statistics import median
 
 import numpy as np
 
+from node.bench.margin.portfolio import Figures, beside_csr
 from node.margin.engine.derive_pm2 import evaluate
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
 from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive_pm2_rows import kernel
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2.portfolio import (
@@ -46,15 +48,29 @@ _SPOT = 2_500
 _RUNS = 5
 
 
-def measure(accounts: int = ACCOUNTS) -> dict[str, float | None]:
-    """Accounts a second with a frame that is there, and milliseconds to make one: processor time, medians."""
+def measure(accounts: int = ACCOUNTS) -> Figures:
+    """Accounts a second with a frame that is there, milliseconds to make one, and the products beside SciPy's."""
     market, given = sample_market()
     frames = _typical(lambda: Frame.of(market, given))
     frame = Frame.of(market, given)
     made = sample(frame, accounts)
     evaluate(frame, made[:1_000])
     seconds = _typical(lambda: evaluate(frame, made))
-    return {"accounts_per_s": round(accounts / seconds), "frame_ms": round(frames * 1_000, 1)}
+    return {
+        "accounts_per_s": round(accounts / seconds),
+        "frame_ms": round(frames * 1_000, 1),
+        "vs_csr": _vs_csr(frame, made.options),
+    }
+
+
+def _vs_csr(frame: Frame, rows: Rows) -> float | None:
+    """The engine's products, expiry by expiry, beside SciPy's of a row for each account and expiry."""
+    tables = [table for table in frame.tables if table is not None]
+    owner = np.repeat(np.arange(len(rows)), np.diff(rows.starts))
+    lengths = np.bincount(owner * len(tables) + frame.expiry_of[rows.columns], minlength=len(rows) * len(tables))
+    apart = Rows(np.concatenate([[0], np.cumsum(lengths)]), rows.columns, rows.amounts)
+    _, dense, split = kernel(frame, rows)
+    return beside_csr(apart, np.concatenate([table.marks for table in tables]), dense, split)
 
 
 def sample_market() -> tuple[Portfolio, Parameters]:

@@ -50,6 +50,7 @@ TARGETS = {
     "hypothec vs_csr": "≥ 0.5",
     "hypothec vs_vollib": "≥ 100",
     "derive_pm2 accounts_per_s": "≥ 20,000",
+    "derive_pm2 vs_csr": "≥ 0.5",
     "derive_pm2 vs_vollib": "≥ 100",
 }
 PRICES = {"BTC": 60_000, "ETH": 3_000}
@@ -99,14 +100,18 @@ def measure_span(frame: Frame, accounts: int = ACCOUNTS) -> Figures:
 
 def vs_csr(rows: Rows, entries: IntArray) -> float | None:
     """SciPy's time for the product in floats over ours for the exact one."""
+    dense = DenseRows.of(rows, len(entries))
+    return beside_csr(rows, entries, dense, [Table.of(entries, dense.row_bits)])
+
+
+def beside_csr(rows: Rows, entries: IntArray, dense: DenseRows, tables: Sequence[Table]) -> float | None:
+    """The same of products that are ready to be made: SciPy makes them of rows and entries."""
     if find_spec("scipy") is None:
         return None
     amounts = (rows.amounts.astype(np.float64), rows.columns.astype(np.int32), rows.starts.astype(np.int32))
     sparse = import_module("scipy.sparse").csr_matrix(amounts, shape=(len(rows), len(entries)))
     floats = entries.astype(np.float64)
-    dense = DenseRows.of(rows, len(entries))
-    table = Table.of(entries, dense.row_bits)
-    theirs, ours = in_turn([lambda: sparse @ floats, lambda: [None for _ in products(dense, [table])]])
+    theirs, ours = in_turn([lambda: sparse @ floats, lambda: [None for _ in products(dense, tables)]])
     return round(theirs / ours, 3)
 
 

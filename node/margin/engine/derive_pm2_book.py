@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.derive_pm2_frame import MARK_BASE, Frame
+from node.margin.engine.derive_pm2_frame import OPTION_DECIMALS, Frame
 from node.margin.engine.derive_pm2_rows import owners, part_of
 from node.margin.math.amounts import BASE, LARGEST, Amounts, BoolArray
 from node.margin.math.products import FloatArray, Rows
@@ -18,9 +18,7 @@ from node.margin.models.derive_pm2.portfolio import Option, Portfolio
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 
-OPTION_UNIT = Wad(10**12)
-"""Amounts of options are integers of a millionth."""
-_PER_UNIT = WAD // OPTION_UNIT
+OPTION_UNIT = Wad(WAD // 10**OPTION_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def left_to_rules(frame: Frame, accounts: Accounts) -> BoolArray:
     rows, market, rule = accounts.options, frame.market, frame.parameters.contingencies
     tables = [table for table in frame.tables if table is not None]
     counts = np.diff(rows.starts)
-    gross = _of_rows(rows, np.abs(rows.amounts.astype(np.float64))) / _PER_UNIT + counts
+    gross = _of_rows(rows, np.abs(rows.amounts.astype(np.float64))) / 10**OPTION_DECIMALS + counts
     ratios = [rule.option_maintenance, rule.option_initial, rule.perpetual_maintenance, rule.perpetual_initial]
     ratios += [frame.perpetual_charge, ONE, *(charge for table in tables for charge in table.charges)]
     notional = max(ratios) / WAD * (market.spot / WAD)
@@ -117,8 +115,7 @@ def left_to_rules(frame: Frame, accounts: Accounts) -> BoolArray:
     damped = max(*(scenario.dampening for scenario in frame.parameters.scenarios), ONE) / WAD
     counted = 1.0 + max((max(table.largest_discount, table.basis_factor) / WAD for table in tables), default=0.0)
     left: BoolArray = size * (8.0 * loss * damped * counted) >= LARGEST / 1e12
-    # Sums of an amount's digit times a mark's are exact in floats below 2^53; both lower digits are below 10^6.
-    left |= (gross >= 2**53 / (2 * MARK_BASE)) | (counts >= 2**53 / (2 * MARK_BASE**2))
+    left |= gross >= 2.0**52 / 10**OPTION_DECIMALS  # sums of amounts are made in floats, exactly
     for amounts in (accounts.perpetuals, *(accounts.collaterals[:, i] for i in range(len(frame.collaterals)))):
         left |= np.abs(_floats(amounts)) >= LARGEST / 2
     left |= (accounts.collaterals.high < 0).any(axis=1)

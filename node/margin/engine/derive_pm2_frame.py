@@ -1,7 +1,8 @@
 """The market of a frame as `derive-pm2` reads it: every instrument's marks under every scenario, computed once.
 
 What depends on instruments and not on accounts is here, as integers: marks, discounts, prices in the numeraire,
-charges. An expiry that cannot be priced has no table, and blocks only who holds it. Must not know accounts.
+charges. An expiry that cannot be priced, or not in 62 bits, has no table: who holds it is left to the rules, and nobody
+else. Must not know accounts.
 """
 
 from __future__ import annotations
@@ -14,32 +15,30 @@ import numpy as np
 
 from chains.errors import InputError
 from node.margin.math.amounts import BASE, digits_of
-from node.margin.math.products import FloatArray, IntArray
+from node.margin.math.products import LARGEST_BITS, IntArray
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks, Move, given
 from node.margin.models.derive_pm2.portfolio import Expiry, Option, Parameters, Portfolio, Shock
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import ONE, Money, Wad, as_wad
 
-MARK_BASE = 10**6
-"""Marks are split into digits so short that products with an amount's, summed, are exact in floats."""
+OPTION_DECIMALS = 6
+"""Amounts of options are integers of a millionth."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiryTable:
     """The options of one expiry: columns `first` to `last` of an account's row.
 
-    `marks` is [digits·moves, options]: the digits of base 10^6 of each mark, the lowest first, each of them for every
-    scenario and then for every further move that is needed. `place` is the expiry's among the frame's. `charges` are
-    what a low confidence costs, without and with a perpetual beside the options. `long_gain` and `short_gain` are the
-    discounts less 1, as digits of base 10^9.
+    `marks` is [options, moves]: money a unit, under every scenario and then every further move that is needed.
+    `place` is the expiry's among the frame's. `charges` are what a low confidence costs, without and with a perpetual
+    beside the options. `long_gain` and `short_gain` are the discounts less 1, as digits of base 10^9.
     """
 
     place: int
     first: int
     last: int
-    marks: FloatArray
-    digits: int
+    marks: IntArray
     largest: Money
     long_gain: IntArray
     short_gain: IntArray
@@ -151,7 +150,8 @@ def _strike_keys(expiries: Sequence[Expiry]) -> list[tuple[int, Wad]]:
 
 def _table(
     market: Portfolio, place: int, parameters: Parameters, moves: Sequence[Move], first: int, last: int
-) -> ExpiryTable:
+) -> ExpiryTable | None:
+    """None where a mark passes 62 bits."""
     expiry = market.expiries[place]
     marks = ExpiryMarks.of(market.account, expiry, parameters).marks(moves)
     basis = given(parameters.basis, market.account, "BasisContingency")
@@ -161,14 +161,15 @@ def _table(
         as_wad(rules.short_discount(expiry.rate, expiry.years, parameters.loss)),
     )
     long, short = np.concatenate(_columns([Wad(discount - ONE) for discount in discounts]), axis=1)
-    digits = _split(marks)
+    largest = max((mark for row in marks for mark in row), default=Money(0))
+    if largest.bit_length() > LARGEST_BITS:
+        return None
     return ExpiryTable(
         place,
         first,
         last,
-        np.concatenate(digits),
-        len(digits),
-        max((mark for row in marks for mark in row), default=Money(0)),
+        np.array(marks, dtype=np.int64).T,
+        largest,
         long,
         short,
         max(discounts),
@@ -178,15 +179,6 @@ def _table(
             rules.confidence_charge(rules.expiry_confidence(expiry, beside), parameters.contingencies),
         ),
     )
-
-
-def _split(marks: list[list[Money]]) -> list[FloatArray]:
-    numbers = np.array(marks, dtype=object)
-    digits: list[FloatArray] = []
-    while len(digits) < 3 or numbers.any():
-        digits.append((numbers % MARK_BASE).astype(np.float64))
-        numbers = numbers // MARK_BASE
-    return digits
 
 
 def _columns(ratios: Sequence[Wad]) -> tuple[IntArray, ...]:

@@ -36,6 +36,9 @@ _DIGITS = 9
 _WAD_DIGITS = 18
 _STEP = 24
 """Bits that a digit of base 10^9 is shifted by at once: nine such still add up to less than 2^58."""
+_BITS = 64
+_NEAR = 2.0**110
+"""A sum below it, in floats, is off by less than 2^62 (eighteen roundings), and its quotient by that much and a unit."""
 _FAST = 2.0**90
 """Integers below it have a high part below 2^61."""
 
@@ -111,6 +114,9 @@ def floored(sums: ExactSums, decimals: int) -> Amounts:
         max(float(limb.max(initial=0.0)), -float(limb.min(initial=0.0))) * 2.0**shift
         for limb, shift in zip(sums.limbs, sums.shifts, strict=True)
     )
+    unit = 10 ** (_DIGITS + decimals)
+    if decimals <= _DIGITS and size < min(_NEAR, unit * 2.0**61):
+        return _by_quotient(sums, decimals, unit)
     if size > _FAST:
         return of_integers(reduce(add, map(_shifted, sums.limbs, sums.shifts)) // 10**decimals)
     high, low = np.zeros(1, np.int64), np.zeros(1, np.int64)
@@ -123,6 +129,19 @@ def floored(sums: ExactSums, decimals: int) -> Amounts:
             above, digit = (above + carry) << step, (digit - carry * BASE) << step
         high, low = high + above, low + digit
     return divided(Amounts(high, low), decimals)
+
+
+def _by_quotient(sums: ExactSums, decimals: int, unit: int) -> Amounts:
+    """The same where floats give the quotient by the unit so well that the rest, known modulo 2^64, is below 2^63."""
+    near: FloatArray | float = 0.0
+    wrapped: IntArray | int = 0
+    for limb, shift in zip(sums.limbs, sums.shifts, strict=True):
+        near = near + limb * 2.0**shift
+        if shift < _BITS:
+            wrapped = wrapped + (limb.astype(np.int64) << np.int64(shift))
+    high = np.floor(near / unit).astype(np.int64)
+    rest = wrapped - high * unit
+    return Amounts(high, rest // 10**decimals if decimals else rest).whole()
 
 
 def _shifted(limb: FloatArray, shift: int) -> ObjectArray:

@@ -42,6 +42,8 @@ BLOCK_CELLS = 3 << 16
 """Cells of a dense block of rows: 1.5 MiB, so that it stays in cache."""
 GROUP = 4
 """Blocks whose sums are handed on together: fewer calls for who goes on with them."""
+GROUP_CELLS = 1 << 18
+"""Cells of all sums that are handed on together, where that is more than one block: they stay in cache too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class ExactSums:
         )
         return [[int(cell) for cell in row] for row in np.asarray(total).T]
 
-    def __getitem__(self, index: slice | IntArray | int | tuple[slice, IntArray]) -> ExactSums:
+    def __getitem__(self, index: slice | IntArray | int | tuple[slice, slice | IntArray]) -> ExactSums:
         """Some of the scenarios, or of the scenarios and rows."""
         return ExactSums(tuple(limb[index] for limb in self.limbs), self.shifts)
 
@@ -282,8 +284,10 @@ def products(rows: DenseRows, tables: Sequence[Table]) -> Iterator[tuple[int, in
         if rows.row_bits > table.row_bits:
             raise LimitError("split the table for these rows", bits=rows.row_bits, bound=table.row_bits)
     space = np.zeros((min(rows.height, len(rows)), rows.columns))
-    for first in range(0, len(rows), rows.height * GROUP):
-        last = min(first + rows.height * GROUP, len(rows))
+    cells = rows.height * rows.parts * sum(len(table.cells) for table in tables)
+    step = rows.height * max(1, min(GROUP, GROUP_CELLS // max(cells, 1)))
+    for first in range(0, len(rows), step):
+        last = min(first + step, len(rows))
         found = [[np.empty((len(table.cells), last - first)) for _ in range(rows.parts)] for table in tables]
         for start in range(first, last, rows.height):
             block = space[: last - start]

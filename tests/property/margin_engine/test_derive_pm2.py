@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from chains.errors import InputError
 from node.margin.engine import derive_pm2 as engine
-from node.margin.engine import derive_pm2_rows
 from node.margin.engine.derive_pm2 import Margins, evaluate
 from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, portfolio
 from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.math import products
 from node.margin.math.amounts import LARGEST, Amounts
 from node.margin.math.products import Rows
 from node.margin.models import derive_pm2 as rules
@@ -154,7 +154,7 @@ def test_the_engine_is_the_rules(data: st.DataObject) -> None:
     accounts = accounts_of(data.draw(books(frame.columns, largest)))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(engine, "CHUNK", data.draw(st.sampled_from([1, 3, 4096])))
-        patched.setattr(derive_pm2_rows, "BLOCK", data.draw(st.sampled_from([1, 2, 256])))
+        patched.setattr(products, "BLOCK_CELLS", data.draw(st.sampled_from([1, 1 << 16])))
         found = evaluate(frame, accounts)
     assert_as_by_the_rules(frame, accounts, found)
 
@@ -234,6 +234,17 @@ def test_an_expiry_without_a_price_blocks_only_who_holds_it() -> None:
     assert "strike 800" in str(found.errors[1])
     alone = accounts_of([(5, {0: 10**6}, 0, [0]), (5, {6: -(10**6)}, 0, [0])])  # the other strikes of it have a price
     assert_as_by_the_rules(frame, alone, evaluate(frame, alone))
+
+
+def test_an_expiry_whose_marks_62_bits_do_not_hold_is_left_to_the_rules() -> None:
+    content = plain()
+    content["Scenario"]["OptionFeeds"][1]["Forward"] = 5e6  # a call costs 5e18 of money
+    frame = frame_of(content)
+    assert [table is None for table in frame.tables] == [False, True]
+    accounts = accounts_of([(5, {0: 10**6, 3: -7}, 0, [0]), (5, {1: 1, 6: -(10**6)}, 0, [0])])
+    found = evaluate(frame, accounts)
+    assert found.by_rules.tolist() == [1]
+    assert_as_by_the_rules(frame, accounts, found)
 
 
 def test_splitting_an_account_in_chunks_or_elsewhere_in_the_batch_decides_nothing() -> None:

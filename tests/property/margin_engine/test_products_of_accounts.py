@@ -103,6 +103,17 @@ def test_sums_are_rounded_down_once(case: Cases, decimals: int) -> None:
     assert found.T.tolist() == [[cell // 10**decimals for cell in row] for row in plain(rows, entries.tolist())]
 
 
+huge = st.one_of(st.integers(-(2**47), 2**47), st.sampled_from([1, -1, 2**47 - 1, 1 - 2**47]))
+
+
+@given(cases(huge, wide.map(lambda number: number // 4)), st.sampled_from([6, 8, 9]))
+@settings(max_examples=100, deadline=None)
+def test_sums_of_a_hundred_bits_are_rounded_down_too(case: Cases, decimals: int) -> None:
+    rows, table = case
+    found = integers(floored(exact_products(sparse(rows), np.array(table, dtype=np.int64)), decimals))
+    assert found.T.tolist() == [[cell // 10**decimals for cell in row] for row in plain(rows, table)]
+
+
 @given(st.lists(st.integers(-(10**27), 10**27), min_size=1), st.sampled_from(DECIMALS))
 def test_amounts_divided(numbers: list[int], decimals: int) -> None:
     held = of_integers(np.array(numbers, dtype=object))
