@@ -201,7 +201,8 @@ class TokenRecipe:
     """A token that may secure accounts on one chain: which asset it is, and its decimals.
 
     `storage` is None for a native coin, and on chains whose adapter needs none; `rate` for what bears no yield. Of a
-    `free` one it is reported too what watched wallets hold themselves, which secures nothing.
+    `free` one it is reported too what watched wallets hold themselves, which secures nothing. `cap` is the most that
+    the vault lets out in one of its windows, in base units; None where it lets out anything.
     """
 
     token: Address
@@ -210,6 +211,7 @@ class TokenRecipe:
     storage: StorageRecipe | None = None
     rate: RateRecipe | None = None
     free: bool = False
+    cap: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)

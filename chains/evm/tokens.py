@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chains.evm.questions import Contract, Proven
-from chains.evm.vault import total_slot
+from chains.evm.vault import cap_slot, total_slot
 from chains.proofs.keccak import keccak
 from chains.proofs.slots import address_word, mapping_slot
 from chains.types import (
@@ -56,6 +56,8 @@ def _needed(recipe: ChainRecipe) -> Iterator[tuple[Address, Hash32 | None]]:
     yield recipe.vault, None
     for token in recipe.tokens:
         yield recipe.vault, total_slot(token.token)
+        if token.cap is not None:
+            yield recipe.vault, cap_slot(token.token)
         if token.storage is None:
             continue
         yield token.token, balance_slot_of(token.storage.balances, recipe.vault)
@@ -84,6 +86,7 @@ def facts(
     for token in recipe.tokens:
         booked = Amount(proven[recipe.vault].slots[total_slot(token.token)])
         try:
+            _check_cap(token, proven[recipe.vault])
             rate = _rate(token, known, proven)
             found[token.token] = TokenFact(booked, _held(token, recipe.vault, proven), rate)
         except _AnotherToken as problem:
@@ -109,6 +112,12 @@ class _AnotherToken(Exception):
 
 def _recipes(recipe: ChainRecipe) -> dict[Address, TokenRecipe]:
     return {token.token: token for token in recipe.tokens}
+
+
+def _check_cap(token: TokenRecipe, vault: Proven) -> None:
+    """Raise _AnotherToken unless the vault lets out as much of it as the recipe says."""
+    if token.cap is not None and (cap := vault.slots[cap_slot(token.token)]) != token.cap:
+        raise _AnotherToken(f"the vault lets out {cap} of it in a window, and not {token.cap}")
 
 
 def _held(token: TokenRecipe, holder: Address, proven: Mapping[Address, Proven]) -> Amount:

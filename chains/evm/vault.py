@@ -23,6 +23,9 @@ NONCES: Final = uint_word(1)
 TOTALS: Final = uint_word(2)
 """mapping(address token => uint256)"""
 
+CAPS: Final = uint_word(3)
+"""mapping(address token => uint256)"""
+
 LINKS: Final = uint_word(6)
 """mapping(bytes32 account => mapping(address wallet => bool))"""
 
@@ -78,6 +81,11 @@ def nonce_slot(account: AccountId) -> Hash32:
 def total_slot(token: Address) -> Hash32:
     """Where the sum of the books of `token` is."""
     return mapping_slot(TOTALS, address_word(token))
+
+
+def cap_slot(token: Address) -> Hash32:
+    """Where it says how much of `token` the vault lets out in a window."""
+    return mapping_slot(CAPS, address_word(token))
 
 
 def link_slot(account: AccountId, wallet: Address) -> Hash32:

@@ -21,6 +21,7 @@ from node.margin import spec
 from node.margin.account import rules_of
 from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
+from node.margin.outflow import NOTHING, Outflow
 from node.margin.policy import PICO_PER_MICRO
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.health import HealthStatus, HoldingLine, Reason
@@ -47,13 +48,14 @@ class SeizureLeg:
     credit: int
 
 
-def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[SeizureLeg, ...]:
+def plan_liquidation(view: AccountView, context: MarginContext, outflow: Outflow = NOTHING) -> tuple[SeizureLeg, ...]:
     """The seizures that pay what a liquidatable account owes, by chain; none for any other account.
 
     None either while a seizure of the account is open, and none from a vault with an open withdrawal. Venues are paid
     their claim and the fees for closing, within the owner's limit; pro rata when what can be seized does not cover all.
     Only what certainly is there is taken: enforceable holdings on live chains, at fresh prices. A venue that would get
-    less than dust waits: else the roundings of one plan would be the next one's legs.
+    less than dust waits: else the roundings of one plan would be the next one's legs. `outflow` is under way already,
+    for all accounts: what a vault would not let out beside it is left to later plans.
     """
     under_way = open_reservations(view)
     if any(item.kind is ReleaseKind.SEIZURE for item in under_way):
@@ -66,7 +68,7 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
     owed = {item.venue: item for item in view.record.authorizations if item.venue in amounts}
     taken = {item.chain_id for item in under_way}
     in_reach = (line for line in health.holdings if line.chain_id not in taken)
-    vaults = [vault for vault in _vaults(in_reach, context) if _eligible(vault, owed)]
+    vaults = [vault for vault in _vaults(in_reach, context, outflow) if _eligible(vault, owed)]
     seized = {venue: item.seized for venue, item in owed.items()}
     entitled = spec.entitlements(amounts, seized, sum(vault.capacity for vault in vaults))
     worthwhile = {venue: credit for venue, credit in entitled.items() if credit >= _least(vaults)}
@@ -82,7 +84,8 @@ def plan_liquidation(view: AccountView, context: MarginContext) -> tuple[Seizure
 class _Source:
     """A holding that can be seized: its price (the low end, which never overstates it) and what credit it can pay.
 
-    `there` is what the vault would pay for all of it. Below `minimum` (1e-12 USD) an amount of it is dust.
+    `there` is what the vault would pay for all of it that it lets out. Below `minimum` (1e-12 USD) an amount of it is
+    dust.
     """
 
     token: Address
@@ -109,11 +112,11 @@ class _Vault:
     capacity: int
 
 
-def _vaults(holdings: Iterable[HoldingLine], context: MarginContext) -> list[_Vault]:
+def _vaults(holdings: Iterable[HoldingLine], context: MarginContext, outflow: Outflow) -> list[_Vault]:
     """The vaults by chain, each with its most valuable sources, as many as one release can name."""
     by_chain: dict[ChainId, list[_Source]] = {}
     for line in holdings:
-        if (source := _source(line, context)) is not None:
+        if (source := _source(line, context, outflow)) is not None:
             by_chain.setdefault(line.chain_id, []).append(source)
     vaults = []
     for chain_id, sources in by_chain.items():
@@ -123,21 +126,22 @@ def _vaults(holdings: Iterable[HoldingLine], context: MarginContext) -> list[_Va
     return vaults
 
 
-def _source(line: HoldingLine, context: MarginContext) -> _Source | None:
+def _source(line: HoldingLine, context: MarginContext, outflow: Outflow) -> _Source | None:
     """A holding whose value is certain. A line with a reason is not: its price, its chain or its standing is bad.
 
     A shortfall is no such reason: the vault pays pro rata, so more of its books is taken for the same.
     """
     if set(line.reasons) - {Reason.SHORTFALL} or line.value.low == 0:
         return None
-    premium = rules_of(context.policy).premium(line, context)
-    capacity = spec.credit_capacity(line.value.low, *premium)
-    if capacity == 0:
-        return None
     fact = context.tokens[line.chain_id, line.token]
-    there = spec.pro_rata(line.amount, fact.held, fact.booked)
+    amount = outflow.within(context.policy, ReleaseKind.SEIZURE, line.chain_id, line.token, line.amount)
+    there = spec.pro_rata(amount, fact.held, fact.booked)
     price = context.token_marks[line.chain_id, line.token].collateral.low
     decimals = context.policy.token_by_place[line.chain_id, line.token].decimals
+    premium = rules_of(context.policy).premium(line, context)
+    capacity = spec.credit_capacity(min(line.value.low, spec.holding_value(there, price, decimals)), *premium)
+    if capacity == 0:
+        return None
     minimum = context.policy.asset_by_id[line.asset].min_value_micro_usd * PICO_PER_MICRO
     return _Source(line.token, fact, there, price, decimals, premium, capacity, minimum)
 

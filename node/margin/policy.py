@@ -209,6 +209,8 @@ class Chain(Table):
         for token in self.tokens:
             if self.kind == "evm" and token.kind is None:
                 raise ValueError(f"say what kind of token 0x{token.token.hex()} is")
+            if self.kind == "evm" and token.cap is None:
+                raise ValueError(f"state the vault's cap of token 0x{token.token.hex()}")
             token.recipe(self.tokens)
         free = sum(token.free for token in self.tokens)
         if free > MAX_FREE_TOKENS or (free > 0) != (self.max_watched > 0):

@@ -9,6 +9,7 @@ from chains.types import Address, Amount, ChainId, Control
 from node.margin.account import rules_of
 from node.margin.collateral import available, open_reservations
 from node.margin.context import MarginContext
+from node.margin.outflow import NOTHING, Outflow
 from node.model.digests import ReleaseKind
 from node.model.ledger import AccountView, Reservation
 
@@ -26,18 +27,26 @@ class Refusal(StrEnum):
     """The vault's next nonce is taken, or a liquidation of the account is under way."""
     NOT_ENFORCEABLE = "NOT_ENFORCEABLE"
     """The network does not control the holding, so it cannot release it."""
+    OUTFLOW_CAP = "OUTFLOW_CAP"
+    """With what is under way it is more than the vault lets owners take in a window: ask for less, or later."""
     INSUFFICIENT_HOLDING = "INSUFFICIENT_HOLDING"
     BELOW_INITIAL_MARGIN = "BELOW_INITIAL_MARGIN"
     """What would be left does not certainly cover claims and initial margin."""
 
 
 def withdrawal_refusal(
-    view: AccountView, context: MarginContext, chain_id: ChainId, token: Address, amount: Amount
+    view: AccountView,
+    context: MarginContext,
+    chain_id: ChainId,
+    token: Address,
+    amount: Amount,
+    outflow: Outflow = NOTHING,
 ) -> Refusal | None:
     """Why `amount` (base units) of `token` may not leave the vault of a chain; None if it may.
 
     Only what a certified cut of a live chain shows can leave. What is left is judged at the low end, against claims
     and initial margin without any profit. An account that owes nothing has nothing to cover, whatever the prices.
+    `outflow` is under way already, for all accounts.
     """
     if amount <= 0:
         return Refusal.AMOUNT_INVALID
@@ -54,6 +63,8 @@ def withdrawal_refusal(
         return Refusal.INSUFFICIENT_HOLDING
     if leaf.control is not Control.ENFORCEABLE:
         return Refusal.NOT_ENFORCEABLE
+    if outflow.within(context.policy, ReleaseKind.WITHDRAWAL, chain_id, token, amount) < amount:
+        return Refusal.OUTFLOW_CAP
     left = _without(view, chain_id, token, amount)
     return None if rules_of(context.policy).is_covered(left, context) else Refusal.BELOW_INITIAL_MARGIN
 

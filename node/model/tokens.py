@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from chains.types import (
     NATIVE_COIN,
+    Amount,
     Hash32,
     MappingRecipe,
     ProxyRecipe,
@@ -42,6 +43,15 @@ def _slot(value: object) -> Hash32:
 
 
 Slot = Annotated[Hash32, BeforeValidator(_slot)]
+
+
+def _cap(value: object) -> Amount:
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,33}", value) and 2 <= int(value) < 1 << 112:
+        return Amount(int(value))
+    raise ValueError("write a cap as a decimal number in quotes, 2 to 2^112 - 1 base units")
+
+
+Cap = Annotated[Amount, BeforeValidator(_cap)]
 Decimals = Annotated[int, Field(ge=0, le=36)]
 
 
@@ -112,12 +122,14 @@ class Token(Table):
 
     Without a kind it is the native coin, or a token of a chain whose adapter needs no recipe. `max_rate_bps` bounds
     what a yield-bearing token may ever count for, in basis points of its underlying. `free`: what watched wallets hold
-    of it themselves is reported, and secures nothing.
+    of it themselves is reported, and secures nothing. `cap` is the vault's own: the most that it lets out in a window,
+    in base units, written as text because it may be beyond what a TOML integer carries.
     """
 
     token: HexAddress
     asset: Name
     decimals: Decimals
+    cap: Cap | None = None
     kind: Literal["native", "erc20", "erc4626", "lst"] | None = None
     code_hash: HexHash | None = None
     balances: Balances | None = None
@@ -159,7 +171,7 @@ class Token(Table):
         if self.code_hash is not None and self.balances is not None:
             proxy = self.proxy.recipe if self.proxy is not None else None
             storage = StorageRecipe(self.code_hash, self.balances.recipe, proxy)
-        return TokenRecipe(self.token, self.asset, self.decimals, storage, self._rate(tokens), self.free)
+        return TokenRecipe(self.token, self.asset, self.decimals, storage, self._rate(tokens), self.free, self.cap)
 
     def _rate(self, tokens: Sequence[Token]) -> RateRecipe | None:
         if self.max_rate_bps is None:

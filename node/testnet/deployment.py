@@ -19,7 +19,7 @@ from node.testnet.chain import LocalChain, Wallet
 
 PRICE_DECIMALS = 8
 _HOUR, _DAY = 3_600, 86_400
-_CAP = 2**112 - 1  # no cap on the outflow worth mentioning: the demo moves most of what there is
+OUTFLOW_CAP = 2**112 - 1  # none worth mentioning: the demo moves most of what there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ async def deploy(chain: LocalChain, network: Network) -> Deployment:
         verifier.address,
         network.network_id,
         tokens,
-        [_CAP, _CAP],
+        [OUTFLOW_CAP, OUTFLOW_CAP],
         _HOUR,
         7 * _DAY,
         2 * _DAY,

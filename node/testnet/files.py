@@ -28,7 +28,7 @@ from node.peers.identity import Authority, create_authority, issue
 from node.store.sqlite.store import initialise
 from node.testnet.beacon.start import LocalBeacon
 from node.testnet.chain import LocalChain
-from node.testnet.deployment import ASSETS, PRICE_DECIMALS, DemoAsset, Deployment, address_of
+from node.testnet.deployment import ASSETS, OUTFLOW_CAP, PRICE_DECIMALS, DemoAsset, Deployment, address_of
 from node.testnet.ports import HOST, NodePorts
 
 VENUE = "demo"
@@ -295,6 +295,7 @@ stride = 1
 token = {_hex(item.place(asset))}
 asset = "{asset.id}"
 decimals = {decimals}
+cap = "{OUTFLOW_CAP}"
 {_storage(item, asset)}
 [[chains.feeds]]
 source = "{asset.id}-{item.chain_id}"

@@ -16,6 +16,7 @@ from chains.types import NATIVE_COIN, AccountId, Address, Amount, ChainRecipe, H
 from node.consensus.outcome.draft import ANY_CHAIN, Draft
 from node.consensus.outcome.observation import Observation
 from node.margin import MarginContext, evaluate, withdrawal_refusal
+from node.margin.outflow import Outflow
 from node.margin.policy import Policy
 from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.ledger import AccountRecord, Authorization, Decision, Reservation, Verdict
@@ -49,10 +50,14 @@ MAX_POLICY_DELAY = 90 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What requests are judged by: the market and chains of the state being derived, and its sequence."""
+    """What requests are judged by: the market and chains of the state being derived, and its sequence.
+
+    `outflow` counts what is under way, and what is granted.
+    """
 
     margin: MarginContext
     sequence: int
+    outflow: Outflow
 
     @property
     def policy(self) -> Policy:
@@ -275,7 +280,7 @@ def _withdraw(
     if request.expiry <= context.now:
         return "EXPIRED"
     view = draft.view(request.account)
-    reason = withdrawal_refusal(view, context.margin, request.chain_id, request.token, request.amount)
+    reason = withdrawal_refusal(view, context.margin, request.chain_id, request.token, request.amount, context.outflow)
     if reason is not None:
         return reason
     reservation = Reservation(
@@ -289,6 +294,7 @@ def _withdraw(
         sequence=context.sequence,
         expiry=min(request.expiry, context.now + context.policy.timing.withdrawal_ttl),
     )
+    context.outflow.add(reservation)
     draft.put_record(request.account, replace(record, reservations=(*record.reservations, reservation)))
     return None
 

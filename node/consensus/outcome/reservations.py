@@ -14,6 +14,7 @@ from chains.proofs.keccak import keccak
 from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import Draft
 from node.margin import MarginContext, plan_liquidation
+from node.margin.outflow import Outflow
 from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.digests import ReleaseKind, tag, word
@@ -90,18 +91,27 @@ def _credited(record: AccountRecord, venue: str, credit: int) -> AccountRecord:
     return replace(record, authorizations=tuple(credited(item) for item in record.authorizations))
 
 
-def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, sequence: int, screen: Screen) -> None:
-    """Plan and reserve seizures for accounts that are liquidatable and have none open."""
+def under_way(draft: Draft, policy: Policy) -> Outflow:
+    """What all open reservations order out of the policy's vaults."""
+    records = (draft.record(account) for account in draft.reserved)
+    return Outflow.of(policy, (item for record in records if record is not None for item in record.reservations))
+
+
+def reserve_liquidations(draft: Draft, context: MarginContext, outflow: Outflow, sequence: int, screen: Screen) -> None:
+    """Plan and reserve seizures for accounts that are liquidatable and have none open.
+
+    `outflow` counts what is under way, and what is reserved.
+    """
     planned = 0
     accounts, obligations = draft.maps()
     others = {"accounts": accounts} | {f"chain:{chain_id}": book for chain_id, book in draft.chains.items()}
     for account in screen.liquidatable(obligations, others, draft.view, context):
-        legs = plan_liquidation(draft.view(account), context)
+        legs = plan_liquidation(draft.view(account), context, outflow)
         record = draft.record(account)
         if not legs or record is None:
             continue
         reference = plan_id(account, sequence)
-        expiry = context.time_ms // 1000 + policy.timing.attestation_ttl
+        expiry = context.time_ms // 1000 + context.policy.timing.attestation_ttl
         reservations = tuple(
             Reservation(
                 kind=ReleaseKind.SEIZURE,
@@ -118,7 +128,8 @@ def reserve_liquidations(draft: Draft, context: MarginContext, policy: Policy, s
             )
             for leg in legs
         )
-        for leg in legs:
+        for leg, reservation in zip(legs, reservations, strict=True):
+            outflow.add(reservation)
             record = _credited(record, leg.venue, leg.credit)
         draft.put_record(account, replace(record, reservations=(*record.reservations, *reservations)))
         planned += 1

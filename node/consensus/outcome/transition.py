@@ -21,7 +21,7 @@ from node.consensus.outcome.draft import Draft
 from node.consensus.outcome.observation import ChainObservation, Observation
 from node.consensus.outcome.prices import derive_frame, median
 from node.consensus.outcome.reports import adopted_digests, apply_report, in_turn
-from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle
+from node.consensus.outcome.reservations import issuing_states, reserve_liquidations, settle, under_way
 from node.margin import MarginContext
 from node.margin.policy import Policy
 from node.margin.screen import Screen
@@ -124,12 +124,13 @@ def derive(
     for venue, digest in in_turn(reports, held.reports, sequence):
         heads[venue] = apply_report(draft, heads[venue], held.reports[digest], digest)
     settle(draft, context)
+    outflow = under_way(draft, policy)
     owner_requests.apply_owner_requests(
         draft,
         ((digest, item) for digest, item in held.requests.items() if isinstance(item, OwnerRequest)),
-        owner_requests.RequestContext(context, sequence),
+        owner_requests.RequestContext(context, sequence, outflow),
     )
-    reserve_liquidations(draft, context, policy, sequence, screen or Screen())
+    reserve_liquidations(draft, context, outflow, sequence, screen or Screen())
 
     frozen = {item.first.venue for item in held.requests.values() if isinstance(item, VenueEquivocation)}
     change = owner_requests.scheduled_policy(

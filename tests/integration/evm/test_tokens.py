@@ -13,8 +13,8 @@ from chains.evm.contracts import Artifact, artifact
 from chains.evm.proxy import Lie
 from chains.proofs.keccak import keccak
 from chains.proofs.slots import uint_word
-from chains.types import NATIVE_COIN, Amount, Height, MappingRecipe, TokenFact
-from tests.integration.contracts.harness import NATIVE
+from chains.types import NATIVE_COIN, Address, Amount, Height, MappingRecipe, TokenFact
+from tests.integration.contracts.harness import NATIVE, UNLIMITED
 from tests.integration.evm.conftest import Panel
 from tests.integration.evm.harness import ACCOUNTS, raw_address
 from tests.integration.evm.market import Market
@@ -165,6 +165,16 @@ async def test_a_vyper_mapping_hashes_the_slot_first(market: Market) -> None:
     )
     market.recipe = replace(market.recipe, tokens=vyper)
     assert (await market.fact(market.moody)).held == 3
+
+
+async def test_a_token_of_which_the_vault_lets_out_more_or_less_is_disputed(market: Market) -> None:
+    for cap, wrong in ((UNLIMITED, set[Address]()), (UNLIMITED - 1, {raw_address(market.moody)})):
+        capped = tuple(
+            replace(token, cap=Amount(cap)) if token.asset == "MDY" else token for token in market.recipe.tokens
+        )
+        market.recipe = replace(market.recipe, tokens=capped)
+        facts = await market.facts()
+        assert {token for token, fact in facts.items() if fact.disputed} == wrong
 
 
 async def test_a_token_without_a_recipe_is_disputed(market: Market) -> None:

@@ -219,6 +219,12 @@ def profile_policy(parameters: str = "", *, bonus_bps: int = 500, dust_usd: int 
 DEFAULT_PROFILE = profile_policy()
 
 
+def capped(cap: int) -> Policy:
+    """Without a bonus, and with the most that the vault of A lets out of its ether in a window, in base units."""
+    token = b'asset = "ETH", decimals = 18'
+    return Policy.parse(policy(bonus_bps=0).body.replace(token, token + f', cap = "{cap}"'.encode(), 1))
+
+
 def price(
     low: int, high: int | None = None, status: PriceStatus = PriceStatus.FRESH, *, age: int = 0
 ) -> tuple[int, int, PriceStatus, int]:

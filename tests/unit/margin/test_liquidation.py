@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from chains.types import Address, Amount, ChainId, Control
+from chains.types import Address, Amount, ChainId, Control, TokenFact
 from node.margin import MAX_ITEMS, MarginContext, SeizureLeg, evaluate, plan_liquidation
+from node.margin.outflow import Outflow
 from node.margin.policy import Policy
-from node.model.digests import ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainStatus
 from node.model.health import HealthStatus
@@ -28,6 +29,7 @@ from tests.unit.margin.books import (
     B,
     account,
     authorization,
+    capped,
     executed,
     holding,
     market,
@@ -126,6 +128,28 @@ def test_a_claim_is_spread_over_chains_and_tokens_by_value() -> None:
         ),
         SeizureLeg(B, VAULTS[B], 1, "alpha", payee("alpha", B), (whole(ETH_B, units("0.975", 18)),), 1_950 * USD),
     )
+
+
+def test_a_plan_takes_what_the_vault_lets_out_beside_what_is_under_way_and_the_next_one_the_rest() -> None:
+    rules = capped(units(4, 18))
+    context, view = market(rules=rules), account([holding(A, ETH_A, 10)], [owes(cash=-19_000)])
+    (first,) = plan_liquidation(view, context)
+    assert first.items == (whole(ETH_A, units(4, 18)),)
+    assert first.credit == 8_000 * USD
+    (second,) = plan_liquidation(executed(view, [first]), context)
+    assert second.items == (whole(ETH_A, units(4, 18)),)
+    three = [reservation(A, [(ETH_A, units(3, 18))], kind=kind) for kind in (SEIZURE, WITHDRAWAL)]
+    for other in three:
+        (leg,) = plan_liquidation(view, context, Outflow.of(rules, [other]))
+        assert leg.items == (whole(ETH_A, units(1, 18)),)
+    assert plan_liquidation(view, context, Outflow.of(rules, three)) == ()
+
+
+def test_what_a_vault_lets_out_counts_by_its_books() -> None:
+    context = market(rules=capped(units(4, 18)), tokens={(A, ETH_A): TokenFact(Amount(100), Amount(50))})
+    view = account([holding(A, ETH_A, 20)], [owes(position("ETH-PERP", 10, 3_700), cash=-200)])
+    (leg,) = plan_liquidation(view, context)
+    assert leg.items == (ReleaseItem(ETH_A, units(4, 18), units(2, 18)),)
 
 
 def test_the_limit_ends_what_can_be_owed() -> None:

@@ -186,6 +186,7 @@ def test_a_policy_names_so_many_venues_and_no_more() -> None:
 # === Recipes of tokens ===
 
 TOKEN = f'{{ token = "0x{kit.TOKEN.hex()}", asset = "ETH", decimals = 18 }}'
+CAP = 'cap = "1000"'
 ERC20 = f'kind = "erc20", code_hash = "0x{"07" * 32}", balances = {{ slot = 9 }}'
 PROXY = f'proxy = {{ slot = "0x{"36" * 32}", implementation = "0x{"0f" * 20}", code_hash = "0x{"08" * 32}" }}'
 RATE = 'lst = { underlying = "ETH", rate = { slot = 5, offset = 8, size = 16 }, scale = 18 }, max_rate_bps = 12000'
@@ -195,7 +196,7 @@ SHARES = (
 
 
 def token(fields: str, address: bytes = kit.TOKEN) -> str:
-    return f'{{ token = "0x{address.hex()}", asset = "ETH", decimals = 18, {fields} }}'
+    return f'{{ token = "0x{address.hex()}", asset = "ETH", decimals = 18, {CAP}, {fields} }}'
 
 
 def with_tokens(*tokens: str, kind: str = "evm") -> str:
@@ -220,8 +221,8 @@ def test_a_token_states_where_its_balances_are() -> None:
 
 
 def test_a_native_coin_needs_no_recipe() -> None:
-    bare = TOKEN.replace(kit.TOKEN.hex(), "00" * 20)
-    assert recipe_of(bare) == recipe_of(bare.replace("18 }", '18, kind = "native" }'))
+    bare = TOKEN.replace(kit.TOKEN.hex(), "00" * 20).replace("18 }", f"18, {CAP} }}")
+    assert recipe_of(bare) == recipe_of(bare.replace(CAP, f'{CAP}, kind = "native"'))
     assert recipe_of(bare).storage is None
 
 
@@ -230,6 +231,15 @@ def test_a_token_of_a_chain_without_storage_proofs_needs_none_either() -> None:
         Policy.parse(with_tokens(TOKEN, kind="simulated").encode()).recipe_by_chain[kit.ONE].tokens[0].storage is None
     )
     assert "what kind of token" in refused(with_tokens(TOKEN))
+
+
+def test_a_vaults_cap_is_stated_in_base_units_as_text() -> None:
+    largest = str(2**112 - 1)
+    assert recipe_of(token(ERC20)).cap == 1_000
+    assert recipe_of(token(ERC20).replace("1000", largest)).cap == 2**112 - 1
+    assert "the vault's cap of token" in refused(with_tokens(token(ERC20).replace(f"{CAP}, ", "")))
+    for wrong in ('"1"', '"0"', "1000", '"1e3"', '"01000"', '"-5"', f'"{2**112}"', f'"{"9" * 5000}"'):
+        assert "write a cap as" in refused(with_tokens(token(ERC20).replace('"1000"', wrong)))
 
 
 def test_a_staked_token_states_its_rate() -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chains.types import Amount, ChainId, Control
+from chains.types import Address, Amount, ChainId, Control
 from node.margin import Refusal, evaluate, withdrawal_refusal
+from node.margin.outflow import Outflow
 from node.model.digests import ReleaseKind
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
@@ -24,6 +25,7 @@ from tests.unit.margin.books import (
     B,
     account,
     authorization,
+    capped,
     holding,
     market,
     owes,
@@ -96,6 +98,22 @@ def test_one_release_of_a_vault_at_a_time() -> None:
     assert withdrawal_refusal(view, market(), B, ETH_B, ONE_ETH) is None
     proven = account([holding(A, ETH_A, 2)], reservations=(earlier,), nonces={A: 1})
     assert withdrawal_refusal(proven, market(), A, ETH_A, ONE_ETH) is None
+
+
+def test_owners_take_half_of_what_a_vault_lets_out_less_what_is_under_way() -> None:
+    rules = capped(units(4, 18))
+    context, view = market(rules=rules), account([holding(A, ETH_A, 9), holding(A, USDX_A, 9)])
+    two, nothing = units(2, 18), Outflow()
+    assert withdrawal_refusal(view, context, A, ETH_A, two, nothing) is None
+    assert withdrawal_refusal(view, context, A, ETH_A, Amount(two + 1), nothing) is Refusal.OUTFLOW_CAP
+    assert withdrawal_refusal(view, context, A, USDX_A, units(9, 6), nothing) is None  # which has no cap
+    others = Outflow.of(rules, [reservation(A, [(ETH_A, ONE_ETH)])])
+    assert withdrawal_refusal(view, context, A, ETH_A, ONE_ETH, others) is None
+    assert withdrawal_refusal(view, context, A, ETH_A, Amount(ONE_ETH + 1), others) is Refusal.OUTFLOW_CAP
+    seizing = reservation(A, [(ETH_A, Amount(3 * ONE_ETH + 1))], kind=ReleaseKind.SEIZURE, venue="alpha", credit=USD)
+    assert withdrawal_refusal(view, context, A, ETH_A, ONE_ETH, Outflow.of(rules, [seizing])) is Refusal.OUTFLOW_CAP
+    elsewhere = [replace(seizing, vault=Address(bytes(20))), replace(seizing, chain_id=ChainId(99))]
+    assert withdrawal_refusal(view, context, A, ETH_A, two, Outflow.of(rules, elsewhere)) is None
 
 
 def test_no_withdrawal_anywhere_while_a_seizure_is_open() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from node.consensus.outcome.observation import ChainObservation
-from node.consensus.outcome.transition import InputKind, MissingInputs, derive
+from node.consensus.outcome.transition import InputKind, MissingInputs, derive, genesis
+from node.margin.withdrawal import Refusal
 from node.model.digests import ReleaseKind
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
@@ -234,6 +235,52 @@ def test_an_open_withdrawal_keeps_its_own_vault_from_being_seized_and_no_other(l
     chain.round()
     chain.round()
     assert chain.record(owner).reservations == (seizure,), "the plan's leg is still open, so there is no other plan"
+
+
+@pytest.fixture
+def capped(chain: Chain) -> Chain:
+    """Vaults that let out twelve ether in a window."""
+    chain.policy = kit.policy(1, {"decimals = 18 }]": f'decimals = 18, cap = "{12 * ETHER}" }}]'})
+    chain.world.policies = {chain.policy.hash: chain.policy}
+    chain.state = genesis(chain.network, chain.policy)
+    return chain
+
+
+def test_withdrawals_of_one_round_share_what_a_vault_lets_out(capped: Chain) -> None:
+    owners = [Owner("alice"), Owner("bob")]
+    for owner in owners:
+        capped.world.submit(owner.link())
+    capped.settle(1, {owner.account: 10 * ETHER for owner in owners})
+    for owner in owners:
+        capped.world.submit(owner.withdraw(4 * ETHER))
+    capped.round()
+    assert sorted(capped.record(owner).decisions[-1].reason for owner in owners) == ["", Refusal.OUTFLOW_CAP]
+
+
+def test_accounts_share_what_a_vault_lets_out(capped: Chain) -> None:
+    chain = capped
+    owners, idle, venue = [Owner("alice"), Owner("bob")], Owner("carol"), Venue()
+    for owner in (*owners, idle):
+        chain.world.submit(owner.link())
+    chain.round()
+    for owner in owners:
+        chain.world.submit(owner.authorize(limit_usd=100_000))
+    chain.settle(1, {owner.account: 10 * ETHER for owner in (*owners, idle)})
+    chain.world.submit(idle.withdraw(6 * ETHER + 1))
+    chain.world.submit(idle.withdraw(2 * ETHER))
+    chain.round()
+    chain.round()
+    refused, granted = chain.record(idle).decisions[-2:]
+    assert (refused.reason, granted.verdict) == (Refusal.OUTFLOW_CAP, Verdict.GRANTED)
+    chain.world.publish(venue.report(*(kit.entry(owner.account, 100 * ETHER, 2000) for owner in owners)))
+    chain.round()
+    chain.world.set_price(1700)
+    chain.round()
+    legs = [item for owner in owners for item in chain.record(owner).reservations]
+    first, second = (sorted(item.items[0].amount for item in legs if item.chain_id == each) for each in (ONE, TEN))
+    assert len(first) == len(second) == 2
+    assert 12 * ETHER - 10**6 < sum(second) <= 12 * ETHER  # less roundings
+    assert 10 * ETHER - 10**6 < sum(first) <= 10 * ETHER  # carol's two are under way
 
 
 def test_a_request_is_neither_replayed_nor_taken_out_of_order(chain: Chain) -> None:
