@@ -86,12 +86,16 @@ class Rollup:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A block of a rollup that L1 holds a claim about, how final that is, and which claim it is."""
+    """A block of a rollup that L1 holds a claim about, how final that is, and which claim it is.
+
+    `tied`: whether a cut that values were proven at descends from it, by parent hashes.
+    """
 
     height: Height
     block_hash: Hash32
     finality: RollupFinality
     claim: str
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,11 +164,14 @@ class EvmAdapter:
             raise follower.dispute
         header = await self._trusted(to)
         try:
-            return await self._changes(since, to, header)
+            found = await self._changes(since, to, header)
         except (RetryError, ProofError):
             # Perhaps the block that the quorum called final is no more.
             self._heads.forget(to.height)
             raise
+        if follower is not None:
+            follower.proved(to)
+        return found
 
     async def free_balances(self, cut: Cut, wallets: Sequence[Address]) -> Mapping[Address, FreeBalances]:
         header = await self._trusted(cut)

@@ -28,6 +28,8 @@ def describe_settlement(chain_id: ChainId, found: Settlement, header: Header) ->
         l1_assurance=state_pb2.Assurance.ValueType(found.l1_assurance),
         passed_height=found.passed.height if found.passed is not None else 0,
         proposed_height=found.proposed.height if found.proposed is not None else 0,
+        passed_tied=found.passed is not None and found.passed.tied,
+        proposed_tied=found.proposed is not None and found.proposed.tied,
         passed_claim=found.passed.claim if found.passed is not None else "",
         proposed_claim=found.proposed.claim if found.proposed is not None else "",
         silent_s=found.silent,

@@ -1,9 +1,10 @@
 """What a settlement needs later and no endpoint may serve then: captured when it was first seen, kept over restarts.
 
-Owns two bounded collections and their file: the storage root of the message passer by block, whose proof endpoints give
-for some 1,000 blocks only, and the events that tell what assertions are about, whose receipts they may prune. Must not
-know what any of it settles. An event proves itself by the hash that it is kept under, wherever it is read; a storage
-root was proven once, and the file's seal is what binds it from then on.
+Owns three bounded collections and their file: the storage root of the message passer by block, whose proof endpoints
+give for some 1,000 blocks only; the events that tell what assertions are about, whose receipts they may prune; and some
+of the cuts that values were proven at, so that what L1 settles days later can be tied to them by parent hashes. Must
+not know what any of it settles. An event proves itself by the hash that it is kept under, wherever it is read; the rest
+was proven once, and the file's seal is what binds it from then on.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ from chains.errors import ConfigError, ProofError
 from chains.evm.sealed import SealedFile
 from chains.proofs import parse
 from chains.proofs.receipts import Log
-from chains.types import ChainId, Hash32
+from chains.types import ChainId, Cut, Hash32, Height
 
 MAX_ROOTS = 2_048
 """A claim an hour for twelve weeks; each game that anybody posts costs him its bond."""
 
 MAX_EVENTS = 1_024
+
+MAX_CUTS = 2_048
+CUT_SPACING = 2_048
+"""Blocks between two cuts that are kept: 12 days of four blocks a second in all."""
+
 MAX_BYTES = 8 << 20
 """Of all of them, in hexadecimal; an event has 1 kB."""
 
 _MAX_EVENT = 2_048
 _MAX_TOPICS = 4
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -49,6 +56,7 @@ class Captures:
     def __init__(self, chain_id: ChainId, rollup: Rollup) -> None:
         self._roots: OrderedDict[Hash32, Hash32] = OrderedDict()
         self._events: OrderedDict[Hash32, Log] = OrderedDict()
+        self._cuts: OrderedDict[Height, Hash32] = OrderedDict()  # ascending
         self._file: SealedFile | None = None
         if rollup.state is not None:
             context = b"captures of rollup " + str(chain_id).encode()
@@ -80,6 +88,19 @@ class Captures:
         """All, oldest first."""
         return tuple(self._events.values())
 
+    def add_cut(self, cut: Cut) -> None:
+        """Values were proven at this block, which descends from those at which they were before."""
+        if not self._cuts or cut.height >= next(reversed(self._cuts)) + CUT_SPACING:
+            self._changed |= _add(self._cuts, cut.height, cut.block_hash, MAX_CUTS)
+
+    def forget_cut(self, height: Height) -> None:
+        """It is of another chain than is followed now."""
+        self._changed |= self._cuts.pop(height, None) is not None
+
+    def cut_above(self, height: Height) -> tuple[Height, Hash32] | None:
+        """The lowest cut that is kept at or above this height."""
+        return next((each for each in self._cuts.items() if each[0] >= height), None)
+
     async def load(self) -> None:
         """Take in what was kept; raises CapturesRefused, and then there is nothing."""
         if self._file is None:
@@ -91,6 +112,7 @@ class Captures:
         except (ProofError, ValueError) as error:
             self._roots.clear()
             self._events.clear()
+            self._cuts.clear()
             raise CapturesRefused(f"The kept captures are not used: {error}", file=self._file.path) from error
 
     async def save(self) -> None:
@@ -119,6 +141,9 @@ class Captures:
                 parse.data(event.get("data"), "data", most=_MAX_EVENT),
             )
             _add(self._events, parse.hash32(event.get("name"), "name"), log, MAX_EVENTS)
+        for row in parse.sequence(fields.get("cuts"), "cuts", MAX_CUTS):
+            height, cut = parse.sequence(row, "row", 2)
+            _add(self._cuts, Height(parse.quantity(height, "cut")), parse.hash32(cut, "cut"), MAX_CUTS)
 
     def _written(self) -> dict[str, object]:
         return {
@@ -132,10 +157,11 @@ class Captures:
                 }
                 for name, log in self._events.items()
             ],
+            "cuts": [[hex(height), _hex(block_hash)] for height, block_hash in self._cuts.items()],
         }
 
 
-def _add(kept: OrderedDict[Hash32, T], name: Hash32, value: T, most: int) -> bool:
+def _add(kept: OrderedDict[K, T], name: K, value: T, most: int) -> bool:
     if name in kept:
         return False
     kept[name] = value

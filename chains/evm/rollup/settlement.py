@@ -1,9 +1,9 @@
 """How far an L1 has settled a rollup: its claims, held against the blocks that the rollup's endpoints agree on.
 
-Owns the comparison, the class of a cut, and the notice that the sequencer has halted. A claim whose root is another
-than that of the rollup's own block settles nothing: as long as it can be challenged it is garbage, which anybody can
-post. One that has passed its challenge cannot be: then it is the endpoints that are wrong, or the L1, and the chain is
-disputed. Must not know how claims are proven.
+Owns the comparison, the tie to the cuts that values were proven at, and the notice that the sequencer has halted. A
+claim whose root is another than that of the rollup's own block settles nothing: as long as it can be challenged it is
+garbage, which anybody can post. One that has passed its challenge cannot be: then it is the endpoints that are wrong,
+or the L1, and the chain is disputed. Must not know how claims are proven.
 
 Anybody can also claim something, true or false, of any old block. Such a claim must not stop the others, pass for the
 newest, or have an endpoint blamed for what it need not keep. So no failure to answer about a block that a claim has
@@ -23,12 +23,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from chains.adapter import DisputedError, FaultSink, Rollup, Settled, Settlement
-from chains.errors import HypothecError, LimitError, ProofError, QuorumError, RetryError
+from chains.errors import HypothecError, ProofError, QuorumError, RetryError
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import UnknownBlock
 from chains.evm.finality import FinalHeads
@@ -43,10 +43,10 @@ from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality, to
 from chains.proofs.rollup.assertions import AssertedBlock
 from chains.proofs.rollup.errors import AnotherRoot, NotSettled, Overtaken, Unproven
 from chains.proofs.rollup.state import Claim
-from chains.types import ChainId, Cut, EndpointFault, Height, UnixSeconds
+from chains.types import ChainId, Cut, EndpointFault, Hash32, Height, UnixSeconds
 
 MAX_DESCENT: Final = 65_536
-"""Blocks between a cut and the settled one above it that are linked by parent hashes; 36 hours of 2 seconds each."""
+"""Blocks between a settled block and the cut above it that are linked by parent hashes; 36 hours of 2 seconds each."""
 
 TRIES: Final = 3
 """Looks at which a proposal is tried that no endpoint lets be held against the rollup; then it has to pass first."""
@@ -86,6 +86,7 @@ class SettlementFollower:
         self._tried: Counter[str] = Counter()
         self._missing: dict[str, UnixSeconds] = {}  # assertions whose block nobody has, and since when on L1
         self._disputed = ""  # the claim by which there is a dispute
+        self._ties: OrderedDict[Hash32, None] = OrderedDict()  # settled blocks that a cut descends from
         self._loaded = False
         self._told = ""
         self.latest: Settlement | None = None
@@ -128,28 +129,23 @@ class SettlementFollower:
                 look.listed.append(found)
                 if not isinstance(found, NotSettled) and found.finality is RollupFinality.CHALLENGE_PASSED:
                     await self._judge_final(found, look)
-        proposed = await self._newest_proposed(look)
+        newest = await self._newest_proposed(look)
+        passed = await self._tied(look.passed)
+        proposed = passed if newest is look.passed else await self._tied(newest)
         self._missing = {claim: since for claim, since in self._missing.items() if claim in look.missing}
         if self._disputed not in look.undecided:  # else it may only be hidden
             self.dispute = None
         self.latest = Settlement(
-            top.number, self._l1_heads.assurance(top), look.passed, proposed, self._refusals(look), silent, halted
+            top.number, self._l1_heads.assurance(top), passed, proposed, self._refusals(look), silent, halted
         )
         await self._captures.save()
         if not halted:
             self._told = ""
         return self.latest
 
-    async def finality_of(self, cut: Cut) -> RollupFinality:
-        """How far L1 has settled the chain up to `cut`, by the last look: by parent hashes down from what it settled.
-
-        Raises DisputedError if the cut is on another chain than that, LimitError if it is too far below, RetryError.
-        """
-        settled = self.latest.above(cut.height) if self.latest is not None else None
-        if settled is None:
-            return RollupFinality.SEQUENCER_SIGNED
-        await self._link(settled, cut)
-        return settled.finality
+    def proved(self, cut: Cut) -> None:
+        """Values were proven at `cut`, which descends from those before it: what L1 settles is held against it."""
+        self._captures.add_cut(cut)
 
     # === Comparison ===
 
@@ -266,21 +262,46 @@ class SettlementFollower:
         found = (each if isinstance(each, NotSettled) else look.reasons.get(each.where) for each in look.listed)
         return tuple(str(each) for each in found if each is not None)[:_REFUSED]
 
-    async def _link(self, settled: Settled, cut: Cut) -> None:
-        if settled.height - cut.height > MAX_DESCENT:
-            raise LimitError("A cut is too far below what is settled", cut=cut.height, settled=settled.height)
-        child: Header = await self._pool.ask(partial(header_of, block_hash=settled.block_hash))
-        while child.number > cut.height:
-            count = min(child.number - cut.height, _HEADERS_A_REQUEST)
+    async def _tied(self, settled: Settled | None) -> Settled | None:
+        """`settled`, and whether a cut descends from it by parent hashes; DisputedError if that is on another chain.
+
+        What was found once stays so; a cut that is still to come, or blocks that nobody serves now, leave it open.
+        """
+        if settled is None or (cut := self._captures.cut_above(settled.height)) is None:
+            return settled
+        height, block_hash = cut
+        if settled.block_hash not in self._ties and height - settled.height <= MAX_DESCENT:
+            try:
+                (top,) = await self._heads.at([height])
+                if (
+                    top.hash != block_hash
+                ):  # the endpoints once agreed on another block, and the node has gone on without
+                    self._captures.forget_cut(height)
+                    return settled
+                found = await self._ancestor(top, settled.height)
+            except RetryError:
+                return settled
+            if found != settled.block_hash:
+                self._disputed = settled.claim
+                self.dispute = DisputedError(
+                    "L1 has settled another chain than that of a cut",
+                    chain=self._chain_id,
+                    height=height,
+                    cut=block_hash,
+                    settled=settled.block_hash,
+                )
+                raise self.dispute
+            self._ties[settled.block_hash] = None
+            while len(self._ties) > _KEPT:
+                self._ties.popitem(last=False)
+        return replace(settled, tied=settled.block_hash in self._ties)
+
+    async def _ancestor(self, child: Header, height: Height) -> Hash32:
+        """The hash of the block at `height` that `child` descends from."""
+        while child.number > height:
+            count = min(child.number - height, _HEADERS_A_REQUEST)
             child = (await self._pool.ask(partial(ancestors, child=child, count=count)))[-1]
-        if child.hash != cut.block_hash:
-            raise DisputedError(
-                "L1 has settled another chain than that of the cut",
-                chain=self._chain_id,
-                height=cut.height,
-                cut=cut.block_hash,
-                settled=child.hash,
-            )
+        return child.hash
 
     def _tell(self, error: Exception) -> None:
         reason = error.reason if isinstance(error, HypothecError) else HypothecError.reason

@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17hypothec/v1/state.proto\x12\x0bhypothec.v1\"2\n\x0bSignedState\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"{\n\x0cStateSummary\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x13\n\x0bpolicy_hash\x18\x04 \x01(\x0c\x12%\n\x06\x63hains\x18\x05 \x03(\x0b\x32\x15.hypothec.v1.ChainCut\"\xd2\x01\n\x08\x43hainCut\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12\x12\n\nblock_hash\x18\x03 \x01(\x0c\x12\x12\n\nblock_time\x18\x04 \x01(\x04\x12\x17\n\x0f\x63\x65rtified_at_ms\x18\x05 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x06 \x01(\x04\x12)\n\tassurance\x18\x07 \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12(\n\x06status\x18\x08 \x01(\x0e\x32\x18.hypothec.v1.ChainStatus\"\xaf\x02\n\x10RollupSettlement\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x37\n\x12\x63\x65rtified_finality\x18\x02 \x01(\x0e\x32\x1b.hypothec.v1.RollupFinality\x12\x11\n\tl1_height\x18\x03 \x01(\x04\x12,\n\x0cl1_assurance\x18\x04 \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12\x15\n\rpassed_height\x18\x05 \x01(\x04\x12\x17\n\x0fproposed_height\x18\x06 \x01(\x04\x12\x14\n\x0cpassed_claim\x18\x07 \x01(\t\x12\x16\n\x0eproposed_claim\x18\x08 \x01(\t\x12\x10\n\x08silent_s\x18\t \x01(\x04\x12\x0e\n\x06halted\x18\n \x01(\x08\x12\x0f\n\x07refused\x18\x0b \x03(\t\"O\n\x08MapEntry\x12\x0b\n\x03map\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x11\n\x04leaf\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\r\n\x05proof\x18\x04 \x01(\x0c\x42\x07\n\x05_leaf*l\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSURANCE_REPORTED\x10\x01\x12\x16\n\x12\x41SSURANCE_ATTESTED\x10\x02\x12\x14\n\x10\x41SSURANCE_PROVEN\x10\x03*e\n\x07\x43ontrol\x12\x17\n\x13\x43ONTROL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ONTROL_FREE\x10\x01\x12\x16\n\x12\x43ONTROL_ENCUMBERED\x10\x02\x12\x17\n\x13\x43ONTROL_ENFORCEABLE\x10\x03*v\n\x0b\x43hainStatus\x12\x1c\n\x18\x43HAIN_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HAIN_STATUS_LIVE\x10\x01\x12\x17\n\x13\x43HAIN_STATUS_HALTED\x10\x02\x12\x19\n\x15\x43HAIN_STATUS_DISPUTED\x10\x03*\x9b\x01\n\x0eRollupFinality\x12\x1f\n\x1bROLLUP_FINALITY_UNSPECIFIED\x10\x00\x12$\n ROLLUP_FINALITY_SEQUENCER_SIGNED\x10\x01\x12\x1c\n\x18ROLLUP_FINALITY_PROPOSED\x10\x02\x12$\n ROLLUP_FINALITY_CHALLENGE_PASSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17hypothec/v1/state.proto\x12\x0bhypothec.v1\"2\n\x0bSignedState\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"{\n\x0cStateSummary\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x13\n\x0bpolicy_hash\x18\x04 \x01(\x0c\x12%\n\x06\x63hains\x18\x05 \x03(\x0b\x32\x15.hypothec.v1.ChainCut\"\xd2\x01\n\x08\x43hainCut\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12\x12\n\nblock_hash\x18\x03 \x01(\x0c\x12\x12\n\nblock_time\x18\x04 \x01(\x04\x12\x17\n\x0f\x63\x65rtified_at_ms\x18\x05 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x06 \x01(\x04\x12)\n\tassurance\x18\x07 \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12(\n\x06status\x18\x08 \x01(\x0e\x32\x18.hypothec.v1.ChainStatus\"\xdb\x02\n\x10RollupSettlement\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x37\n\x12\x63\x65rtified_finality\x18\x02 \x01(\x0e\x32\x1b.hypothec.v1.RollupFinality\x12\x11\n\tl1_height\x18\x03 \x01(\x04\x12,\n\x0cl1_assurance\x18\x04 \x01(\x0e\x32\x16.hypothec.v1.Assurance\x12\x15\n\rpassed_height\x18\x05 \x01(\x04\x12\x17\n\x0fproposed_height\x18\x06 \x01(\x04\x12\x13\n\x0bpassed_tied\x18\x07 \x01(\x08\x12\x15\n\rproposed_tied\x18\x08 \x01(\x08\x12\x14\n\x0cpassed_claim\x18\t \x01(\t\x12\x16\n\x0eproposed_claim\x18\n \x01(\t\x12\x10\n\x08silent_s\x18\x0b \x01(\x04\x12\x0e\n\x06halted\x18\x0c \x01(\x08\x12\x0f\n\x07refused\x18\r \x03(\t\"O\n\x08MapEntry\x12\x0b\n\x03map\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x11\n\x04leaf\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\r\n\x05proof\x18\x04 \x01(\x0c\x42\x07\n\x05_leaf*l\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSURANCE_REPORTED\x10\x01\x12\x16\n\x12\x41SSURANCE_ATTESTED\x10\x02\x12\x14\n\x10\x41SSURANCE_PROVEN\x10\x03*e\n\x07\x43ontrol\x12\x17\n\x13\x43ONTROL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ONTROL_FREE\x10\x01\x12\x16\n\x12\x43ONTROL_ENCUMBERED\x10\x02\x12\x17\n\x13\x43ONTROL_ENFORCEABLE\x10\x03*v\n\x0b\x43hainStatus\x12\x1c\n\x18\x43HAIN_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HAIN_STATUS_LIVE\x10\x01\x12\x17\n\x13\x43HAIN_STATUS_HALTED\x10\x02\x12\x19\n\x15\x43HAIN_STATUS_DISPUTED\x10\x03*\x9b\x01\n\x0eRollupFinality\x12\x1f\n\x1bROLLUP_FINALITY_UNSPECIFIED\x10\x00\x12$\n ROLLUP_FINALITY_SEQUENCER_SIGNED\x10\x01\x12\x1c\n\x18ROLLUP_FINALITY_PROPOSED\x10\x02\x12$\n ROLLUP_FINALITY_CHALLENGE_PASSED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hypothec.v1.state_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ASSURANCE']._serialized_start=817
-  _globals['_ASSURANCE']._serialized_end=925
-  _globals['_CONTROL']._serialized_start=927
-  _globals['_CONTROL']._serialized_end=1028
-  _globals['_CHAINSTATUS']._serialized_start=1030
-  _globals['_CHAINSTATUS']._serialized_end=1148
-  _globals['_ROLLUPFINALITY']._serialized_start=1151
-  _globals['_ROLLUPFINALITY']._serialized_end=1306
+  _globals['_ASSURANCE']._serialized_start=861
+  _globals['_ASSURANCE']._serialized_end=969
+  _globals['_CONTROL']._serialized_start=971
+  _globals['_CONTROL']._serialized_end=1072
+  _globals['_CHAINSTATUS']._serialized_start=1074
+  _globals['_CHAINSTATUS']._serialized_end=1192
+  _globals['_ROLLUPFINALITY']._serialized_start=1195
+  _globals['_ROLLUPFINALITY']._serialized_end=1350
   _globals['_SIGNEDSTATE']._serialized_start=40
   _globals['_SIGNEDSTATE']._serialized_end=90
   _globals['_STATESUMMARY']._serialized_start=92
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHAINCUT']._serialized_start=218
   _globals['_CHAINCUT']._serialized_end=428
   _globals['_ROLLUPSETTLEMENT']._serialized_start=431
-  _globals['_ROLLUPSETTLEMENT']._serialized_end=734
-  _globals['_MAPENTRY']._serialized_start=736
-  _globals['_MAPENTRY']._serialized_end=815
+  _globals['_ROLLUPSETTLEMENT']._serialized_end=778
+  _globals['_MAPENTRY']._serialized_start=780
+  _globals['_MAPENTRY']._serialized_end=859
 # @@protoc_insertion_point(module_scope)

@@ -238,6 +238,8 @@ class RollupSettlement(_message.Message):
     L1_ASSURANCE_FIELD_NUMBER: _builtins.int
     PASSED_HEIGHT_FIELD_NUMBER: _builtins.int
     PROPOSED_HEIGHT_FIELD_NUMBER: _builtins.int
+    PASSED_TIED_FIELD_NUMBER: _builtins.int
+    PROPOSED_TIED_FIELD_NUMBER: _builtins.int
     PASSED_CLAIM_FIELD_NUMBER: _builtins.int
     PROPOSED_CLAIM_FIELD_NUMBER: _builtins.int
     SILENT_S_FIELD_NUMBER: _builtins.int
@@ -252,6 +254,9 @@ class RollupSettlement(_message.Message):
     passed_height: _builtins.int
     """The newest block whose claim has passed its challenge, and the newest that is claimed at all; 0 for none."""
     proposed_height: _builtins.int
+    passed_tied: _builtins.bool
+    """Whether a cut that this node has proven values at descends from it, by parent hashes."""
+    proposed_tied: _builtins.bool
     passed_claim: _builtins.str
     """Which claims these are; empty for none."""
     proposed_claim: _builtins.str
@@ -271,6 +276,8 @@ class RollupSettlement(_message.Message):
         l1_assurance: Global___Assurance.ValueType = ...,
         passed_height: _builtins.int = ...,
         proposed_height: _builtins.int = ...,
+        passed_tied: _builtins.bool = ...,
+        proposed_tied: _builtins.bool = ...,
         passed_claim: _builtins.str = ...,
         proposed_claim: _builtins.str = ...,
         silent_s: _builtins.int = ...,
@@ -279,7 +286,7 @@ class RollupSettlement(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_finality", b"certified_finality", "chain_id", b"chain_id", "halted", b"halted", "l1_assurance", b"l1_assurance", "l1_height", b"l1_height", "passed_claim", b"passed_claim", "passed_height", b"passed_height", "proposed_claim", b"proposed_claim", "proposed_height", b"proposed_height", "refused", b"refused", "silent_s", b"silent_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_finality", b"certified_finality", "chain_id", b"chain_id", "halted", b"halted", "l1_assurance", b"l1_assurance", "l1_height", b"l1_height", "passed_claim", b"passed_claim", "passed_height", b"passed_height", "passed_tied", b"passed_tied", "proposed_claim", b"proposed_claim", "proposed_height", b"proposed_height", "proposed_tied", b"proposed_tied", "refused", b"refused", "silent_s", b"silent_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

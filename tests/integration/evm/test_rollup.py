@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import pytest
 from chains.adapter import DisputedError, Endpoints, Rollup, Settles
 from chains.errors import ConfigError
 from chains.evm.adapter import EvmAdapter
+from chains.evm.pool import Excused
 from chains.evm.proxy import Lie, LyingProxy
 from chains.evm.rollup import claims
 from chains.evm.rollup.settlement import TRIES
+from chains.proofs.header import Header
 from chains.proofs.keccak import keccak
 from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality
 from chains.proofs.rollup.errors import ContractChanged
@@ -138,19 +140,78 @@ async def test_a_lie_that_passed_its_challenge_disputes_the_chain(layers: Layers
         assert follower.dispute is None
 
 
-async def test_a_cut_has_the_class_of_the_block_above_it_that_l1_has_settled(layers: Layers) -> None:
+async def test_a_height_has_the_class_of_the_block_above_it_that_l1_has_settled(layers: Layers) -> None:
     layers.resolve(layers.play(5))
     layers.pass_delay()
     layers.play(9)
     layers.settle()
     async with layers.following(layers.by_games) as follower:
-        assert await follower.finality_of(cut(layers, 3)) is RollupFinality.SEQUENCER_SIGNED  # nobody has looked
+        found = await follower.look()
+        settled = [found.above(Height(height)) for height in (3, 5, 6, 9, 10)]
+        assert [each and each.finality for each in settled] == [PASSED, PASSED, PROPOSED, PROPOSED, None]
+
+
+# === By parent hashes ===
+
+
+async def test_what_l1_settles_is_tied_to_the_cut_above_it_also_after_a_restart(layers: Layers, tmp_path: Path) -> None:
+    layers.resolve(layers.play(5))
+    layers.pass_delay()
+    layers.play(16)
+    layers.settle()
+    state = tmp_path / "captures.json"
+    async with layers.following(layers.by_games, state=state) as follower:
+        found = await follower.look()
+        assert found.passed is not None
+        assert not found.passed.tied, "there is no cut yet"
+        follower.proved(cut(layers, 12))
+        found = await follower.look()
+        assert found.passed is not None
+        assert found.proposed is not None
+        assert (found.passed.tied, found.proposed.tied) == (True, False)
+    async with layers.following(layers.by_games, state=state) as restarted:
+        found = await restarted.look()
+        assert found.passed is not None
+        assert found.passed.tied
+
+
+async def test_a_cut_of_a_chain_that_was_left_ties_nothing_and_nobody_is_blamed(layers: Layers) -> None:
+    layers.resolve(layers.play(5))
+    layers.pass_delay()
+    faults: list[EndpointFault] = []
+    async with layers.following(layers.by_games, faults=faults) as follower:
+        true = cut(layers, 12)
+        follower.proved(replace(true, block_hash=keccak(b"a fork that all endpoints once agreed on")))
+        for tied in (False, False):
+            found = await follower.look()
+            assert found.passed is not None
+            assert found.passed.tied is tied
+        follower.proved(true)
+        found = await follower.look()
+        assert found.passed is not None
+        assert found.passed.tied
+    assert faults == []
+
+
+async def test_endpoints_that_serve_another_past_than_that_of_their_cut_are_disputed(layers: Layers) -> None:
+    """They agree on a block that does not descend from the one that they agree on below it, and that L1 has settled."""
+    layers.resolve(layers.play(5))
+    layers.pass_delay()
+    async with layers.following(layers.by_games) as follower:
+        follower.proved(cut(layers, 12))
         await follower.look()
-        classes = [await follower.finality_of(cut(layers, height)) for height in (3, 5, 6, 9, 10)]
-        assert classes == [PASSED, PASSED, PROPOSED, PROPOSED, RollupFinality.SEQUENCER_SIGNED]
-        true = cut(layers, 3)
-        with pytest.raises(DisputedError):
-            await follower.finality_of(Cut(true.chain_id, true.height, keccak(b"fork"), true.time))
+        follower._ties.clear()
+        heads, headers_at = follower._heads, follower._heads.at
+
+        async def at(heights: Sequence[Height], excused: Excused = ()) -> list[Header]:
+            found = await headers_at(heights, excused)
+            return [layers.header(3) if header.number == 12 else header for header in found]
+
+        heads.at = at  # type: ignore[method-assign]
+        follower._captures._cuts[Height(12)] = layers.header(3).hash
+        with pytest.raises(DisputedError, match="another chain than that of a cut"):
+            await follower.look()
+        assert follower.dispute is not None
 
 
 # === Before Isthmus, where a root takes a proof of the rollup's state, and endpoints forget old state ===
@@ -307,8 +368,6 @@ async def test_assertions_are_proposed_one_on_the_other_and_count_when_they_are_
         )
         assert found.proposed is not None
         assert found.proposed.height == 9
-        classes = [await follower.finality_of(cut(layers, height)) for height in (4, 5, 6, 9)]
-        assert classes == [PASSED, PASSED, PROPOSED, PROPOSED]
         layers.l1.send(layers.arbitrum.functions.undo(second, third))
         layers.settle()
         heights = []
@@ -479,9 +538,9 @@ async def test_values_count_at_the_newest_cut_and_what_is_settled_is_published_b
         delta = await adapter.delta(None, cut)
         assert delta.assurance is Assurance.ATTESTED
         assert delta.accounts[ACCOUNTS[0]].balances == {NATIVE_COIN: 5}
-        while (found := adapter.settlement) is None:
-            await adapter.quotes()
-        assert found.passed is not None
+        async with asyncio.timeout(20):
+            while not ((found := adapter.settlement) and found.passed and found.passed.tied):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
         assert found.passed.height < cut.height
         vaulted.resolve(vaulted.play(site.height, root=keccak(b"a lie that nobody challenged")))
         vaulted.pass_delay()

@@ -14,12 +14,13 @@ from chains.evm.rollup.captured import Captures, CapturesNotKept, CapturesRefuse
 from chains.proofs.keccak import keccak
 from chains.proofs.receipts import Log
 from chains.proofs.rollup.layout import ORACLES, OracleRecipe, PinnedContract
-from chains.types import Address, ChainId, Hash32
+from chains.types import Address, ChainId, Cut, Hash32, Height, UnixSeconds
 from tests.unit.chains.test_beacon_kept import changed, leaves
 
 NOBODY = Address(b"\1" * 20)
 ORACLE = OracleRecipe(PinnedContract(NOBODY, Hash32(bytes(32))), ORACLES["stored"], 0)
 BLOCK, ROOT, NAME = keccak(b"block"), keccak(b"root"), keccak(b"name")
+CUT = Cut(ChainId(10), Height(77), BLOCK, UnixSeconds(0))
 EVENT = Log(NOBODY, (keccak(b"created"), NAME), b"what it tells")
 
 
@@ -36,6 +37,7 @@ async def kept(tmp_path: Path) -> Captures:
     found = Captures(ChainId(10), rollup(tmp_path))
     found.add_storage_root(BLOCK, ROOT)
     found.add_event(NAME, EVENT)
+    found.add_cut(CUT)
     await found.save()
     return found
 
@@ -50,6 +52,7 @@ async def test_what_is_kept_comes_back_whole(kept: Captures, tmp_path: Path) -> 
     found = await again(tmp_path)
     assert (found.storage_root(BLOCK), found.event(NAME), found.events()) == (ROOT, EVENT, (EVENT,))
     assert (found.storage_root(NAME), found.event(BLOCK)) == (None, None)
+    assert [found.cut_above(Height(height)) for height in (77, 78)] == [(77, BLOCK), None]
     found.forget_event(NAME)
     await found.save()
     assert (await again(tmp_path)).events() == ()
@@ -77,7 +80,7 @@ async def test_a_change_of_any_field_is_refused_and_then_there_is_nothing(kept: 
         found = Captures(ChainId(10), rollup(tmp_path))
         with pytest.raises(CapturesRefused):
             await found.load()
-        assert (found.storage_root(BLOCK), found.events()) == (None, ())
+        assert (found.storage_root(BLOCK), found.events(), found.cut_above(Height(0))) == (None, (), None)
     path(tmp_path).write_text(whole)
     await again(tmp_path)
 
@@ -109,6 +112,17 @@ async def test_it_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
     assert len(restarted.events()) == captured.MAX_EVENTS
     assert [restarted.storage_root(name) for name in (names[1], names[2])] == [None, ROOT]
     assert path(tmp_path).stat().st_size < captured.MAX_BYTES
+
+
+async def test_cuts_are_kept_some_way_apart_and_the_lowest_one_above_is_found(tmp_path: Path) -> None:
+    found = Captures(ChainId(10), rollup(tmp_path))
+    apart = captured.CUT_SPACING
+    for height in (5, 6, 4 + apart, 5 + apart, 3, 5 + 2 * apart):
+        found.add_cut(replace(CUT, height=Height(height)))
+    heights = [found.cut_above(Height(height)) for height in (0, 5, 6, 5 + apart, 6 + apart, 6 + 2 * apart)]
+    assert [each and each[0] for each in heights] == [5, 5, 5 + apart, 5 + apart, 5 + 2 * apart, None]
+    found.forget_cut(Height(5 + apart))
+    assert found.cut_above(Height(6)) == (5 + 2 * apart, BLOCK)
 
 
 async def test_where_nothing_can_be_written_it_says_so_and_tries_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ PASSED, PROPOSED = RollupFinality.CHALLENGE_PASSED, RollupFinality.PROPOSED
 
 
 def settled(height: int, finality: RollupFinality) -> Settled:
-    return Settled(Height(height), keccak(b"block"), finality, f"game of {height}")
+    return Settled(Height(height), keccak(b"block"), finality, f"game of {height}", tied=finality is PASSED)
 
 
 NONE = Settlement(Height(77), Assurance.PROVEN, None, None, (), 0, halted=False)
@@ -43,6 +43,7 @@ def test_both_heights_are_shown_and_what_does_not_count() -> None:
         l1_assurance=pb.ASSURANCE_ATTESTED,
         passed_height=5,
         passed_claim="game of 5",
+        passed_tied=True,
         proposed_height=9,
         proposed_claim="game of 9",
         silent_s=4000,
