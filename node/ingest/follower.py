@@ -206,7 +206,7 @@ class ChainFollower:
                 self._restart_from(self._certified, self._holdings)
             raise
         if self._start is start and self._books.get(agreed.pending.block_hash) is book:
-            self._keep(self._with_free(book, agreed.watched, free))
+            self._books[agreed.pending.block_hash] = self._with_free(book, agreed.watched, free)
 
     def _is_amended(self, book: ChainBook) -> bool:
         """Whether a book tells of those whom the network wants in it, as far as this node knows."""
@@ -239,15 +239,10 @@ class ChainFollower:
         leaves = dict.fromkeys(self._token_keys) | _leaves(before, delta)
         book = ChainBook(delta.checkpoint, before.updated(leaves), delta.assurance)
         self._tip = self._with_free(book, watched, free)
-        self._keep(self._tip)
-        self._disputed = False
-
-    def _keep(self, book: ChainBook) -> None:
-        if self._tip is not None and self._tip.checkpoint == book.checkpoint:
-            self._tip = book
-        self._books[book.checkpoint.cut.block_hash] = book
+        self._books[delta.checkpoint.cut.block_hash] = self._tip
         while len(self._books) > KEPT_BOOKS:
             self._books.popitem(last=False)
+        self._disputed = False
 
     def _with_free(
         self, book: ChainBook, watched: tuple[Watched, ...], free: Mapping[Address, FreeBalances]
@@ -298,15 +293,14 @@ def _free_leaves(
 
 
 def _leaves(before: MerkleMap, delta: ChainDelta) -> dict[bytes, bytes | None]:
-    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones go."""
+    """The leaves that a delta changes: untouched tokens keep their balance, emptied ones and free holdings go."""
     leaves: dict[bytes, bytes | None] = {}
     for account, entry in delta.accounts.items():
         if is_reserved_key(account):
             continue
-        known = _holdings(before, account)
-        balances = {**dict(known.balances), **entry.balances}
+        balances = {**dict(_holdings(before, account).balances), **entry.balances}
         kept = tuple(sorted((token, amount) for token, amount in balances.items() if amount > 0))
-        leaves[account] = replace(known, nonce=entry.nonce, balances=kept).leaf
+        leaves[account] = Holdings(entry.nonce, kept).leaf
     for link, joins in delta.links.items():
         leaves[consent_key(*link)] = encode_consent(*link) if joins else None
     return leaves | {token_key(token): encode_token(fact) for token, fact in delta.tokens.items()}

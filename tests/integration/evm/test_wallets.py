@@ -164,6 +164,10 @@ async def test_what_did_not_change_is_not_asked_for_again(market: Market, wallet
         before = proofs()
         assert (await adapter.free_balances(cut, (wallet, NOBODY)))[NOBODY] == {raw_address(market.moody): 1}
         asked.append(proofs() - before)
+        give(market, market.moody, wallet, 5)
+        market.settle()
+        (cut,) = await adapter.final_cuts(Height(0), 1)
+        assert (await adapter.free_balances(cut, (wallet,)))[wallet][raw_address(market.moody)] == 15
     assert seen == [{raw_address(market.moody): 10, raw_address(market.staked): 20}] * 4
     # The wallet's coins and both tokens' accounts; then the slots in the tokens that changed, or of who is new.
     assert asked == [3 + 2, 3, 3 + 1, 3, 4 + 2]

@@ -68,6 +68,7 @@ def test_an_owner_has_a_linked_address_watched_and_no_more_later(watching: Chain
     assert watching.record(alice).watched == ((ONE, OWN),)
     assert index(watching) == [(ONE, alice.account, OWN)]
     assert asked(watching, alice, alice.watch(OWN)) == ""  # again, to no effect
+    assert fixed(watching) == ()  # since no cut is voted on
     assert asked(watching, alice, alice.watch(OWN, TEN)) == ""
     assert index(watching) == [(ONE, alice.account, OWN), (TEN, alice.account, OWN)]
     assert asked(watching, alice, alice.watch(OWN, watched=False)) == ""
