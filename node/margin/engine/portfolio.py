@@ -38,7 +38,7 @@ _STEP = 24
 """Bits that a digit of base 10^9 is shifted by at once: nine such still add up to less than 2^58."""
 _BITS = 64
 _NEAR = 2.0**110
-"""A sum below it, in floats, is off by less than 2^62 (eighteen roundings), and its quotient by that much and a unit."""
+"""A sum below it, in floats, is off by less than 2^62 (eighteen roundings), its quotient by that much and a unit."""
 _FAST = 2.0**90
 """Integers below it have a high part below 2^61."""
 

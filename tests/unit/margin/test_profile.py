@@ -275,6 +275,7 @@ def test_the_row_that_decides_is_named_at_both_ends() -> None:
     assert health.rules == "hypothec"
     assert health.maintenance_rows == ("market -18% vol up", "market -18% vol up")
     short = evaluate(account([holding(A, USDX_A, 50_000)], [owes(position("ETH-PERP", -100, 2_000))]), USUAL)
+    assert short.maintenance_rows is not None
     assert short.maintenance_rows[0] != health.maintenance_rows[0]
 
 
