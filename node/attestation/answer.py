@@ -34,6 +34,7 @@ from node.model.ledger import (
     AccountView,
     Obligations,
     decode_holdings,
+    decode_record,
     decode_token,
     token_facts,
     token_key,
@@ -199,8 +200,7 @@ def verify_entry(entry: state_pb2.MapEntry, name: str, key: bytes, root: Hash32)
 
 def verify_record(header: Header, account: AccountId, entry: state_pb2.MapEntry) -> AccountRecord | None:
     """The account's record, None when it has none. Raises as verify_entry does."""
-    leaf = verify_entry(entry, _ACCOUNTS, account, header.accounts_root)
-    return AccountRecord.decode(leaf) if leaf is not None else None
+    return decode_record(verify_entry(entry, _ACCOUNTS, account, header.accounts_root))
 
 
 def _verify_view(header: Header, claimed: health_pb2.AccountHealth) -> AccountView:
@@ -215,7 +215,7 @@ def _verify_view(header: Header, claimed: health_pb2.AccountHealth) -> AccountVi
     leaves = {chain.cut.chain_id: leaf for chain, leaf in zip(header.chains, books, strict=True)}
     return AccountView(
         account,
-        AccountRecord.decode(record) if record is not None else None,
+        decode_record(record),
         Obligations.decode(obligations) if obligations is not None else None,
         decode_holdings(account, leaves),
     )

@@ -11,7 +11,7 @@ from chains.types import AccountId, Hash32
 from node.consensus.outcome.draft import ANY_CHAIN, link_key
 from node.consensus.outcome.requests import KEPT_DECISIONS
 from node.margin.policy import Policy
-from node.model.ledger import AccountRecord
+from node.model.ledger import AccountRecord, decode_record
 from node.model.network import Network
 from node.model.reports import MAX_REPORT_BYTES, Report
 from node.model.requests import Link, OwnerRequest, PolicyActivation, Request, VenueEquivocation
@@ -58,8 +58,7 @@ class TooLate(StaleError):
 
 def record_of(state: State, account: AccountId) -> AccountRecord | None:
     """The account's record, None before it is opened."""
-    leaf = state.accounts.get(account)
-    return AccountRecord.decode(leaf) if leaf is not None else None
+    return decode_record(state.accounts.get(account))
 
 
 def nonce_of(state: State, account: AccountId) -> int:

@@ -28,6 +28,8 @@ _FREE_LEAF = 4
 """And of holdings with free ones beside them: a leaf without is as it was before there were any."""
 _WALLETS, _WATCHED = 3, 4
 """First byte of a record that has wallets, or watched addresses: one without is as it was before there were any."""
+_LINK_LEAF = 2
+"""First byte of a leaf of the accounts map that says whose an address is; records begin with another."""
 _TOKEN, _CONSENT = tag("token"), tag("consent")
 _PREFIX = 12
 _MANY = 1 << 16
@@ -180,6 +182,10 @@ class VenueObligation:
     positions: tuple[Position, ...]
     cash: int
     acknowledged: int
+
+    def is_settled(self, seized: int) -> bool:
+        """Whether nothing is owed either way, and all that was `seized` for the venue is acknowledged."""
+        return not self.positions and self.cash == 0 and self.acknowledged == seized
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +343,26 @@ def _write_place(writer: Writer, place: tuple[ChainId, Address]) -> None:
 
 def _read_place(reader: Reader) -> tuple[ChainId, Address]:
     return ChainId(reader.u64()), Address(reader.raw(20))
+
+
+def encode_link(account: AccountId) -> bytes:
+    """The leaf of the accounts map that says whose an address is."""
+    return Writer().u8(_LINK_LEAF).raw(account, 32).done()
+
+
+def decode_link(leaf: bytes) -> AccountId:
+    """Raises Malformed."""
+    reader = Reader(leaf, "link")
+    reader.version(_LINK_LEAF)
+    account = AccountId(reader.raw(32))
+    reader.done()
+    return account
+
+
+def decode_record(leaf: bytes | None) -> AccountRecord | None:
+    """The record in a leaf of the accounts map; None where there is none. Raises Malformed."""
+    # SECURITY: anybody may name any 32 bytes as an account, so also the key of a link, which has no record.
+    return AccountRecord.decode(leaf) if leaf is not None and leaf[:1] != bytes([_LINK_LEAF]) else None
 
 
 def _write_authorization(writer: Writer, entry: Authorization) -> None:

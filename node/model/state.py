@@ -18,7 +18,7 @@ from node.model.codec import Reader, Writer
 from node.model.digests import tag
 from node.model.frame import Frame
 from node.model.header import Header, read_cut, write_cut
-from node.model.ledger import AccountRecord, AccountView, Obligations, decode_holdings
+from node.model.ledger import AccountView, Obligations, decode_holdings, decode_record
 from node.model.merkle import MapProof, MerkleMap
 from node.model.network import MAX_NODES
 
@@ -208,11 +208,10 @@ class State:
 
     def view(self, account: AccountId) -> AccountView:
         """All that the state says of one account."""
-        record = self.accounts.get(account)
         obligations = self.obligations.get(account)
         return AccountView(
             account,
-            AccountRecord.decode(record) if record is not None else None,
+            decode_record(self.accounts.get(account)),
             Obligations.decode(obligations) if obligations is not None else None,
             decode_holdings(account, {chain_id: book.get(account) for chain_id, book in self.chains.items()}),
         )

@@ -14,7 +14,7 @@ from node.attestation.answer import account_entry
 from node.attestation.describe import describe_release, describe_state, exactly
 from node.model.digests import ReleaseKind
 from node.model.identity import Role
-from node.model.ledger import AccountRecord, Decision, Verdict
+from node.model.ledger import AccountRecord, Decision, Verdict, decode_record
 from node.model.network import Network
 from node.model.requests import (
     AuthorizeVenue,
@@ -106,7 +106,8 @@ class OwnerService:
             summary=describe_state(header),
             account=entry,
         )
-        decision = _decision(AccountRecord.decode(entry.leaf), digest) if entry.HasField("leaf") else None
+        record = decode_record(latest.state.accounts.get(account))
+        decision = _decision(record, digest) if record is not None else None
         if decision is not None:
             answer.status = _STATUS[decision.verdict]
             answer.reason = decision.reason

@@ -6,16 +6,22 @@ Reads go through the changes; nothing of the previous state is touched. Must not
 from __future__ import annotations
 
 from chains.types import AccountId, Address, ChainId
-from node.model.codec import Malformed
 from node.model.digests import tag, word
-from node.model.ledger import AccountRecord, AccountView, Obligations, consent_key, decode_holdings
+from node.model.ledger import (
+    AccountRecord,
+    AccountView,
+    Obligations,
+    consent_key,
+    decode_holdings,
+    decode_link,
+    decode_record,
+    encode_consent,
+    encode_link,
+)
 from node.model.merkle import MerkleMap
 from node.model.state import State
 
 _LINK = tag("link")
-_LINK_LEAF = b"\x02"
-"""First byte of a leaf of the accounts map that says whose an address is; records begin with 1, 3 or 4."""
-
 
 ANY_CHAIN = ChainId(0)
 """Of an address that is linked by its key, which is the same on every chain."""
@@ -47,9 +53,7 @@ class Draft:
         known = self._records.get(account)
         if known is not None:
             return known
-        leaf = self._accounts.get(account)
-        # SECURITY: a venue may report any 32 bytes as an account, so also the key of a link, which has no record.
-        return AccountRecord.decode(leaf) if leaf is not None and leaf[:1] != _LINK_LEAF else None
+        return decode_record(self._accounts.get(account))
 
     def put_record(self, account: AccountId, record: AccountRecord) -> None:
         """Replace the record, and keep the indexes of open reservations and watched addresses in step."""
@@ -68,14 +72,10 @@ class Draft:
         """The account that an address is linked to, by its key or as a contract of one chain."""
         key = link_key(address, chain_id)
         leaf = self._account_leaves[key] if key in self._account_leaves else self._accounts.get(key)
-        if leaf is None:
-            return None
-        if leaf[:1] != _LINK_LEAF:
-            raise Malformed("expect a link under a link's key", address=address)
-        return AccountId(leaf[1:])
+        return decode_link(leaf) if leaf is not None else None
 
     def put_link(self, address: Address, account: AccountId, chain_id: ChainId = ANY_CHAIN) -> None:
-        self._account_leaves[link_key(address, chain_id)] = _LINK_LEAF + account
+        self._account_leaves[link_key(address, chain_id)] = encode_link(account)
 
     def drop_link(self, address: Address, chain_id: ChainId = ANY_CHAIN) -> None:
         """The address belongs to nobody any more."""
@@ -84,7 +84,8 @@ class Draft:
     def joins(self, account: AccountId, chain_id: ChainId, wallet: Address) -> bool:
         """Whether the certified cut of the chain has the wallet's word that it belongs to the account."""
         book = self.chains.get(chain_id)
-        return book is not None and book.get(consent_key(account, wallet)) is not None
+        # SECURITY: the key has 20 bytes of a hash only: who may choose accounts and contracts can make two share it.
+        return book is not None and book.get(consent_key(account, wallet)) == encode_consent(account, wallet)
 
     # === Obligations ===
 

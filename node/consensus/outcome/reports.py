@@ -85,7 +85,7 @@ def _apply_entry(draft: Draft, report: Report, entry: ReportEntry) -> None:
     others = tuple(item for item in current.venues if item.venue != report.venue)
     # While a seizure is open nobody knows what will have been seized.
     is_open = any(item.venue == report.venue for item in record.reservations)
-    settled = not entry.positions and entry.cash == 0 and acknowledged == authorization.seized and not is_open
+    settled = after.is_settled(authorization.seized) and not is_open
     gone = settled and (authorization.revoked or authorization.seized == 0)
     kept = others if gone else tuple(sorted((*others, after), key=lambda item: item.venue))
     draft.put_obligations(entry.account, Obligations(kept))

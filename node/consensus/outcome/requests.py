@@ -135,7 +135,7 @@ def _link(draft: Draft, request: Link, record: AccountRecord, context: RequestCo
         return "NOT_THE_OWNER"
     if _is_linked_elsewhere(draft, request.linked, request.account, context):
         return "LINKED_ELSEWHERE"
-    if not set(record.collateral) <= set(request.collateral) and draft.obligations(request.account) is not None:
+    if not set(record.collateral) <= set(request.collateral) and _is_claimed(draft, request.account, record):
         return "VENUE_HAS_CLAIM"  # collateral that a venue relies on cannot be opted out
     linked = tuple(sorted({*record.linked, request.linked}))
     if len(linked) + len(record.wallets) > MAX_LINKED:
@@ -168,6 +168,16 @@ def _link_wallet(draft: Draft, request: LinkWallet, record: AccountRecord, conte
     return None
 
 
+def _is_claimed(draft: Draft, account: AccountId, record: AccountRecord) -> bool:
+    """Whether any venue has a claim, or may have: what it said last stays, as a seizure was acknowledged in it."""
+    obligations = draft.obligations(account)
+    if obligations is None:
+        return False
+    seized = {item.venue: item.seized for item in record.authorizations}
+    seizing = {item.venue for item in record.reservations}
+    return any(item.venue in seizing or not item.is_settled(seized.get(item.venue, 0)) for item in obligations.venues)
+
+
 def _unlink(draft: Draft, request: Unlink, record: AccountRecord) -> str | None:
     """Not while anything depends on it: a venue relies on whose account it is, and so does a release under way."""
     if request.chain_id == ANY_CHAIN and request.linked == record.owner:
@@ -175,7 +185,7 @@ def _unlink(draft: Draft, request: Unlink, record: AccountRecord) -> str | None:
     by_key = request.chain_id == ANY_CHAIN
     if request.linked not in record.linked if by_key else (request.chain_id, request.linked) not in record.wallets:
         return "NOT_LINKED"
-    if draft.obligations(request.account) is not None:
+    if _is_claimed(draft, request.account, record):
         return "VENUE_HAS_CLAIM"
     if record.reservations:
         return "OPEN_RESERVATION"

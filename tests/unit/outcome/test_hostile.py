@@ -19,11 +19,12 @@ from node.consensus.outcome.observation import (
     QuoteObservation,
 )
 from node.consensus.outcome.transition import derive
-from node.margin import policy
+from node.margin import MarginContext, evaluate, policy
 from node.margin.policy import Policy
 from node.model.codec import Malformed
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
+from node.model.health import HealthStatus
 from node.model.ledger import Verdict, token_key
 from node.model.requests import AuthorizeVenue, PolicyActivation
 from node.model.signatures import sign
@@ -262,6 +263,12 @@ def test_a_report_of_what_is_no_account_changes_nothing(chain: Chain) -> None:
     assert next(head for head in state.control.venues if head.venue == "demo").sequence == 1
     assert len(state.obligations) == 0
     assert state.view(AccountId(token_key(kit.TOKEN))).holdings == {}
+    # Whoever deposits for such an account gives the money away, and whoever asks for it gets an answer.
+    state = chain.settle(2, {AccountId(keys[0]): ETHER})
+    found = state.view(AccountId(keys[0]))
+    assert (found.record, found.holdings[ONE].balances) == (None, ((kit.TOKEN, ETHER),))
+    context = MarginContext.of(chain.policy, state)
+    assert evaluate(found, context).status is HealthStatus.HEALTHY
 
 
 def test_absurd_numbers_are_survived(chain: Chain) -> None:

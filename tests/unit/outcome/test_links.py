@@ -10,10 +10,10 @@ from chains.errors import SignatureError
 from chains.types import AccountId, Address, ChainId, Hash32
 from node.consensus.outcome import requests
 from node.ingest.checks import check_request
-from node.model.ledger import Verdict
+from node.model.ledger import Verdict, consent_key, encode_consent
 from node.model.requests import OwnerRequest
 from tests import kit
-from tests.kit import ETHER, NETWORK_ID, ONE, TEN, Owner
+from tests.kit import ETHER, NETWORK_ID, ONE, TEN, USD, Owner
 from tests.unit.outcome.chain import Chain, Leveraged
 
 WALLET = Address(b"\x5a" * 20)
@@ -69,6 +69,20 @@ def test_its_word_counts_on_its_own_chain_alone(chain: Chain, alice: Owner) -> N
 def test_its_word_for_another_account_is_not_for_this_one(chain: Chain, alice: Owner) -> None:
     bob = opened(chain, "bob")[0]
     chain.settle(1, {}, joining={ONE: [(bob.account, WALLET)]})
+    assert asked(chain, alice, alice.link_wallet(WALLET)) == "NOT_IN_REGISTRY"
+
+
+def test_a_leaf_that_shares_the_key_of_a_word_is_not_that_word(chain: Chain, alice: Owner) -> None:
+    """Keys have 20 bytes of a hash, within reach of who may choose both sides."""
+    chain.settle(1, {})
+    at = kit.cut(ONE, 2, chain.world.time_ms)
+    plain = kit.book(at, {})
+    other = encode_consent(Owner("bob").account, WALLET)
+    shared = replace(plain, holdings=plain.holdings.updated({consent_key(alice.account, WALLET): other}))
+    chain.world.add_book(shared)
+    chain.round()
+    chain.round()
+    assert chain.state.header.chain(ONE).cut == at
     assert asked(chain, alice, alice.link_wallet(WALLET)) == "NOT_IN_REGISTRY"
 
 
@@ -170,6 +184,29 @@ def test_nothing_is_taken_off_while_a_venue_relies_on_the_account(leveraged: Lev
     chain.world.publish(venue.report(kit.entry(owner.account, 0, 0)))
     chain.round()
     assert asked(chain, owner, owner.unlink(kit.address("shared"))) == ""
+
+
+def test_a_venue_that_was_paid_by_a_seizure_and_is_settled_has_no_claim(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    assert asked(chain, owner, owner.link("shared")) == ""
+    chain.world.set_price(1900)
+    chain.world.publish(venue.report(kit.entry(owner.account, 0, 0, cash=-35_000 * USD)))
+    chain.round()
+    legs = chain.record(owner).reservations
+    assert len(legs) == 2
+    left = 10 * ETHER - max(leg.items[0].amount for leg in legs)
+    chain.settle(2, {owner.account: left}, {owner.account: 1})
+    seized = chain.record(owner).authorizations[0].seized
+    assert chain.record(owner).reservations == ()
+    for cash, acknowledged in ((0, seized - 1), (-1, seized), (1, seized)):
+        chain.world.publish(venue.report(kit.entry(owner.account, 0, 0, cash, acknowledged)))
+        chain.round()
+        assert asked(chain, owner, owner.unlink(kit.address("shared"))) == "VENUE_HAS_CLAIM"
+    chain.world.publish(venue.report(kit.entry(owner.account, 0, 0, 0, seized)))
+    chain.round()
+    assert not chain.record(owner).authorizations[0].revoked
+    assert asked(chain, owner, owner.unlink(kit.address("shared"))) == ""
+    assert asked(chain, owner, owner.link(collateral=())) == ""
 
 
 def test_nothing_is_taken_off_while_a_release_is_under_way(chain: Chain, alice: Owner) -> None:
