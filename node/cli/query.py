@@ -119,6 +119,17 @@ def state(
 
 
 @app.command()
+def settlements(node: Target, network: NetworkFile, tls: Tls = None, name: ServerName = None) -> None:
+    """How far L1 has settled each rollup: the word of the node that is asked, beside what the network signs."""
+    from google.protobuf.json_format import MessageToDict
+
+    from node.cli.shown import print_json
+
+    found = _Node(node, network, tls, name, _MAX_AGE_MS).ask(lambda client: client.get_settlements())
+    print_json([MessageToDict(each, preserving_proto_field_name=True) for each in found])
+
+
+@app.command()
 def attestation(
     account: Account,
     node: Target,

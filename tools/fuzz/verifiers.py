@@ -13,7 +13,7 @@ from chains.proofs.build import Trie
 from chains.proofs.keccak import keccak
 from chains.proofs.lightclient import write
 from chains.proofs.receipts import Log
-from chains.proofs.rollup import assertions, games
+from chains.proofs.rollup import assertions, games, nodes
 from chains.proofs.rollup.errors import NotSettled, UnknownGame
 from chains.proofs.rollup.layout import GAMES
 from chains.proofs.verify import verify_file
@@ -29,6 +29,9 @@ from tests.unit.model.test_signatures import DIGEST, PACKED, SIGNERS
 from tests.unit.proofs import chain, test_output_root, test_receipts
 from tests.unit.proofs.test_rollup_assertions import ASSERTION, created
 from tests.unit.proofs.test_rollup_games import Site
+from tests.unit.proofs.test_rollup_nodes import BLOCK as NODE_BLOCK
+from tests.unit.proofs.test_rollup_nodes import SENDS as NODE_SENDS
+from tests.unit.proofs.test_rollup_nodes import created as created_node
 from tests.vectors.proofs import real
 from tools.fuzz.target import LARGEST, Fault, Json, NotJson, Target, as_text, expect, from_json
 
@@ -266,12 +269,26 @@ def _assertion() -> Target:
     return Target((rlp.encode([log.data, *log.topics]),), check, (ProofError,))
 
 
+def _node() -> Target:
+    """An input is an event: its data, then its topics."""
+    wanted = keccak(NODE_BLOCK + NODE_SENDS)
+
+    def check(data: bytes) -> None:
+        told, *topics = [rlp.as_bytes(item, "part") for item in rlp.decode_list(data, "input")] or [b""]
+        found = nodes.read_created(Log(kit.TOKEN, tuple(map(Hash32, topics)), told), wanted)
+        expect(found, (NODE_BLOCK, NODE_SENDS), "another block is taken for the node's")
+
+    log = created_node()
+    return Target((rlp.encode([log.data, *log.topics]),), check, (ProofError,))
+
+
 VERIFIERS: Mapping[str, Callable[[], Target]] = {
     "assertion": _assertion,
     "certificate": _certificate,
     "game": _game,
     "map-proof": _map_proof,
     "mpt": _mpt,
+    "node": _node,
     "packed-signatures": _packed,
     "verify-eip1186": _verify_eip1186,
     "verify-header": _verify_header,

@@ -13,6 +13,7 @@ from hypothec.client.errors import AnswerMismatch, ServiceUnavailable
 from hypothec.client.health import AccountAnswer, believe, believe_one
 from hypothec.client.verifier import Verifier, now_ms
 from hypothec.v1 import venue_service_pb2 as pb
+from hypothec.v1.state_pb2 import RollupSettlement
 from hypothec.v1.venue_service_pb2_grpc import VenueServiceStub
 from node.attestation.answer import VerifiedAnswer
 from node.attestation.describe import read_release
@@ -103,6 +104,11 @@ class VenueClient:
         """The newest certified state's header."""
         answer = await self._connection.call(self._stub.GetMarginState, pb.GetMarginStateRequest())
         return self.verifier.state(answer.state, answer.summary, max_age_ms)
+
+    async def get_settlements(self) -> tuple[RollupSettlement, ...]:
+        """How far L1 has settled each rollup that the node looks at: the word of that node, which nobody signed."""
+        answer = await self._connection.call(self._stub.GetMarginState, pb.GetMarginStateRequest())
+        return tuple(answer.settlements)
 
     async def get_liquidation_attestation(self, account: AccountId) -> tuple[AttestedRelease, ...]:
         """The legs of the open liquidation of an account, each signed by a quorum and fit to be executed alone."""

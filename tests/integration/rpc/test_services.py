@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from chains.adapter import Settled, Settlement
 from chains.errors import ClaimMismatch, ProofInvalid, QuorumError
-from chains.types import Address, Amount, Hash32
+from chains.proofs.output_root import RollupFinality
+from chains.types import Address, Amount, Assurance, Hash32, Height
 from hypothec.client import (
     AnswerMismatch,
     LocalKey,
@@ -31,6 +33,7 @@ from hypothec.client import (
 from hypothec.v1 import operator_service_pb2, owner_service_pb2, venue_service_pb2
 from hypothec.v1.operator_service_pb2_grpc import OperatorServiceStub
 from hypothec.v1.owner_service_pb2_grpc import OwnerServiceStub
+from hypothec.v1.state_pb2 import ROLLUP_FINALITY_CHALLENGE_PASSED
 from hypothec.v1.venue_service_pb2_grpc import VenueServiceStub
 from node.attestation.release import AttestedRelease
 from node.model.digests import ReleaseKind
@@ -156,6 +159,21 @@ async def test_the_margin_state_is_certified(served: Served) -> None:
     async with served.venue() as client:
         assert (await client.get_margin_state()).sequence == 10
         assert client.verifier.sequence == 10
+
+
+async def test_what_l1_has_settled_of_a_rollup_is_told_beside_the_state(served: Served) -> None:
+    async with served.venue() as client:
+        assert await client.get_settlements() == ()
+        cut = certified(11).state.header.chains[0].cut
+        passed = Settled(cut.height, cut.block_hash, RollupFinality.CHALLENGE_PASSED, "a game")
+        served.node.settled = {
+            cut.chain_id: Settlement(Height(77), Assurance.PROVEN, passed, None, (), 0, halted=False)
+        }
+        served.node.install(certified(11))
+        (found,) = await client.get_settlements()
+        assert (found.chain_id, found.passed_height) == (cut.chain_id, cut.height)
+        assert found.certified_finality == ROLLUP_FINALITY_CHALLENGE_PASSED
+        assert (await client.get_health(ACCOUNT)).header.sequence == 11, "and the answer holds as ever"
 
 
 async def test_a_report_is_handed_in_as_the_bytes_that_were_signed(served: Served) -> None:

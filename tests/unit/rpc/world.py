@@ -12,6 +12,7 @@ import coincurve
 from nacl.signing import SigningKey
 from prometheus_client import CollectorRegistry
 
+from chains.adapter import Settlement
 from chains.proofs.keccak import keccak
 from chains.types import (
     AccountId,
@@ -290,6 +291,7 @@ class FakeNode:
         self.bodies: dict[Hash32, bytes] = {}
         self.frames: list[tuple[int, int, bytes]] = []
         self.raises: Exception | None = None
+        self.settled: dict[ChainId, Settlement | None] = {}
         self.asked_evidence: list[tuple[int, str]] = []
         self._newer = asyncio.Event()
 
@@ -359,7 +361,7 @@ def serve(
 ) -> RpcServer:
     """The real server over a fake node, on free ports of every listener."""
     registry = registry or CollectorRegistry()
-    answers = Answers(node, node)
+    answers = Answers(node, node, lambda: node.settled)
     services = Services(
         VenueService(NETWORK, answers, node, node, node),
         OwnerService(NETWORK, node, answers, node, node, node),
