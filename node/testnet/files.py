@@ -287,6 +287,7 @@ vault_code_hash = {_hex(item.vault_code_hash)}
 verifier = {_hex(address_of(item.verifier))}
 from_height = {item.from_height}
 stride = 1
+max_watched = 8
 """
         for asset in ASSETS:
             decimals = asset.token_decimals
@@ -296,6 +297,7 @@ token = {_hex(item.place(asset))}
 asset = "{asset.id}"
 decimals = {decimals}
 cap = "{OUTFLOW_CAP}"
+free = true
 {_storage(item, asset)}
 [[chains.feeds]]
 source = "{asset.id}-{item.chain_id}"

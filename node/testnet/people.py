@@ -25,6 +25,7 @@ from hypothec.client import (
     VenueClient,
     authorize_venue,
     link,
+    watch_wallet,
 )
 from node.model.digests import account_id
 from node.model.identity import Identity, Role, TlsMaterial
@@ -116,6 +117,13 @@ class Owner:
         return await self._decided(
             authorize_venue(self._network_id, self._key, self.account, VENUE, limit, payees, self._next_nonce())
         )
+
+    async def watch(self, chain_id: ChainId) -> Decision:
+        """Have it reported what its own wallet holds on a chain. Raises NotInTime."""
+        request = watch_wallet(
+            self._network_id, self._key, self.account, chain_id, self._key.address, self._next_nonce()
+        )
+        return await self._decided(request)
 
     async def deposit(self, item: Deployment, asset: DemoAsset, amount: int) -> int:
         """Put base units of an asset into a chain's vault, out of nowhere if need be; the block that it is in."""

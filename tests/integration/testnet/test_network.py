@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from web3 import Web3
 from web3.logs import DISCARD
 
 from chains.errors import RetryError
@@ -36,6 +38,7 @@ async def test_the_story_goes_on_without_a_node_that_comes_back(tmp_path: Path) 
         await seizures_are_on_chain(net, outcome)
         await until(caught_up(net, 1), "for the node that was killed to catch up", within=30)
         await asyncio.to_thread(clients_agree, net, tmp_path)
+        await the_owners_wallet_is_shown(net)
 
 
 async def seizures_are_on_chain(net: Testnet, outcome: Outcome) -> None:
@@ -59,6 +62,24 @@ def caught_up(net: Testnet, index: int) -> Callable[[], Awaitable[int | None]]:
         return 1 if mine.state.sequence >= others.state.sequence - 1 else None
 
     return question
+
+
+async def the_owners_wallet_is_shown(net: Testnet) -> None:
+    """What is in its hands on the chain by now, in every node's answer, once it asked for that."""
+    item = net.deployments[0]
+    await net.owner.watch(item.chain_id)
+    coins = await item.chain.web3.eth.get_balance(Web3.to_checksum_address(net.owner.address))
+    command = ("query", "health", "0x" + net.owner.account.hex(), "--network", str(net.folder.network_file))
+
+    async def shown(node: str) -> list[str] | None:
+        done = await asyncio.to_thread(ran, *command, "--node", node)
+        assert done.returncode == 0, done.stderr
+        return [line["amount"] for line in json.loads(done.stdout)["free"]] or None
+
+    for node in net.nodes:
+        assert await until(partial(shown, node.operator), "for the owner's wallet to be shown", within=30) == [
+            str(coins)
+        ]
 
 
 def clients_agree(net: Testnet, folder: Path) -> None:

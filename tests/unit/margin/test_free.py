@@ -29,13 +29,14 @@ from tests.unit.margin.books import (
     price,
     units,
 )
+from tests.unit.margin.test_tokens import PLAIN, SHARES, STAKED, fact
 
 WALLET, OTHER = Address(b"\x5a" * 20), Address(b"\x5b" * 20)
 
 
 def watched(view: AccountView, chain_id: ChainId = A, wallet: Address = WALLET, **balances: int | None) -> AccountView:
     """The account with so many base units in a wallet of its own; None of what is not known."""
-    tokens = {"eth": ETH_A, "usdx": USDX_A, "old": OLD_A, "eth_b": ETH_B}
+    tokens = {"eth": ETH_A, "usdx": USDX_A, "old": OLD_A, "eth_b": ETH_B, "staked": STAKED, "shares": SHARES}
     held = tuple(
         sorted((tokens[name], None if amount is None else Amount(amount)) for name, amount in balances.items())
     )
@@ -117,6 +118,18 @@ def test_a_token_that_is_disputed_is_said_to_be_and_its_amount_unknown() -> None
     assert (line.amount, line.value, line.reasons) == (0, ZERO, (Reason.NOT_ENFORCEABLE, Reason.DISPUTED))
     (known,) = free(watched(account(), eth=10**18), market(tokens={(A, ETH_A): gone}))  # what it is redeemed for is not
     assert (known.value, known.reasons) == (Interval(0, 2_000 * USD), (Reason.NOT_ENFORCEABLE, Reason.DISPUTED))
+
+
+def test_staked_tokens_and_shares_are_worth_what_they_are_redeemed_for() -> None:
+    rated = {
+        (A, STAKED): fact(0, 0, (1_050 * 10**15, 10**18)),
+        (A, SHARES): fact(0, 0, (12_500 * 10**6, 10_000 * 10**18)),
+    }
+    view = watched(account(), staked=units(10, 18), shares=units(500, 18))
+    staked, shares = free(view, market(tokens=rated, rules=PLAIN))
+    assert (staked.value, shares.value) == (Interval(21_000 * USD, 21_000 * USD), Interval(625 * USD, 625 * USD))
+    unrated = free(view, market(tokens={(A, STAKED): fact(0, 0, disputed=True)}, rules=PLAIN))[0]
+    assert (unrated.value, unrated.reasons[-1]) == (Interval(0, 24_000 * USD), Reason.DISPUTED)
 
 
 def test_a_shortfall_of_the_vault_is_not_the_wallets() -> None:
