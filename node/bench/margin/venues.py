@@ -36,11 +36,11 @@ VENUES: dict[str, tuple[Venue[Any, Any], tuple[int, int, int]]] = {
 }
 _SPOT = {
     "asset_initial": "0.8", "asset_maintenance": "0.9", "liability_initial": "1.2", "liability_maintenance": "1.1",
-    "imf": "0.0003", "scale_start": 5_000_000,
+    "imf": "0.01", "scale_start": 5_000_000,
 }  # fmt: skip
 _PERP = {
-    "initial": "0.1", "maintenance": "0.05", "pnl_initial": "0.8", "pnl_maintenance": 1, "imf": "0.0002",
-    "pnl_imf": "0.0001",
+    "initial": "0.1", "maintenance": "0.05", "pnl_initial": "0.8", "pnl_maintenance": 1, "imf": "0.002",
+    "pnl_imf": "0.02",
 }  # fmt: skip
 _TOKEN = {
     "initial_asset": "0.8", "initial_liability": "1.2", "maintenance_asset": "0.9", "maintenance_liability": "1.1",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,20 @@ class Legs:
         funding = None if self.funding is None else self.funding[places]
         return Legs(starts, self.instruments[places], self.amounts[places], entries, high, funding)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Legs]) -> Legs:
+        """The legs of some accounts, then those of others, and so on."""
+        firsts = np.cumsum([0, *(len(each) for each in parts)])
+        starts = [each.starts[:-1] + np.uint32(first) for each, first in zip(parts, firsts, strict=False)]
+        return cls(
+            np.concatenate([*starts, firsts[-1:].astype(np.uint32)]),
+            np.concatenate([each.instruments for each in parts]),
+            np.concatenate([each.amounts for each in parts]),
+            _joined([each.entries for each in parts], parts),
+            _joined([each.high for each in parts], parts),
+            _joined([each.funding for each in parts], parts),
+        )
+
     def amount(self, place: int) -> int:
         """A leg's amount, in its instrument's unit."""
         low = int(self.amounts[place])
@@ -118,6 +132,18 @@ class Legs:
         """Bytes of the arrays."""
         arrays = (self.starts, self.instruments, self.amounts, self.entries, self.high, self.funding)
         return sum(each.nbytes for each in arrays if each is not None)
+
+
+_Column = TypeVar("_Column", bound=np.generic)
+
+
+def _joined(columns: Sequence[NDArray[_Column] | None], parts: Sequence[Legs]) -> NDArray[_Column] | None:
+    """One column of several; where a part has none it is zero. None if no part has one."""
+    kept = [each for each in columns if each is not None]
+    if not kept:
+        return None
+    pairs = zip(columns, parts, strict=True)
+    return np.concatenate([np.zeros(len(legs), kept[0].dtype) if each is None else each for each, legs in pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +227,30 @@ class LinearAccounts:
     def __len__(self) -> int:
         return len(self.collateral.starts) - 1
 
-    def take(self, rows: IntArray) -> LinearAccounts:
-        """Some accounts, by row."""
+    @classmethod
+    def joined(cls, parts: Sequence[LinearAccounts]) -> LinearAccounts:
+        """Some accounts, then others, and so on, of the same instruments; called by their rows."""
+        beside: dict[int, ExactLegs] = {}
+        first = 0
+        for each in parts:
+            beside.update({first + row: legs for row, legs in each.beside.items()})
+            first += len(each)
+        collateral, debts, perpetuals = (
+            Legs.joined(kind) for kind in zip(*(each.kinds for each in parts), strict=True)
+        )
+        cash = [each.cash for each in parts if each.cash is not None]
+        together = np.concatenate(cash) if cash else None
+        return cls(parts[0].instruments, collateral, debts, perpetuals, (), beside, together)
+
+    def take(self, rows: IntArray, *, named: bool = True) -> LinearAccounts:
+        """Some accounts, by row; unless `named`, called by their new rows."""
         chosen = rows.tolist()
         return LinearAccounts(
             self.instruments,
             self.collateral.take(rows),
             self.debts.take(rows),
             self.perpetuals.take(rows),
-            [self.name(row) for row in chosen],
+            [self.name(row) for row in chosen] if named else (),
             {place: self.beside[row] for place, row in enumerate(chosen) if row in self.beside},
             None if self.cash is None else self.cash[rows],
         )

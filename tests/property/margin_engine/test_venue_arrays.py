@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.bench.margin.venues import ASSETS, VENUES, Sample, sample
+from node.margin.engine import drift
 from node.margin.engine.accounts import Legs, LinearAccounts
 from node.margin.engine.levels import Levels
 from node.margin.engine.venue import evaluate
+from node.margin.models import drift as rules
 from node.margin.models.book import Balance, Book, Perpetual
 from node.margin.models.fixed import Money, Wad
 from node.margin.models.profile import Evaluation
@@ -133,6 +135,16 @@ def test_thousands_of_positions_are_one_account(name: str) -> None:
     assert not levels.beyond
     for row, account in enumerate(accounts):
         assert_equal(levels, row, by_the_rules(name, account))
+
+
+roots = st.one_of(st.integers(0, 2**31 * 3), st.integers(0, 10**6))
+
+
+@given(st.lists(st.tuples(roots, st.integers(-12, 12)), min_size=1))
+@settings(max_examples=200, deadline=None)
+def test_roots_are_exact_beside_every_square(cases: list[tuple[int, int]]) -> None:
+    sizes = [min(max(root * root // 10 + off, 0), EDGE - 1) for root, off in cases]
+    assert drift.size_root(np.array(sizes)).tolist() == [rules.size_root(size) for size in sizes]
 
 
 # === On every machine ===

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chains.errors import HypothecError
+from chains.errors import HypothecError, InputError
 from node.bench.margin.linear import DEBTS, sample
 from node.margin.engine import incremental
 from node.margin.engine.accounts import Legs, LinearAccounts
@@ -15,7 +15,7 @@ from node.margin.engine.columns import PriceColumns
 from node.margin.engine.composition import CROSS_COLUMNS
 from node.margin.engine.incremental import Watch
 from node.margin.engine.levels import REFUSED
-from node.margin.engine.linear import evaluate
+from node.margin.engine.linear import LinearLevels, evaluate
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_engine.test_linear import packed
@@ -123,3 +123,65 @@ def test_a_price_that_comes_later_is_waited_for() -> None:
     assert watch.statuses.tolist() == [REFUSED]
     assert watch.tick({"ETH": made.market["ETH"]}).changed.tolist() == [0]
     assert watch.statuses.tolist() == [0]
+
+
+# === Positions that change ===
+
+
+def test_a_change_costs_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, changes = 800, 300
+    made, prices = sample(count)
+    others, _ = sample(count, seed=2)
+    others = LinearAccounts(made.instruments, *others.kinds)
+    watch, held = Watch(made, prices), np.arange(count)
+    whole = watch.nbytes
+    evaluated: list[int] = []
+
+    def counted(accounts: LinearAccounts, columns: PriceColumns) -> LinearLevels:
+        evaluated.append(len(accounts))
+        return evaluate(accounts, columns)
+
+    monkeypatch.setattr(incremental, "evaluate", counted)
+    chosen = np.random.default_rng(4)
+    for row in chosen.integers(0, count, changes):
+        held[row] = count + chosen.integers(0, count)
+        other = np.array([held[row] - count])
+        assert watch.replace(np.array([row]), others.take(other)).evaluated.tolist() == [row]
+        assert watch.nbytes < 1.5 * whole
+    assert max(evaluated) >= count  # now and then all of them
+    assert sum(evaluated) < 20 * changes  # and altogether few
+    anew = LinearAccounts.joined([made, others]).take(held)
+    assert watch.statuses.tolist() == Watch(anew, prices).statuses.tolist()
+    for name in list(prices)[:20]:
+        prices[name] = Wad(prices[name] * 9 // 10)
+        watch.tick({name: prices[name]})
+        assert watch.statuses.tolist() == evaluate(anew, PriceColumns(made.instruments, prices)).statuses().tolist()
+
+
+def test_an_account_that_is_yet_to_come_is_a_place_without_legs() -> None:
+    made = packed(CROSS_COLUMNS, cross(collateral=[{"asset": "ETH", "amount": 1}], cash=-1_700)).accounts
+    none = Legs.of([0, 0], [], [])
+    empty = LinearAccounts(made.instruments, none, none, none)
+    watch = Watch(empty, {"ETH": Wad(2_000 * WAD)})
+    assert watch.tick({"ETH": Wad(1)}).evaluated.tolist() == []
+    assert watch.replace(np.array([1]), made).changed.tolist() == [1]
+    assert watch.tick({"ETH": Wad(2_000 * WAD)}).changed.tolist() == [1]
+    assert watch.statuses.tolist() == [0, 1]
+    assert watch.replace(np.array([1]), empty.take(np.array([0]))).changed.tolist() == [1]
+    assert watch.tick({"ETH": Wad(1)}).evaluated.tolist() == []
+
+
+def test_what_cannot_be_replaced_changes_nothing() -> None:
+    made, prices = sample(50)
+    other, _ = sample(50)
+    cash = LinearAccounts(made.instruments, *made.take(np.array([0])).kinds, cash=np.zeros(1, np.int64))
+    watch = Watch(made, prices)
+    before = watch.nbytes
+    for rows, accounts in (([50], made.take(np.array([0]))), ([-1], made.take(np.array([0]))),
+                           ([3, 3], made.take(np.array([0, 1]))), ([3], made.take(np.array([0, 1]))),
+                           ([3], other.take(np.array([0]))), ([3], cash)):  # fmt: skip
+        with pytest.raises(InputError):
+            watch.replace(np.array(rows), accounts)
+    assert watch.nbytes == before
+    assert watch.statuses.tolist() == Watch(made, prices).statuses.tolist()
+    assert watch.replace(np.zeros(0, np.int64), made.take(np.zeros(0, np.int64))).evaluated.tolist() == []

@@ -120,6 +120,35 @@ def test_a_deposit_that_dwarfs_its_market_has_the_largest_discount() -> None:
     assert not found.beyond
 
 
+def test_what_only_a_weight_makes_too_large_is_left_to_the_rules() -> None:
+    position = {"asset": "SOL", "amount": 5_000}
+    content = test_weighted.drift(perpetuals=[position])
+    content["parameters"]["perpetuals"]["SOL"]["initial"] = 100
+    found = assert_as_by_the_rules("drift", file(content))
+    assert (found.beyond.keys(), dollars(found)[0]) == ({0}, (0, 50_000_000))
+    content = test_weighted.mango(perpetuals=[{**position, "entry_price": 1}])
+    content["parameters"]["perpetuals"]["SOL"]["maintenance_overall"] = 100
+    found = assert_as_by_the_rules("mango", file(content))
+    assert (found.beyond.keys(), dollars(found)[2]) == ({0}, (44_500_000, 0))
+
+
+@pytest.mark.parametrize("section", ["collateral", "debts", "perpetuals"])
+def test_sizes_without_value_are_left_to_the_rules(section: str) -> None:
+    dust = {"price": "0.00000001", "decimals": 6}
+    content = test_weighted.drift(**{section: [{"asset": "DUST", "amount": 5 * 10**12}]})
+    content["market"]["DUST"] = dust
+    content["parameters"]["spots"]["DUST"] = {**test_weighted.SPOT, "imf": "0.000001"}
+    content["parameters"]["perpetuals"]["DUST"] = {**test_weighted.PERP, "imf": "0.000001"}
+    assert assert_as_by_the_rules("drift", file(content)).beyond.keys() == {0}
+
+
+def test_drift_weighs_large_profits_less_but_for_maintenance() -> None:
+    content = test_weighted.drift(perpetuals=[{"asset": "SOL", "amount": 1_000, "entry_price": 1}])
+    content["parameters"]["perpetuals"]["SOL"]["pnl_imf"] = "0.01"
+    found = assert_as_by_the_rules("drift", file(content))
+    assert [each[0] for each in dollars(found)] == [99_000 * 0.2652, 99_000 * 0.2652, 99_000]
+
+
 def test_amounts_finer_than_the_protocols_are_left_to_the_rules() -> None:
     content = test_dydx.file(0, "0.100000000000000001")
     content["market"]["BTC"]["price"] = "50000.00000001"
