@@ -145,6 +145,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, kinds: Mapping[str, 
             peers.status,
             inbox.policy,
             _clock_ms,
+            frozenset(ChainId(chain.id) for chain in file.chains),
         )
         services = Services(
             VenueService(network, answers, inbox, board, inbox),

@@ -87,7 +87,7 @@ class Watch:
 class Status:
     """The operator's view (rpc's StatusReader), and why the node is not ready.
 
-    `names` are by node index; `clock_ms` is unix time.
+    `names` are by node index; `clock_ms` is unix time; `configured` the chains that have endpoints in node.toml.
     """
 
     network: Network
@@ -101,6 +101,7 @@ class Status:
     links: Callable[[], tuple[LinkStatus, ...]]
     policy: Callable[[Hash32], Policy | None]
     clock_ms: Callable[[], int]
+    configured: frozenset[ChainId]
 
     def not_ready(self) -> list[str]:
         """Why the node is not ready, a sentence each."""
@@ -126,7 +127,8 @@ class Status:
                 self._chain(chain_id, follower)
                 for chain_id, follower in sorted(self.followers.items())
                 if chain_id in self.application.state.chains  # and not given up by a policy
-            ],
+            ]
+            + [self._left_to_others(chain_id) for chain_id in self._unfollowed()],
             signing=self._signing(),
             advice=self._advice(age),
         )
@@ -185,6 +187,24 @@ class Status:
             ),
         )
 
+    def _unfollowed(self) -> list[ChainId]:
+        """The chains of the state that were added since this node was started, or that it has no endpoints of."""
+        return sorted(self.application.state.chains.keys() - self.followers.keys())
+
+    def _left_to_others(self, chain_id: ChainId) -> pb.ChainFollowing:
+        certified = self.application.state.header.chain(chain_id)
+        return pb.ChainFollowing(
+            chain_id=chain_id,
+            certified_height=certified.cut.height,
+            status=state_pb2.ChainStatus.ValueType(certified.status),
+            reason=self._how_to_follow(chain_id),
+        )
+
+    def _how_to_follow(self, chain_id: ChainId) -> str:
+        if chain_id in self.configured:
+            return "the policy has added it since this node was started: restart the node to follow it"
+        return "this node does not follow it: give its endpoints as [[chains]] in node.toml, and restart the node"
+
     def _endpoint(self, chain_id: ChainId, standing: EndpointStanding) -> pb.EndpointStatus:
         record = self.watch.endpoints.get((chain_id, standing.name), EndpointRecord())
         return describe_endpoint(standing, record)
@@ -227,6 +247,7 @@ class Status:
             for chain_id, follower in sorted(self.followers.items())
             if (found := follower.settlement) is not None and found.halted
         ]
+        advice += [f"chain {chain_id}: {self._how_to_follow(chain_id)}" for chain_id in self._unfollowed()]
         return advice
 
 

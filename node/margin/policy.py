@@ -162,7 +162,11 @@ class Margin(Table):
 
 
 class Venue(Table):
-    """A derivative venue: its name and the address of the key that signs its reports."""
+    """A derivative venue: its name and the address of the key that signs its reports.
+
+    One that a later policy leaves out is heard no more. What it claimed last stands, within the owners' limits, until a
+    policy names it again: who removes a venue for its lies keeps its accounts from nothing worse than the last of them.
+    """
 
     id: Name
     signer: HexAddress

@@ -1,9 +1,17 @@
-"""How the operator is told of endpoints."""
+"""How the operator is told of endpoints, and of chains that nobody looks at here."""
 
 from __future__ import annotations
 
-from chains.types import Disagreement, EndpointStanding, Hash32, Height, UnixSeconds
-from node.status import EndpointRecord, describe_disagreement, describe_endpoint
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chains.types import ChainId, Disagreement, EndpointStanding, Hash32, Height, UnixSeconds
+from node.consensus.outcome.transition import genesis
+from node.status import EndpointRecord, Status, Watch, describe_disagreement, describe_endpoint
+from tests import kit
+from tests.kit import ONE, TEN
 
 
 def test_an_endpoint_is_told_with_its_own_height_and_what_it_did() -> None:
@@ -28,3 +36,34 @@ def test_a_disagreement_is_told_endpoint_by_endpoint() -> None:
     assert [(each.endpoint, each.block_hash) for each in told.said] == [("a", one), ("b", two)]
     assert (told.height, told.agreed, told.found_at_ms) == (9, b"", 5_000)
     assert describe_disagreement(Disagreement(Height(9), (), two, UnixSeconds(5))).agreed == two
+
+
+@pytest.mark.parametrize(
+    ("configured", "word"),
+    [((ONE,), "give its endpoints as [[chains]] in node.toml"), ((ONE, TEN), "restart the node")],
+)
+def test_a_chain_that_a_policy_has_added_is_told_with_what_to_do(configured: tuple[ChainId, ...], word: str) -> None:
+    state = genesis(kit.network(), kit.policy())
+    application: Any = SimpleNamespace(state=state, certificate=None)
+    follower: Any = SimpleNamespace(last_error=None, proven_height=7, standings=(), disagreements=(), settlement=None)
+    nothing: Any = None
+    status = Status(
+        kit.network(),
+        0,
+        {},
+        application,
+        nothing,
+        {ONE: follower},
+        Watch(nothing, lambda _: None),
+        nothing,
+        tuple,
+        lambda _: None,
+        lambda: 0,
+        frozenset(configured),
+    )
+    told = status.status()
+    assert [(each.chain_id, each.proven_height) for each in told.chains] == [(ONE, 7), (TEN, 0)]
+    assert word in told.chains[1].reason
+    assert ("node.toml" in told.chains[1].reason) == (TEN not in configured)
+    assert f"chain {TEN}: {told.chains[1].reason}" in told.advice
+    assert not any(f"chain {ONE}" in line for line in told.advice)

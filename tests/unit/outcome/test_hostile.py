@@ -208,6 +208,26 @@ def test_a_cut_of_another_chain_is_no_candidate(chain: Chain) -> None:
         Observation.decode(chain.world.observe({}).encode())
 
 
+def test_a_venue_that_a_policy_leaves_out_keeps_its_last_claim_until_one_names_it_again(leveraged: Leveraged) -> None:
+    chain, owner, venue = leveraged
+    activate(chain, kit.policy(2, {'id = "demo"': 'id = "other"'}))
+    before = chain.state.view(owner.account).obligations
+    assert before is not None
+    chain.world.publish(venue.report(kit.entry(owner.account, *CLOSED)))
+    chain.round()
+    assert chain.state.view(owner.account).obligations == before, "heard no more"
+    assert [line.venue for line in chain.health(owner).venues] == [venue.name]
+    chain.world.submit(owner.revoke())
+    chain.world.set_price(1700)
+    chain.round()
+    assert chain.record(owner).authorizations[0].revoked
+    assert {item.venue for item in chain.record(owner).reservations} == {venue.name}, "and paid all the same"
+    activate(chain, kit.policy(3))
+    chain.round()
+    sequences = {head.venue: head.sequence for head in chain.state.control.venues}
+    assert sequences[venue.name] == venue.sequence, "its reports go on where they were"
+
+
 def test_another_vault_starts_empty_and_the_old_ones_releases_end_with_their_expiry(leveraged: Leveraged) -> None:
     chain, owner, _ = leveraged
     chain.world.set_price(1700)
