@@ -34,6 +34,12 @@ class DemoAsset:
 ETH = DemoAsset("ETH", 3_000, 18)
 BTC = DemoAsset("BTC", 60_000, 8)
 ASSETS = (ETH, BTC)
+VOLATILITY = "ETH-VOL"
+"""The index of ETH's volatility: each chain has a feed of it, as of each asset's price."""
+FIRST_ANSWERS: Mapping[str, int] = {asset.id: asset.start_usd * 10**PRICE_DECIMALS for asset in ASSETS} | {
+    VOLATILITY: 6 * 10**7
+}
+"""Of every feed, with PRICE_DECIMALS; the volatility is 0.6 a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Deployment:
     vault: AsyncContract
     token: AsyncContract
     feeds: Mapping[str, AsyncContract]
-    """By asset."""
+    """By asset, and the index's."""
     vault_code_hash: Hash32
     token_code_hash: Hash32
     feed_code_hash: Mapping[str, Hash32]
@@ -88,10 +94,10 @@ async def deploy(chain: LocalChain, network: Network) -> Deployment:
         2 * _DAY,
     )
     feeds = {
-        asset.id: await treasury.deploy(
-            artifact("PriceFeed"), f"{asset.id} / USD", PRICE_DECIMALS, to_checksum_address(oracle.address)
+        quoted: await treasury.deploy(
+            artifact("PriceFeed"), f"{quoted} / USD", PRICE_DECIMALS, to_checksum_address(oracle.address)
         )
-        for asset in ASSETS
+        for quoted in FIRST_ANSWERS
     }
     return Deployment(
         chain,

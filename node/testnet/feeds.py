@@ -10,28 +10,33 @@ import time
 from collections.abc import Sequence
 
 from chains.errors import HypothecError
-from node.testnet.deployment import ASSETS, PRICE_DECIMALS, Deployment
+from node.testnet.deployment import FIRST_ANSWERS, PRICE_DECIMALS, Deployment
 
 REFRESH_S = 5.0
 _RETRY_S = 1.0
+_ONE: int = 10**PRICE_DECIMALS
+"""What a feed answers for one dollar."""
 
 
 class Feeds:
-    """The price of each asset in USD, on all chains alike. What is in `frozen` is not posted again by `run`."""
+    """The price of each asset in USD, and an index of volatility, on all chains alike.
+
+    What is in `frozen` is not posted again by `run`.
+    """
 
     def __init__(self, deployments: Sequence[Deployment]) -> None:
         self._deployments = deployments
-        self._prices = {asset.id: asset.start_usd for asset in ASSETS}
+        self._answers = dict(FIRST_ANSWERS)
         self.frozen: set[str] = set()
         self._posting = {(item.chain_id, asset): asyncio.Lock() for item in deployments for asset in item.feeds}
 
     def price(self, asset: str) -> int:
         """In USD."""
-        return self._prices[asset]
+        return self._answers[asset] // _ONE
 
     async def set(self, asset: str, usd: int) -> None:
         """Change a price; returns when every chain has it. Raises TransactionFailed, NotInTime."""
-        self._prices[asset] = usd
+        self._answers[asset] = usd * _ONE
         await asyncio.gather(*(self._post(item, asset) for item in self._deployments))
 
     async def post_all(self) -> None:
@@ -54,5 +59,4 @@ class Feeds:
 
     async def _post(self, item: Deployment, asset: str) -> None:
         async with self._posting[item.chain_id, asset]:  # else an older price could be mined last
-            answer = self._prices[asset] * 10**PRICE_DECIMALS
-            await item.oracle.send(item.feeds[asset].functions.post(answer, int(time.time())))
+            await item.oracle.send(item.feeds[asset].functions.post(self._answers[asset], int(time.time())))

@@ -28,7 +28,16 @@ from node.peers.identity import Authority, create_authority, issue
 from node.store.sqlite.store import initialise
 from node.testnet.beacon.start import LocalBeacon
 from node.testnet.chain import LocalChain
-from node.testnet.deployment import ASSETS, OUTFLOW_CAP, PRICE_DECIMALS, DemoAsset, Deployment, address_of
+from node.testnet.deployment import (
+    ASSETS,
+    ETH,
+    OUTFLOW_CAP,
+    PRICE_DECIMALS,
+    VOLATILITY,
+    DemoAsset,
+    Deployment,
+    address_of,
+)
 from node.testnet.ports import HOST, NodePorts
 
 VENUE = "demo"
@@ -235,6 +244,7 @@ balances = {{ slot = {balances} }}
 
 def policy_toml(deployments: Sequence[Deployment], venue_signer: Address) -> str:
     """The demo's risk parameters. Two sources a price, one a chain; they may differ by what one step of the fall is."""
+    sources = min(2, len(deployments))
     text = f"""schema_version = 1
 version = 1
 
@@ -256,12 +266,28 @@ write_off_after = 86400
 fee_bps = 100
 bonus_bps = 500
 
+[margin]
+profile = "hypothec"
+
+[[indices]]
+id = "{VOLATILITY}"
+min_sources = {sources}
+max_spread_bps = 1000
+
 [[instruments]]
 id = "ETH-PERP"
 kind = "perpetual"
 underlying = "ETH"
-initial_bps = 1000
-maintenance_bps = 500
+
+[[instruments]]
+id = "ETH"
+kind = "future"
+underlying = "ETH"
+
+[[instruments]]
+id = "ETH"
+kind = "option"
+underlying = "ETH"
 
 [[venues]]
 id = "{VENUE}"
@@ -271,12 +297,11 @@ signer = {_hex(venue_signer)}
         text += f"""
 [[assets]]
 id = "{asset.id}"
-initial_haircut_bps = 2000
-maintenance_haircut_bps = 1000
 min_value_micro_usd = 1000000
-min_sources = {min(2, len(deployments))}
+min_sources = {sources}
 max_spread_bps = 500
 """
+        text += f'volatility = "{VOLATILITY}"\n' if asset is ETH else ""
     for item in deployments:
         text += f"""
 [[chains]]
@@ -299,11 +324,14 @@ decimals = {decimals}
 cap = "{OUTFLOW_CAP}"
 free = true
 {_storage(item, asset)}
+"""
+        for quoted, feed in item.feeds.items():
+            text += f"""
 [[chains.feeds]]
-source = "{asset.id}-{item.chain_id}"
-asset = "{asset.id}"
-feed = {_hex(address_of(item.feeds[asset.id]))}
+source = "{quoted}-{item.chain_id}"
+asset = "{quoted}"
+feed = {_hex(address_of(feed))}
 decimals = {PRICE_DECIMALS}
-code_hash = {_hex(item.feed_code_hash[asset.id])}
+code_hash = {_hex(item.feed_code_hash[quoted])}
 """
     return text

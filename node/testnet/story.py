@@ -34,7 +34,7 @@ from node.testnet.outcome import Outcome, Percentiles, Seizure
 from node.testnet.people import USD, Perpetual
 from node.testnet.waiting import until
 
-POSITION = Perpetual(80, ETH.start_usd)
+POSITION = Perpetual(50, ETH.start_usd)
 LIMIT_USD = 60_000
 FEE_BPS = 100
 FALL = ((2_900, 2_800, 2_680), (2_580, 2_480))

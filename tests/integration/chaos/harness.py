@@ -30,7 +30,7 @@ from hypothec.client import AccountAnswer
 from node.model.header import ChainStatus, Header
 from node.testnet import files
 from node.testnet.chain import ETHER, Wallet
-from node.testnet.deployment import ETH, Deployment
+from node.testnet.deployment import ETH, PRICE_DECIMALS, Deployment
 from node.testnet.files import VENUE, key_address
 from node.testnet.network import Options, Testnet
 from node.testnet.nodes import NodeHandle
@@ -71,7 +71,7 @@ def shortened(policy: str) -> str:
     return (
         f"{chains}[[chains]]{last}"
         f'\n[[venues]]\nid = "{OTHER_VENUE}"\nsigner = "0x{key_address(OTHER_KEY).hex()}"\n'
-        f'\n[[assets]]\nid = "{UNPRICED}"\ninitial_haircut_bps = 2000\nmaintenance_haircut_bps = 1000\n'
+        f'\n[[assets]]\nid = "{UNPRICED}"\n'
         "min_value_micro_usd = 1000000\nmin_sources = 1\nmax_spread_bps = 500\n"
     )
 
@@ -281,7 +281,7 @@ class Chaos:
 
     async def price(self, asset: str, usd: int, *items: Deployment) -> None:
         """Change a price on these chains only."""
-        self.net.feeds._prices[asset] = usd
+        self.net.feeds._answers[asset] = usd * 10**PRICE_DECIMALS
         await asyncio.gather(*(self.net.feeds._post(item, asset) for item in items))
 
 

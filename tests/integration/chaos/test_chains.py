@@ -154,7 +154,7 @@ async def test_a_chain_that_halts_stops_nobody_else(chaos: Chaos) -> None:
     chaos.suspend(chaos.two)
     answer = await _only_one_goes_on(chaos, straddling, secured)
     assert "CHAIN_HALTED" in [str(reason) for reason in answer.health.reasons]
-    await chaos.demo.report(owes(debtor, 8_500))  # of 9,000 less a haircut of 10 %
+    await chaos.demo.report(owes(debtor, 8_500))  # of 9,000 less what it may lose
     await chaos.health(debtor, lambda answer: seized(answer) > 0 and not reserved(answer), "a liquidation on one chain")
     assert len(await chaos.seizures(chaos.one, debtor)) == 1
     chaos.resume(chaos.two)
@@ -209,7 +209,7 @@ async def test_an_asset_whose_price_stops_gives_no_credit_and_dust_gives_no_immu
         dusty.deposit(chaos.one, BTC, 800),  # half a dollar
         immune.deposit(chaos.two, BTC, 10**9),  # of what nothing prices
     )
-    await chaos.demo.report(owes(leaning, 2_600), owes(dusty, 2_000), owes(immune, 2_000))
+    await chaos.demo.report(owes(leaning, 2_350), owes(dusty, 2_000), owes(immune, 2_000))
     for customer, asset in ((leaning, BTC.id), (dusty, BTC.id), (immune, UNPRICED)):
         await chaos.health(customer, partial(_has_and_is_healthy, asset), f"{asset} in a state")
 
@@ -222,7 +222,7 @@ async def test_an_asset_whose_price_stops_gives_no_credit_and_dust_gives_no_immu
         assert (health.status, health.reasons) == (HealthStatus.HEALTHY, ())
         assert health.maintenance_excess.low == health.maintenance_excess.high
 
-    await chaos.demo.report(owes(immune, 2_800))  # of 3,000 less a haircut of 10 %
+    await chaos.demo.report(owes(immune, 2_800))  # of 3,000 less what it may lose
     await chaos.health(immune, lambda answer: seized(answer) > 0 and not reserved(answer), "its liquidation")
     assert [len(await chaos.seizures(item, immune)) for item in chaos.net.deployments] == [1, 0]
     chaos.net.feeds.frozen.clear()

@@ -48,7 +48,7 @@ async def test_nothing_is_lost_or_done_twice_while_nodes_are_killed(chaos: Chaos
         group.create_task(_prices(chaos, over, dice))
         for kill in range(KILLS):
             if kill == KILLS // 2:
-                await chaos.demo.report(owes(victim, 17_000))  # of 18,000 less a haircut of 10 %
+                await chaos.demo.report(owes(victim, 17_000))  # of 18,000 less what it may lose
             node = dice.choice(chaos.net.nodes)
             await chaos.kill(node)
             await asyncio.sleep(dice.random())
@@ -177,7 +177,7 @@ def _decided(answer: AccountAnswer, digest: bytes) -> bool:
 @pytest.mark.parametrize("after", ["a seizure is issued", "the first seizure is mined"])
 async def test_a_liquidation_is_carried_out_once_though_everybody_dies(chaos: Chaos, after: str) -> None:
     (victim,) = await chaos.customers(1, {chaos.one.chain_id: 2, chaos.two.chain_id: 2})
-    await chaos.demo.report(owes(victim, 11_000))  # of 12,000 less a haircut of 10 %
+    await chaos.demo.report(owes(victim, 11_000))  # of 12,000 less what it may lose
     if after == "a seizure is issued":
         await chaos.health(victim, lambda answer: reserved(answer) == 2, "two seizures to be issued")
     else:

@@ -13,7 +13,7 @@ from chains.types import NATIVE_COIN, ChainId, Hash32
 from node.config import NodeConfig, load_network, read_secret
 from node.margin.policy import Policy
 from node.testnet.chain import LocalChain
-from node.testnet.deployment import ASSETS, DemoAsset, Deployment
+from node.testnet.deployment import ASSETS, FIRST_ANSWERS, DemoAsset, Deployment
 from node.testnet.files import NetworkFolder, NodeSecrets, key_address, network_toml, new_network, policy_toml
 from node.testnet.ports import NodePorts
 
@@ -43,11 +43,11 @@ class FakeDeployment:
 
     @property
     def feeds(self) -> dict[str, FakeContract]:
-        return {asset.id: FakeContract("0x" + f"{number:02x}" * 20) for number, asset in enumerate(ASSETS, 1)}
+        return {name: FakeContract("0x" + f"{number:02x}" * 20) for number, name in enumerate(FIRST_ANSWERS, 1)}
 
     @property
     def feed_code_hash(self) -> dict[str, Hash32]:
-        return {asset.id: CODE_HASH for asset in ASSETS}
+        return dict.fromkeys(FIRST_ANSWERS, CODE_HASH)
 
     def place(self, asset: DemoAsset) -> bytes:
         return NATIVE_COIN if asset is ASSETS[0] else b"\x09" * 20
@@ -78,7 +78,10 @@ def test_two_sources_price_each_asset_where_there_are_two_chains() -> None:
     assert {asset.min_sources for asset in policy.assets} == {2}
     recipe = policy.recipe_by_chain[ChainId(6)]
     assert (recipe.kind, recipe.from_height, recipe.vault) == ("evm", 3, b"\xcd" * 20)
-    assert [feed.source for feed in recipe.feeds] == ["ETH-6", "BTC-6"]
+    assert [feed.source for feed in recipe.feeds] == ["ETH-6", "BTC-6", "ETH-VOL-6"]
+    assert policy.margin is not None
+    assert policy.asset_by_id["ETH"].volatility == "ETH-VOL"
+    assert policy.contract("ETH-25DEC26-3000-C") is not None
     assert {asset.min_sources for asset in Policy.parse(policy_toml(deployments(5), venue).encode()).assets} == {1}
 
 
