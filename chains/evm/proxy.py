@@ -38,6 +38,7 @@ class Lie(Enum):
     STALE_HEAD = "stops moving its finalized block"
     MISSING_LOG = "leaves out one log"
     MISSING_RECEIPT = "leaves out one receipt"
+    PRUNED = "has no receipts any more"
     WRONG_CHAIN = "has another chain id"
     UNKNOWN_BLOCK = "knows no block and no proof"
     PROOF_WINDOW = "has no state for proofs any more"
@@ -147,6 +148,8 @@ class LyingProxy:
                 Lie.UNKNOWN_BLOCK,
                 "eth_getBlockByNumber" | "eth_getBlockByHash" | "eth_getProof" | "eth_getBlockReceipts",
             ):
+                item["result"] = None
+            case Lie.PRUNED, "eth_getBlockReceipts":
                 item["result"] = None
             case (Lie.STALE_HEAD | Lie.OTHER_BLOCK) as lie, _:
                 if (other := await self._instead(lie, method, params, item["result"])) is not None:

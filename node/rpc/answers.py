@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chains.adapter import Settlement
 from chains.types import AccountId, ChainId
@@ -72,7 +72,7 @@ class StateAnswers:
         summary = describe_state(certified.state.header)
         header = certified.state.header
         self.settlements = tuple(
-            describe_settlement(chain.cut.chain_id, found, header)
+            describe_settlement(chain.cut.chain_id, replace(found, refused=()), header)  # those are for the operator
             for chain in header.chains
             if (found := (settlements or {}).get(chain.cut.chain_id)) is not None
         )

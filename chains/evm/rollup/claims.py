@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
+from chains.errors import HypothecError, RetryError
 from chains.evm.endpoint import Endpoint
 from chains.evm.errors import MissingLog
 from chains.evm.finality import FinalHeads
@@ -21,7 +22,7 @@ from chains.proofs.mpt import NodeStore
 from chains.proofs.receipts import Log
 from chains.proofs.rollup import assertions, games, nodes, oracle
 from chains.proofs.rollup.assertions import AssertedBlock
-from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim, NotSettled
+from chains.proofs.rollup.errors import ContractChanged, NoSuchClaim, NotSettled, Unproven
 from chains.proofs.rollup.games import Game
 from chains.proofs.rollup.layout import AssertionsRecipe, GamesRecipe, NodesRecipe, OracleRecipe, RollupRecipe
 from chains.proofs.rollup.state import Claim, L1State, Needs
@@ -36,6 +37,9 @@ CLAIMS_A_LOOK = 16
 
 CHILDREN_A_LOOK = 64
 """Assertions that are added, at one look, to the line that follows on the confirmed one."""
+
+_PRUNED = (RetryError,)
+"""What endpoints are not blamed for when they are asked for the receipts of days ago: they need not keep them."""
 
 NODES_KEPT = 4_096
 CODES_KEPT = 1_024
@@ -113,7 +117,11 @@ class Claims:
 
     async def _assertions(self, recipe: AssertionsRecipe, header: Header) -> AsyncGenerator[Found, None]:
         state = await self._prove(header, assertions.assertion_needs(recipe))
-        line = await self._line(recipe, header, assertions.latest_confirmed(recipe, state))
+        line = [assertions.latest_confirmed(recipe, state)]
+        try:
+            await self._extend(recipe, header, line)
+        except (NotSettled, RetryError) as error:  # that one does not need those that wait
+            yield _unproven("what follows on an assertion", error)
         for run in newest_first(len(line)):
             names = [line[at] for at in run]
             state = await self._prove(header, assertions.assertion_needs(recipe, *names))
@@ -123,11 +131,12 @@ class Claims:
                     found: Found = assertions.asserted_block(recipe, state, assertion)
                 except NotSettled as error:
                     found = error
+                except RetryError as error:
+                    found = _unproven(f"assertion 0x{name.hex()}", error)
                 yield found
 
-    async def _line(self, recipe: AssertionsRecipe, header: Header, confirmed: Hash32) -> list[Hash32]:
-        """The confirmed assertion, the first that follows on it, the first that follows on that one, and so on."""
-        line = [confirmed]
+    async def _extend(self, recipe: AssertionsRecipe, header: Header, line: list[Hash32]) -> None:
+        """Add to `line` the first assertion that follows on its last one, the first that follows on that, and so on."""
         known = {log.topics[2]: log.topics[1] for log in reversed(self._captures.events())}
         while (child := known.get(line[-1])) is not None and len(line) < MAX_CLAIMS:
             line.append(child)
@@ -138,16 +147,16 @@ class Claims:
                 height = assertions.first_child_block(recipe, state, parent)
             except NotSettled:  # the rollup's owner can undo those that wait
                 self._captures.forget_event(parent)
-                return line[:1]
+                del line[1:]
+                return
             if height is None or len(line) == MAX_CLAIMS:
-                break
+                return
             line.append(await self._first_child(recipe, height, parent))
-        return line
 
     async def _first_child(self, recipe: AssertionsRecipe, height: Height, parent: Hash32) -> Hash32:
         """Capture the first assertion that follows on `parent`, which was made in this L1 block; its name."""
         (header,) = await self._heads.at([height])
-        (emitted,) = await self._pool.ask(partial(logs, headers=(header,)))
+        (emitted,) = await self._pool.ask(partial(logs, headers=(header,)), _PRUNED)
         for log in emitted:
             if log.address == recipe.rollup.address and log.topics[::2] == (assertions.CREATED, parent):
                 name = assertions.read_created(log).hash()
@@ -177,6 +186,8 @@ class Claims:
                     found: Found = nodes.node_block(recipe, state, number, log)
                 except NotSettled as error:
                     found = error
+                except RetryError as error:
+                    found = _unproven(f"node {number}", error)
                 yield found
 
     # === Events ===
@@ -206,7 +217,7 @@ class Claims:
 
         if (known := self._captures.event(name)) is not None:
             return known
-        log = await self._pool.ask(emitted)
+        log = await self._pool.ask(emitted, _PRUNED)
         self._captures.add_event(name, log)
         return log
 
@@ -221,6 +232,10 @@ class Claims:
         for contract, answer in zip(contracts, answers, strict=True):
             proven[contract.address] = VerifiedProof(contract.address, answer.account, answer.slots)
         return L1State(header.number, header.timestamp, proven)
+
+
+def _unproven(claim: str, error: HypothecError) -> Unproven:
+    return Unproven("No endpoint of the L1 tells what was claimed", claim=claim, cause=error.reason)
 
 
 def newest_first(count: int) -> list[range]:

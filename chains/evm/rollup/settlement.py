@@ -221,7 +221,7 @@ class SettlementFollower:
         except QuorumError:
             raise  # they have the block, and differ
         except (RetryError, ProofError) as error:
-            raise Unproven(f"No endpoint lets a claim be checked: {error}", claim=found.where) from error
+            raise Unproven("No endpoint lets a claim be checked", claim=found.where, cause=error.reason) from error
         return header
 
     async def _asserted(self, found: AssertedBlock, look: _Look) -> Header:

@@ -265,7 +265,7 @@ class RollupSettlement(_message.Message):
     halted: _builtins.bool
     @_builtins.property
     def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why newer claims do not count, newest first; at most 16."""
+        """Why newer claims do not count, newest first; at most 16, and told to operators only."""
 
     def __init__(
         self,

@@ -389,7 +389,7 @@ async def test_an_assertion_of_a_block_that_nobody_has_disputes_the_chain_once_i
         found = await follower.look()
         assert found.proposed is not None
         assert found.proposed.height == 5
-        assert "Endpoints do not have the block" in found.refused[0]
+        assert "UNKNOWN_BLOCK" in found.refused[0]
         for name in (true, false):
             layers.l1.send(layers.arbitrum.functions.confirm(name))
         layers.settle()
@@ -438,6 +438,38 @@ async def test_one_honest_l1_endpoint_is_enough_for_what_a_confirmed_assertion_i
         assert found.passed.height == 5
         async with layers.following(layers.by_assertions, l1_urls=(other.url,), state=state) as restarted:
             assert (await restarted.look()).passed == found.passed, "its event is kept"
+
+
+@pytest.mark.parametrize("recipe", ["by_assertions", "by_nodes"])
+async def test_what_l1_endpoints_no_longer_tell_of_those_that_wait_stops_nothing(layers: Layers, recipe: str) -> None:
+    def claim(height: int, *, confirmed: bool) -> None:
+        block = layers.header(height).hash
+        name = layers.assert_block(block)
+        layers.l1.send(layers.classic.functions.create(block, keccak(b"sends")))
+        if confirmed:
+            layers.l1.send(layers.arbitrum.functions.confirm(name))
+            layers.l1.send(layers.classic.functions.resolve(confirmed))
+        layers.settle()
+
+    claim(5, confirmed=True)
+    faults: list[EndpointFault] = []
+    async with (
+        LyingProxy(layers.l1_url) as pruned,
+        layers.following(getattr(layers, recipe), l1_urls=(pruned.url,), faults=faults) as follower,
+    ):
+        found = await follower.look()
+        pruned.lie = Lie.PRUNED
+        claim(7, confirmed=False)
+        again = await follower.look()
+        assert found.passed is not None
+        assert (again.passed, again.proposed) == (found.passed, found.passed)
+        assert "No endpoint of the L1 tells what was claimed" in again.refused[0]
+        pruned.lie = None
+        layers.look_again()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert found.proposed.height == 7
+    assert faults == []
 
 
 async def test_nodes_before_bold_are_proposed_and_count_when_they_are_confirmed(layers: Layers) -> None:

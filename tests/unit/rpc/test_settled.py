@@ -72,7 +72,8 @@ def test_nothing_settled_is_zero() -> None:
 
 
 def test_it_stands_beside_an_answer_and_changes_nothing_of_it() -> None:
-    plain, beside = StateAnswers(certified(3), POLICY), StateAnswers(certified(3), POLICY, {CUT.chain_id: NONE})
+    found = replace(NONE, refused=("for the operator",))
+    plain, beside = StateAnswers(certified(3), POLICY), StateAnswers(certified(3), POLICY, {CUT.chain_id: found})
     read = venue_service_pb2.GetHealthResponse.FromString
     bare, told = (read(each.response([each.record(ACCOUNT)])) for each in (plain, beside))
     assert bare.answer == told.answer
