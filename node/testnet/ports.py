@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import secrets
 import socket
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from chains.errors import ConfigError
 from node.testnet.errors import PortTaken
@@ -20,6 +25,8 @@ _FREE_RANGE = range(10_000, 32_768)
 _TRIES = 1_000
 _given: set[int] = set()
 """Ports that this process gave out: who got one may not listen on it yet, so nobody else gets it."""
+_LOCKS = Path(tempfile.gettempdir()) / f"hypothec-ports-{os.getuid()}"
+"""One byte a port, locked by the process that gave the port out for as long as it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,25 @@ def _bind_free(held: ExitStack, purpose: str) -> int:
             _bind(held, port, purpose)
         except PortTaken:
             continue
-        _given.add(port)
-        return port
+        if _claimed(port):
+            _given.add(port)
+            return port
     raise PortTaken("free some ports: none was found", wanted_for=purpose, first=_FREE_RANGE.start)
+
+
+def _claimed(port: int) -> bool:
+    """Whether no other process of this user, another testnet that has only begun, gave the port out."""
+    try:
+        fcntl.lockf(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@cache
+def _lock_file() -> int:
+    """Open until the process ends: to close it even once would give up every lock."""
+    return os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _bind(held: ExitStack, port: int, purpose: str) -> int:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from itertools import chain
 
 import pytest
 
 from chains.errors import ConfigError
+from node.testnet import ports
 from node.testnet.errors import PortTaken
 from node.testnet.ports import HOST, Ports, free_port
 
 
-def all_of(ports: Ports) -> list[int]:
-    chains = [(item.rpc, *item.proxies) for item in ports.chains]
-    nodes = [(item.peers, item.venues, item.owners, item.operator, item.metrics) for item in ports.nodes]
+def all_of(planned: Ports) -> list[int]:
+    chains = [(item.rpc, *item.proxies) for item in planned.chains]
+    nodes = [(item.peers, item.venues, item.owners, item.operator, item.metrics) for item in planned.nodes]
     return list(chain.from_iterable([*chains, *nodes]))
 
 
@@ -24,6 +27,29 @@ def test_free_ports_are_distinct() -> None:
 def test_a_port_is_given_once_though_nobody_listens_on_it_yet() -> None:
     found = [free_port() for _ in range(500)]
     assert len(set(found)) == 500
+
+
+def test_a_port_that_another_process_gave_out_is_not_given_until_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = free_port() + 1
+    monkeypatch.setattr(ports, "_FREE_RANGE", range(wanted, wanted + 1))
+    monkeypatch.setattr(ports, "_given", set())
+    other = (
+        "from node.testnet import ports\n"
+        f"ports._FREE_RANGE = range({wanted}, {wanted + 1})\n"
+        "print(ports.free_port(), flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", other], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == f"{wanted}\n"
+        with pytest.raises(PortTaken, match="none was found"):
+            free_port()
+        child.communicate("\n")
+    assert free_port() == wanted
 
 
 def test_ports_follow_the_base() -> None:
