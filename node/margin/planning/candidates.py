@@ -18,6 +18,9 @@ from node.margin.planning.legs import Candidate, Close, Exchange, holdings_of, m
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Order
 
+_UNLIMITED = 10**15 * PICO
+"""More depth than any asset has that says it."""
+
 
 def candidates(goal: Goal) -> Iterator[Candidate]:
     """Every candidate, by name."""
@@ -83,14 +86,17 @@ def _bonus(goal: Goal, exchange: Exchange, given: Wad) -> Wad:
 
 
 def rank(goal: Goal, candidate: Candidate) -> Money | Wad:
-    """What goes before what, by the order of the terms: the lower first."""
+    """What goes before what, by the order of the terms: the lower first.
+
+    What reduces several things goes with the last of them, so that nothing goes before its turn.
+    """
     if goal.terms.order is Order.CHEAPEST:
         return Wad(0)
     reduced = candidate.holdings if isinstance(candidate, Close) else (candidate.source,)
     rules = [goal.terms.of(each.asset) for each in reduced if each.name != CASH]
     if goal.terms.order is Order.VOLATILE:
-        return Wad(-max((each.volatility for each in rules), default=0))
-    return Money(min((each.depth for each in rules if each.depth), default=10**15 * PICO))
+        return Wad(-min((each.volatility for each in rules), default=0))
+    return Money(max((each.depth or _UNLIMITED for each in rules), default=_UNLIMITED))
 
 
 def is_whole(goal: Goal, candidate: Candidate) -> bool:

@@ -93,7 +93,7 @@ def plan_liquidation(account: Account, terms: Terms) -> Plan:
     if whole.is_reached:
         return assembled(goal, Outcome.BOUNDED, first.legs)
     if whole.is_cut:
-        return assembled(goal, Outcome.BOUNDED, whole.legs)
+        return assembled(goal, Outcome.BOUNDED, first.legs or whole.legs)
     end = ended(after(account, whole.legs))
     if end is Outcome.STUCK:
         goal, whole, end = _given_up(goal, whole)
