@@ -193,9 +193,8 @@ def _unlink(draft: Draft, request: Unlink, record: AccountRecord) -> str | None:
     linked = tuple(each for each in record.linked if not by_key or each != request.linked)
     wallets = tuple(each for each in record.wallets if each != (request.chain_id, request.linked))
     left = replace(record, linked=linked, wallets=wallets)
-    draft.put_record(
-        request.account, replace(left, watched=tuple(each for each in left.watched if left.is_linked(*each)))
-    )
+    watched = tuple(each for each in left.watched if left.is_linked(*each))
+    draft.put_record(request.account, replace(left, watched=watched))
     return None
 
 
@@ -204,18 +203,15 @@ def _watch(draft: Draft, request: WatchWallet, record: AccountRecord, context: R
     if not request.watched:
         if place not in record.watched:
             return "NOT_WATCHED"
-        draft.put_record(
-            request.account, replace(record, watched=tuple(item for item in record.watched if item != place))
-        )
+        watched = tuple(each for each in record.watched if each != place)
+        draft.put_record(request.account, replace(record, watched=watched))
         return None
     recipe = context.policy.recipe_by_chain.get(request.chain_id)
     if recipe is None:
         return "UNKNOWN_CHAIN"
     if not record.is_linked(*place):
         return "NOT_LINKED"
-    others = {item for item in draft.watched if item[0] == request.chain_id} - {
-        (request.chain_id, request.account, request.wallet)
-    }
+    others = [item for item in draft.watched if item[0] == request.chain_id and item[2] != request.wallet]
     own = sum(account == request.account for _, account, _ in others)
     if len(others) >= recipe.max_watched or own >= MAX_WATCHED_OF_ONE:
         return "TOO_MANY_WATCHED"
