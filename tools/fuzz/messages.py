@@ -12,8 +12,9 @@ from chains.proofs import rlp
 from chains.proofs.output_root import RollupFinality
 from chains.proofs.rollup import assertions, games, oracle
 from chains.proofs.rollup.errors import NotSettled
-from chains.proofs.rollup.layout import GAMES, ORACLES
-from chains.proofs.rollup.state import L1State, Needs
+from chains.proofs.rollup.layout import BOLD, GAMES, ORACLES
+from chains.proofs.rollup.state import L1State, Needs, member
+from chains.proofs.slots import mapping_slot
 from chains.types import AccountId
 from hypothec.v1 import health_pb2
 from hypothec.v1 import peer_service_pb2 as pb
@@ -142,12 +143,13 @@ def _oracle(version: str) -> Target:
 
 def _asserted() -> Target:
     site, item = test_rollup_assertions.Bold(), test_rollup_assertions.ASSERTION
+    status = member(mapping_slot(BOLD.assertions, item.hash()), BOLD.status)
 
     def judge(state: L1State) -> RollupFinality:
         return assertions.asserted_block(site.recipe, state, item).finality
 
     def stands(state: L1State) -> bool:
-        return assertions.created_block(site.recipe, state, item.hash()) > 0
+        return state.word(site.recipe.rollup.address, status) == assertions.CONFIRMED
 
     return _l1(site.l1, assertions.assertion_needs(site.recipe, item.hash()), judge, stands)
 
