@@ -147,6 +147,14 @@ def test_roots_are_exact_beside_every_square(cases: list[tuple[int, int]]) -> No
     assert drift.size_root(np.array(sizes)).tolist() == [rules.size_root(size) for size in sizes]
 
 
+def test_roots_that_the_float_misses_on_either_side_are_corrected() -> None:
+    low, high = [1_193_251_696_855_622_212, 1_547_965_492_132_778_612], [1_300_896_372_307_633_923]
+    floats = [int(np.sqrt(size * 10.0 + 1.0)) for size in low + high]
+    exact = [rules.size_root(size) for size in low + high]
+    assert [near - root for near, root in zip(floats, exact, strict=True)] == [-1, -1, 1]
+    assert drift.size_root(np.array(low + high)).tolist() == exact
+
+
 # === On every machine ===
 
 _PROGRAM = "from tests.property.margin_engine.test_venue_arrays import digest; print(digest())"

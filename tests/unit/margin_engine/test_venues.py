@@ -83,6 +83,15 @@ def test_synthetix_margins_and_discounts_by_size() -> None:
     assert not found.beyond
 
 
+def test_synthetix_rounds_discounts_up() -> None:
+    content = test_synthetix.file(collateral=[{"asset": "ARB", "amount": 1}])
+    content["market"]["ARB"]["price"] = 4_000_000
+    content["parameters"]["collaterals"]["ARB"] = {"skew_scale": 3, "scalar": 1}
+    found = assert_as_by_the_rules("synthetix", file(content))
+    assert found.sums(0, 0).equity == 4 * 666_666_666_666_666_666
+    assert not found.beyond
+
+
 def test_skew_scales_without_a_common_divisor_are_held() -> None:
     names = {f"P{n}": 10**9 + 7 + 2 * n for n in range(60)}
     content = {
