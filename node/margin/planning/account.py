@@ -212,8 +212,8 @@ class Account:
     holdings: Mapping[str, Holding]
     unread: Unread
     venues: Mapping[str, Venue]
-
     form: Form
+    _known: dict[Change, Evaluation] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def read(cls, form: Form, setting: Setting, content: object, name: str) -> Account:
@@ -234,8 +234,10 @@ class Account:
         return self.form.written(self, change)
 
     def evaluate(self, change: Change = NO_CHANGE) -> Evaluation:
-        """What the profile says of the account after a change. Raises PortfolioError."""
-        return self.setting.judge(self.after(change), self.name)
+        """What the profile says of the account after a change, asked once for each. Raises PortfolioError."""
+        if change not in self._known:
+            self._known[change] = self.setting.judge(self.after(change), self.name)
+        return self._known[change]
 
     def changed(self, change: Change) -> Account:
         """The account after a change, as an account."""

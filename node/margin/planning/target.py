@@ -7,7 +7,7 @@ Only where costs would take all that there is may a plan end so, and others then
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fixed import Money, up
@@ -31,7 +31,6 @@ class Goal:
     before: Evaluation
     place: int
     is_lost: bool = False
-    _known: dict[Change, Evaluation] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, account: Account, terms: Terms) -> Goal:
@@ -54,10 +53,8 @@ class Goal:
         return self.before.status in {self.before.levels[-1].threshold.unmet, _INSOLVENT}
 
     def after(self, change: Change) -> Evaluation:
-        """The account after a change; the same one is evaluated once."""
-        if change not in self._known:
-            self._known[change] = self.account.evaluate(change)
-        return self._known[change]
+        """The account after a change."""
+        return self.account.evaluate(change)
 
     def missing(self, evaluation: Evaluation) -> Money:
         """What equity lacks to the target; at most zero when it is reached."""

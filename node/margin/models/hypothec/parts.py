@@ -58,6 +58,12 @@ class Entry:
             return Interval(min(low, 0), 0)
         return Interval(min(low, 0) if self.apart else low, high)
 
+    def low(self, units: Interval) -> int:
+        """The low end of what counts of it."""
+        if self.apart:
+            return self.counted(units).low
+        return self.amount * (units.low if self.amount > 0 else units.high) // WAD + self.fixed
+
     @property
     def open_ended(self) -> bool:
         """Whether it may cost anything."""

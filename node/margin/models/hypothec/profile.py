@@ -235,7 +235,7 @@ def _worth_lines(found: tuple[Part, ...], end: End, spans: list[Interval]) -> It
         for entry in part.entries:
             unit = entry.unit.initial if end.ratio == ONE else entry.unit.maintenance
             key = (entry.component, entry.unit.name)
-            by_name[key] = by_name.get(key, 0) + entry.counted(unit).low
+            by_name[key] = by_name.get(key, 0) + entry.low(unit)
         for (component, name), amount in by_name.items():
             yield requirement(component, name, -amount) if component == "debt" else equity(component, name, amount)
 
