@@ -116,7 +116,8 @@ def test_nothing_else_escapes(profile: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
-@settings(max_examples=100)
+@pytest.mark.timeout(600)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_nothing_else_escapes_at_length(profile: str, data: st.DataObject) -> None:
     exercise(profile, data.draw(files(profile)))
