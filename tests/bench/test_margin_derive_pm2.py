@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from node.bench.margin import derive_pm2
-from node.margin.engine.derive_pm2 import evaluate
-from node.margin.engine.derive_pm2_book import portfolio
+from node.margin.engine.derive_pm2 import evaluate, portfolio
 from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.models import derive_pm2 as rules
 
@@ -14,7 +13,7 @@ from node.margin.models import derive_pm2 as rules
 def test_accounts_are_of_the_size_that_is_stated_and_none_is_left_to_the_rules() -> None:
     frame = Frame.of(*derive_pm2.sample_market())
     accounts = derive_pm2.sample(frame, 50)
-    assert (len(frame.parameters.scenarios), frame.columns, len(frame.tables)) == (31, 400, 8)
+    assert (len(frame.parameters.scenarios), frame.options.columns, len(frame.options.tables)) == (31, 400, 8)
     assert set(np.diff(accounts.options.starts)) == {80}
     found = evaluate(frame, accounts)
     assert not len(found.by_rules)

@@ -14,10 +14,11 @@ from statistics import median
 import numpy as np
 
 from node.bench.margin.portfolio import Figures, beside_csr
+from node.margin.engine.derive_book import Accounts
+from node.margin.engine.derive_options import OPTION_UNIT
 from node.margin.engine.derive_pm2 import evaluate
-from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_rows import kernel
+from node.margin.engine.derive_rows import kernel
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2.portfolio import (
@@ -65,11 +66,12 @@ def measure(accounts: int = ACCOUNTS) -> Figures:
 
 def _vs_csr(frame: Frame, rows: Rows) -> float | None:
     """The engine's products, expiry by expiry, beside SciPy's of a row for each account and expiry."""
-    tables = [table for table in frame.tables if table is not None]
+    tables = frame.options.priced
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.starts))
-    lengths = np.bincount(owner * len(tables) + frame.expiry_of[rows.columns], minlength=len(rows) * len(tables))
+    places = owner * len(tables) + frame.options.expiry_of[rows.columns]
+    lengths = np.bincount(places, minlength=len(rows) * len(tables))
     apart = Rows(np.concatenate([[0], np.cumsum(lengths)]), rows.columns, rows.amounts)
-    _, dense, split = kernel(frame, rows)
+    _, dense, split = kernel(frame.options, rows)
     return beside_csr(apart, np.concatenate([table.marks for table in tables]), dense, split)
 
 
@@ -113,7 +115,7 @@ def sample_market() -> tuple[Portfolio, Parameters]:
 def sample(frame: Frame, accounts: int, seed: int = 1) -> Accounts:
     """Accounts of LEGS options each, long and short, in hundredths of a contract; half of them with a perpetual."""
     chosen = np.random.default_rng(seed)
-    columns = np.argsort(chosen.random((accounts, frame.columns)), axis=1)[:, :LEGS]
+    columns = np.argsort(chosen.random((accounts, frame.options.columns)), axis=1)[:, :LEGS]
     lots = chosen.integers(1, 2_000, accounts * LEGS) * chosen.choice([-1, 1], accounts * LEGS)
     held = chosen.integers(-(10**9), 10**9, accounts) * chosen.integers(0, 2, accounts)
     return Accounts(

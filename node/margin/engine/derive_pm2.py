@@ -11,23 +11,22 @@ prices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, check, left_to_rules, portfolio, without
+from chains.errors import InputError
+from node.margin.engine.derive_book import Accounts, Bounds, check, evaluated, held_options, left_to_rules, owned
 from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_pm2_rows import evaluate_rows, owners
-from node.margin.math.amounts import BASE, LARGEST, Amounts
-from node.margin.math.products import IntArray, Rows
+from node.margin.engine.derive_rows import evaluate_rows, naked_shorts, on_confidence
+from node.margin.math.amounts import Amounts
+from node.margin.math.products import IntArray
 from node.margin.models.derive_pm2 import Result
 from node.margin.models.derive_pm2 import evaluate as evaluate_one
-from node.margin.models.errors import OutOfRange, PortfolioError
-from node.margin.models.fixed import Wad
-
-CHUNK = 4_096
-"""Accounts that are evaluated at a time."""
+from node.margin.models.derive_pm2.portfolio import Portfolio
+from node.margin.models.errors import PortfolioError
+from node.margin.models.fixed import Money, Wad
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +64,60 @@ def evaluate(frame: Frame, accounts: Accounts) -> Margins:
 
     Raises InputError where the rows are not of this frame.
     """
-    check(frame, accounts)
-    left = left_to_rules(frame, accounts)
-    fitting = without(accounts, left) if left.any() else accounts
-    total = {name: Amounts.zeros(len(accounts)) for name in _NAMES}
-    total["scenarios"] = Amounts.zeros(len(frame.parameters.scenarios), len(accounts))
-    for first in range(0, len(accounts), CHUNK):
-        chunk = slice(first, min(first + CHUNK, len(accounts)))
-        for name, amounts in _margins(frame, fitting[chunk]).items():
-            total[name].put((..., chunk), amounts)
-    errors = dict(_by_rules(frame, accounts, np.flatnonzero(left), total))
+    check(frame.options, accounts, len(frame.collaterals))
+    if frame.market.perpetual is None and (accounts.perpetuals.high.any() or accounts.perpetuals.low.any()):
+        raise InputError("the frame has no perpetual")
+    left = left_to_rules(frame.options, accounts, _bounds(frame))
+    total, errors = evaluated(
+        accounts,
+        left,
+        _NAMES,
+        len(frame.parameters.scenarios),
+        lambda some: _margins(frame, some),
+        lambda place: _named(evaluate_one(portfolio(frame, accounts, place), frame.parameters)),
+    )
     return Margins(**total, errors=errors, by_rules=np.flatnonzero(left))
 
 
-def _by_rules(
-    frame: Frame, accounts: Accounts, places: IntArray, total: Mapping[str, Amounts]
-) -> Iterator[tuple[int, PortfolioError]]:
-    for place in places.tolist():
-        try:
-            found = _named(evaluate_one(portfolio(frame, accounts, place), frame.parameters))
-            if any(not -LARGEST < number < LARGEST for numbers in found.values() for number in numbers):
-                raise OutOfRange("its numbers are absurd", account=f"account {place}", bound=LARGEST)
-        except PortfolioError as error:
-            yield place, error
-            continue
-        for name, numbers in found.items():
-            amounts = Amounts.of(numbers)
-            total[name].put((..., place), amounts if name == "scenarios" else amounts[0])
+def _bounds(frame: Frame) -> Bounds:
+    rule, market = frame.parameters.contingencies, frame.market
+    ratios = [rule.option_maintenance, rule.option_initial, rule.perpetual_maintenance, rule.perpetual_initial]
+    return Bounds.of(
+        frame.options,
+        spot=market.spot,
+        perpetual=market.perpetual.price if market.perpetual else Wad(0),
+        ratios=[*ratios, frame.perpetual_charge, *(each for table in frame.options.priced for each in table.charges)],
+        collaterals=[(each.price, Wad(each.maintenance + each.initial + each.charge)) for each in frame.collaterals],
+        factors=(frame.initial_factor, frame.parameters.loss.maintenance),
+    )
+
+
+def portfolio(frame: Frame, accounts: Accounts, place: int) -> Portfolio:
+    """One account as the rules read it. Raises OutOfRange for a collateral that is owed."""
+    market = frame.market
+    expiries = []
+    for expiry, held in zip(
+        market.expiries, held_options(accounts, place, [each.options for each in market.expiries]), strict=True
+    ):
+        if held:
+            options = tuple(option for _, option in held)
+            expiries.append(replace(expiry, options=options, order=tuple(range(len(options)))))
+    amounts = owned(accounts, place, [each.name for each in market.collaterals])
+    perpetual, amount = market.perpetual, accounts.perpetuals[place : place + 1].integers()[0]
+    return replace(
+        market,
+        account=f"account {place}",
+        cash=Money(accounts.cash[place : place + 1].integers()[0]),
+        collaterals=tuple(
+            replace(each, amount=amount) for each, amount in zip(market.collaterals, amounts, strict=True)
+        ),
+        perpetual=replace(perpetual, amount=Wad(amount), pnl=Money(0), funding=Money(0))
+        if perpetual and amount
+        else None,
+        expiries=tuple(expiries),
+        option_count=sum(len(expiry.options) for expiry in expiries),
+        shown=(),
+    )
 
 
 def _named(result: Result) -> dict[str, list[int]]:
@@ -124,26 +150,29 @@ def _margins(frame: Frame, accounts: Accounts) -> dict[str, Amounts]:
     exposure = on_collateral.exposure
     if market.perpetual is not None:
         exposure = (exposure + accounts.perpetuals.worth(market.perpetual.price)).whole()
-    options = evaluate_rows(frame, accounts.options, exposure)
+    options = evaluate_rows(frame.options, accounts.options, exposure)
     worst = options.basis.least(options.scenarios.lowest())
     equity = (accounts.cash + on_collateral.value + options.value).whole()
-    held = _notional((-accounts.perpetuals.losses()).whole(), market.spot)
-    short = _notional(_naked_shorts(frame, accounts.options), market.spot)
+    held = (-accounts.perpetuals.losses()).whole().cost(market.spot)
+    short = naked_shorts(frame.options, accounts.options).cost(market.spot)
+    beside = (accounts.perpetuals.high != 0) | (accounts.perpetuals.low != 0)
+    charged = on_collateral.charge + held.up(frame.perpetual_charge)
+    charged += on_confidence(frame.options, accounts.options, beside, market.spot)
     required = {
         "perpetual_maintenance": held.up(rule.perpetual_maintenance),
         "options_maintenance": short.up(rule.option_maintenance),
         "collateral_maintenance": on_collateral.maintenance,
     }
-    beside = {
+    more = {
         "perpetual_initial": held.up(rule.perpetual_initial),
         "options_initial": short.up(rule.option_initial),
         "collateral_initial": on_collateral.initial,
-        "on_confidence": (on_collateral.charge + _on_confidence(frame, accounts, held)).whole(),
+        "on_confidence": charged.whole(),
     }
     maintenance, initial = worst.down(loss.maintenance) + equity, worst.down(frame.initial_factor) + equity
     for each in required.values():
         maintenance, initial = maintenance - each, initial - each
-    for each in beside.values():
+    for each in more.values():
         initial = initial - each
     return {
         "equity": equity,
@@ -153,7 +182,7 @@ def _margins(frame: Frame, accounts: Accounts) -> dict[str, Amounts]:
         "basis_contingency": options.basis,
         "worst": worst,
         **required,
-        **beside,
+        **more,
         "initial": initial.whole(),
         "maintenance": maintenance.whole(),
     }
@@ -180,42 +209,3 @@ def _collaterals(frame: Frame, accounts: Accounts) -> _Collaterals:
         initial += worth.up(terms.initial)
         charge += worth.up(terms.charge)
     return _Collaterals(value.whole(), exposure.whole(), maintenance.whole(), initial.whole(), charge.whole())
-
-
-def _notional(amounts: Amounts, spot: Wad) -> Amounts:
-    """amount·spot, rounded up, of whole amounts ≥ 0."""
-    return (-(-amounts).whole().worth(spot)).whole()
-
-
-def _naked_shorts(frame: Frame, rows: Rows) -> Amounts:
-    """Σ over strikes of max(0, short − long): the options of a strike are beside each other in a row."""
-    if not len(rows.columns):
-        return Amounts.zeros(len(rows))
-    strikes, places = frame.strikes[rows.columns], owners(rows)
-    changes = (np.diff(strikes) != 0) | (np.diff(places) != 0)
-    first = np.concatenate([[0], np.flatnonzero(changes) + 1])
-    net = np.add.reduceat(rows.amounts, first)
-    return _option_amounts(places[first], np.maximum(-net, 0), len(rows))
-
-
-def _option_amounts(places: IntArray, amounts: IntArray, count: int) -> Amounts:
-    """By place the sum of amounts in millionths, in 1e-18. left_to_rules keeps it below 2^53: exact in floats."""
-    total = np.bincount(places, weights=amounts.astype(np.float64), minlength=count).astype(np.int64)
-    return Amounts(total * (OPTION_UNIT // BASE), np.zeros_like(total))
-
-
-def _on_confidence(frame: Frame, accounts: Accounts, held: Amounts) -> Amounts:
-    """What low confidence costs of the notional: of the perpetual `held`, and of each expiry's options."""
-    total = held.up(frame.perpetual_charge)
-    if not any(table is not None and any(table.charges) for table in frame.tables):
-        return total
-    rows, count = accounts.options, len(accounts)
-    places = frame.expiry_of[rows.columns] * count + owners(rows)
-    gross = _option_amounts(places, np.abs(rows.amounts), len(frame.tables) * count)
-    size = _notional(gross.reshape(len(frame.tables), count), frame.market.spot)
-    beside = (accounts.perpetuals.high != 0) | (accounts.perpetuals.low != 0)
-    for place, table in enumerate(frame.tables):
-        for which, charge in zip((~beside, beside), table.charges if table else (), strict=bool(table)):
-            if charge:
-                total.add(which, size[place, which].up(charge))
-    return total

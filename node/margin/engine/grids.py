@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.margin.engine.portfolio import in_wads
-from node.margin.engine.scan import Found, Margins, Required, cost, evaluated, hedged, larger, scanned
+from node.margin.engine.scan import Found, Margins, Required, evaluated, hedged, larger, scanned
 from node.margin.engine.scan_accounts import LARGEST_CHARGE, Held, Market, Positions, positions, positions_held
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import IntArray
@@ -84,15 +84,15 @@ def margins(held: Positions, frame: Frame) -> Required:
         rate = rules.option_contingency
         if rate and place is not None:
             short = in_wads(held.short[:, place], held.batch.decimals)
-            require(cost(short, price), slice(None), rate, product(rate, rules.maintenance))
+            require(short.cost(price), slice(None), rate, product(rate, rules.maintenance))
         rate = rules.future_contingency
         if rate and each.asset in held.linear:
             linear = held.linear[each.asset]
-            require(cost(linear.amount, price), linear.rows, rate, product(rate, rules.maintenance))
+            require(linear.amount.cost(price), linear.rows, rate, product(rate, rules.maintenance))
     return equity.whole(), initial.whole(), maintenance.whole()
 
 
 def _floor(numbers: Found, price: Wad, rules: GridParameters) -> Amounts:
     """netRate·|net|·price and hedgedRate·hedged·price, each rounded up twice."""
-    net = cost((-numbers.net.losses()).whole(), price).up(rules.net_delta_floor)
-    return net + cost(hedged(numbers), price).up(rules.hedged_delta_floor)
+    net = (-numbers.net.losses()).whole().cost(price).up(rules.net_delta_floor)
+    return net + hedged(numbers).cost(price).up(rules.hedged_delta_floor)

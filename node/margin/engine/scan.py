@@ -23,7 +23,7 @@ from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import ExactSums, IntArray, Rows, Table, products
 from node.margin.models.book import Book
 from node.margin.models.errors import OutOfRange, PortfolioError
-from node.margin.models.fixed import ONE, Wad
+from node.margin.models.fixed import ONE
 from node.margin.models.profile import Composed
 
 DELTA_CHUNK = 512
@@ -197,11 +197,6 @@ def _gains(each: Underlying, gains: Amounts, held: Positions, block: slice, rows
 def larger(first: Amounts, second: Amounts) -> Amounts:
     """The larger of two arrays of amounts."""
     return (-(-first).whole().least((-second).whole())).whole()
-
-
-def cost(units: Amounts, rate: Wad) -> Amounts:
-    """⌈units·rate⌉ as money, of whole units in 1e-18."""
-    return (-(-units).whole().worth(rate)).whole()
 
 
 def half(numbers: Amounts) -> Amounts:

@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from node.margin.engine.portfolio import ObjectArray, in_wads, integers, of_integers
-from node.margin.engine.scan import Found, Margins, PriceRisk, Required, cost, evaluated, half, hedged, larger, scanned
+from node.margin.engine.scan import Found, Margins, PriceRisk, Required, evaluated, half, hedged, larger, scanned
 from node.margin.engine.scan_accounts import LARGEST_CHARGE, Market, Positions, positions, positions_held
 from node.margin.engine.table import BoolArray
 from node.margin.math.amounts import BASE, Amounts
@@ -105,11 +105,11 @@ def margins(held: Positions, frame: Frame) -> Required:
     for rules, place, numbers, credit in zip(frame.rules, frame.market.places, found, credited, strict=True):
         required = numbers.scan - credit
         if rules.intra_spread:
-            required += cost(hedged(numbers), rules.intra_spread)
+            required += hedged(numbers).cost(rules.intra_spread)
         required = required.whole()
         if rules.short_option_minimum and place is not None:
             short = in_wads(held.short[:, place], held.batch.decimals)
-            required = larger(required, cost(short, rules.short_option_minimum))
+            required = larger(required, short.cost(rules.short_option_minimum))
         equity += numbers.option_value
         initial += required.up(frame.parameters.initial_multiple)
         maintenance += required

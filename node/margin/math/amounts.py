@@ -148,6 +148,10 @@ class Amounts:
         low = kept[0] // 10**6 + kept[1] * 1_000
         return Amounts(_joined([digit * 1_000 for digit in kept[2:]], self.high), _joined([low], self.high)).whole()
 
+    def cost(self, price: int) -> Amounts:
+        """The same, rounded up; whole."""
+        return (-(-self).whole().worth(price)).whole()
+
     def _digits(self) -> list[IntArray]:
         if int(self.high.min(initial=0)) > -_SMALL and int(self.high.max(initial=0)) < _SMALL:
             return [self.low, self.high]

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.errors import InputError
-from node.margin.engine import derive_pm2 as engine
-from node.margin.engine.derive_pm2 import Margins, evaluate
-from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts, portfolio
+from node.margin.engine import derive_book
+from node.margin.engine.derive_book import Accounts
+from node.margin.engine.derive_options import OPTION_UNIT
+from node.margin.engine.derive_pm2 import Margins, evaluate, portfolio
 from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.math import products
 from node.margin.math.amounts import LARGEST, Amounts
@@ -151,9 +152,9 @@ def test_the_engine_is_the_rules(data: st.DataObject) -> None:
     content, _ = data.draw(markets())
     frame = Frame.of(*read_vector(content, "market"))
     largest = data.draw(st.sampled_from([3, 10**7, 10**10, 10**14]))  # dust; one digit; two; mostly beyond
-    accounts = accounts_of(data.draw(books(frame.columns, largest)))
+    accounts = accounts_of(data.draw(books(frame.options.columns, largest)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "CHUNK", data.draw(st.sampled_from([1, 3, 4096])))
+        patched.setattr(derive_book, "CHUNK", data.draw(st.sampled_from([1, 3, 4096])))
         patched.setattr(products, "BLOCK_CELLS", data.draw(st.sampled_from([1, 1 << 16])))
         found = evaluate(frame, accounts)
     assert_as_by_the_rules(frame, accounts, found)
@@ -181,7 +182,8 @@ def frame_of(content: dict[str, Any] | None = None) -> Frame:
 
 def test_ordinary_books_are_not_left_to_the_rules() -> None:
     frame = frame_of()
-    large = {column: (-1) ** column * 10**6 * 10**6 for column in range(frame.columns)}  # a million contracts each
+    contracts = 10**6 * 10**6
+    large = {column: (-1) ** column * contracts for column in range(frame.options.columns)}
     accounts = one(cash=10**22, row=large, perpetual=10**6 * WAD, owned=10**6 * WAD)
     found = evaluate(frame, accounts)
     assert not len(found.by_rules)
@@ -227,7 +229,7 @@ def test_an_expiry_without_a_price_blocks_only_who_holds_it() -> None:
     content["Scenario"]["OptionFeeds"][1]["SVIparam"] = [-0.05, 0.1, 1, 0, 1, 2_010, 0.0822]
     content["Scenario"]["Options"].append(option(90 * DAY, 800, 1))  # no variance at this strike
     frame = frame_of(content)
-    assert [table is None for table in frame.tables] == [False, True]
+    assert [table is None for table in frame.options.tables] == [False, True]
     bad = 4  # the lowest strike of the second expiry
     found = evaluate(frame, accounts_of([(5, {0: 10**6}, 0, [0]), (5, {0: 1, bad: 1}, 0, [0]), (5, {bad: 0}, 0, [0])]))
     assert list(found.errors) == [1]
@@ -240,7 +242,7 @@ def test_an_expiry_whose_marks_62_bits_do_not_hold_is_left_to_the_rules() -> Non
     content = plain()
     content["Scenario"]["OptionFeeds"][1]["Forward"] = 5e6  # a call costs 5e18 of money
     frame = frame_of(content)
-    assert [table is None for table in frame.tables] == [False, True]
+    assert [table is None for table in frame.options.tables] == [False, True]
     accounts = accounts_of([(5, {0: 10**6, 3: -7}, 0, [0]), (5, {1: 1, 6: -(10**6)}, 0, [0])])
     found = evaluate(frame, accounts)
     assert found.by_rules.tolist() == [1]
@@ -292,7 +294,7 @@ def test_a_frame_needs_its_basis_parameters() -> None:
     content = plain()
     market, given = read_vector(content, "market")
     del content["Parameters"]["BasisContingency"]
-    assert Frame.of(market, given).columns == 8
+    assert Frame.of(market, given).options.columns == 8
     with pytest.raises(MissingField, match="BasisContingency"):
         frame_of(content)
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from node.margin.engine import derive_pm2 as engine
-from node.margin.engine.derive_pm2_book import OPTION_UNIT, Accounts
+from node.margin.engine.derive_book import Accounts
+from node.margin.engine.derive_options import OPTION_UNIT
 from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
