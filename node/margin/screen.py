@@ -7,11 +7,14 @@ its prices and its changes make necessary, and not what exists.
 
 Why that is sound. Let E be the high end of an account's excess over maintenance margin (below zero: liquidatable). It
 depends on the high ends of its tokens' marks and on both ends of its underlyings', and on nothing else that can change
-without a change of policy or leaf, or a price that comes or goes, which all lead to another evaluation. (Who holds a
-token of which the vault lacks some has no distance: that share changes with everybody's deposits.)
+without a change of policy or leaf, or a price that comes or goes, which all lead to another evaluation. Where a vault
+lacks some of a token, its holders also depend on the share that is there, which has a clock like a price: it changes
+with everybody's deposits, and comes and goes with the shortfall.
 
 - a holding counts ⌊⌊amount·price⌋·(1 − haircut)⌋, so a fall by a fraction δ takes at most δ of it, or all of it once
-  it is dust, which is at most the asset's minimum;
+  it is dust, which is at most the asset's minimum; in a shortfall amount is ⌊booked amount·share⌋, so that a fall of
+  both takes at most 2·δ of it, and the value of some base units, five, for the rounding then and now at prices that
+  may have risen threefold;
 - a venue requires margin − value within [0, cap], which moves no faster than margin − value does: for each position by
   at most δ·|size|·price·(1 + maintenance), when either end of the mark moves by δ;
 - each of these is rounded once or twice, by less than one unit.
@@ -28,7 +31,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from fractions import Fraction
+from math import ceil
+from typing import Literal, TypeAlias
 
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, ChainId, Hash32
@@ -43,14 +48,17 @@ from node.model.reports import Position
 
 View: TypeAlias = Callable[[AccountId], AccountView]
 Place: TypeAlias = tuple[ChainId, Address]
-Key: TypeAlias = str | Place
-Ends: TypeAlias = tuple[int, ...]
+Share: TypeAlias = tuple[Literal["share"], ChainId, Address]
+Key: TypeAlias = str | Place | Share
+Ends: TypeAlias = tuple[int | Fraction, ...]
 
 _TICKS = 10**18
 """A clock's ticks while its price moves by itself once."""
 _NEVER = 1 << 255
 _ROUNDINGS = 4
 """Of one holding or position: two, each less than one unit apart at either time."""
+_UNITS = 5
+"""Base units of a short token, at the price of now: what a share may be rounded by at either time."""
 _SPARE = 1_024
 """Void entries that a queue may have beside as many as there are accounts."""
 
@@ -74,7 +82,7 @@ class _Clock:
             self.ticks += _NEVER
         else:
             moves = zip(self.seen, now, strict=True)
-            self.ticks += max(spec.ceil_div(abs(end - was) * _TICKS, was) for was, end in moves if was)
+            self.ticks += max(ceil(abs(Fraction(end) - was) * _TICKS / was) for was, end in moves if was)
         self.seen = now
 
     def push(self, ticks: int, number: int, account: AccountId, numbers: Mapping[AccountId, int]) -> None:
@@ -93,17 +101,21 @@ class _Clock:
 
 
 def _prices(context: MarginContext) -> Iterator[tuple[Key, Ends | None]]:
-    """What accounts depend on: the prices of underlyings by asset, and of tokens by place."""
+    """What accounts depend on: the prices of underlyings by asset, of tokens by place, and their share where short."""
     for asset, mark in context.marks.items():
         yield asset, (mark.obligation.low, mark.obligation.high) if mark.obligation is not None else None
     for place, mark in context.token_marks.items():
-        counts = mark.obligation is not None and not _is_short(context, place)
-        yield place, (mark.collateral.high,) if counts else None
+        yield place, (mark.collateral.high,) if mark.obligation is not None else None
+        share = _share(context, place)
+        yield ("share", *place), (share,) if share is not None else None
 
 
-def _is_short(context: MarginContext, place: Place) -> bool:
+def _share(context: MarginContext, place: Place) -> Fraction | None:
+    """What of each amount in the books is there; None where that is all of it, or not known."""
     fact = context.tokens.get(place)
-    return fact is not None and not fact.disputed and fact.held < fact.booked
+    if fact is None or fact.disputed or fact.held >= fact.booked:
+        return None
+    return Fraction(fact.held, fact.booked)
 
 
 class Screen:
@@ -176,10 +188,11 @@ def _distance(view: AccountView, health: Health, context: MarginContext) -> dict
     for line in health.holdings:
         if line.value.high > 0:
             place = line.chain_id, line.token
-            if _is_short(context, place):
-                return None
-            keys.add(place)
+            keys |= {place, ("share", *place)}
             gross += line.maintenance.high
+            if _share(context, place) is not None:
+                gross += line.maintenance.high
+                slack -= _UNITS * (_unit_value(context, place) + 1)
             slack -= policy.asset_by_id[line.asset].min_value_micro_usd * PICO_PER_MICRO + _ROUNDINGS
     for position, instrument in _positions(view, policy):
         keys.add(instrument.underlying)
@@ -190,6 +203,13 @@ def _distance(view: AccountView, health: Health, context: MarginContext) -> dict
     if slack <= 0:
         return None
     return dict.fromkeys(keys, slack * _TICKS // (slack + gross))
+
+
+def _unit_value(context: MarginContext, place: Place) -> int:
+    """What a base unit of a token counts for at most, rounded up."""
+    return spec.ceil_div(
+        context.token_marks[place].collateral.high, 10 ** context.policy.token_by_place[place].decimals
+    )
 
 
 def _positions(view: AccountView, policy: Policy) -> Iterator[tuple[Position, Instrument]]:

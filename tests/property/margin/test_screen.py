@@ -36,6 +36,9 @@ from tests.unit.margin.books import (
     price,
 )
 
+WHOLE = Policy.parse(NO_DUST.body.replace(b'asset = "ETH", decimals = 18', b'asset = "ETH", decimals = 0'))
+"""Ether that cannot be divided."""
+
 
 class Ledger:
     """Accounts by id, as views and as the maps that a state has of them."""
@@ -261,3 +264,55 @@ def test_a_vault_that_lacks_a_token_has_its_holders_looked_at() -> None:
     lacking = [TokenFact(Amount(100), Amount(share)) for share in (100, 90, 60)]
     found = [ledger.screened(screen, market(eth(200_000), tokens={place: fact})) for fact in lacking]
     assert [len(accounts) for accounts in found] == [0, 0, 1]
+
+
+def test_a_shortfall_has_holders_looked_at_when_it_comes_and_then_as_it_moves() -> None:
+    ledger, screen = Ledger([leveraged(cushion) for cushion in (200, 400, 20_000)]), Screen()
+    books, found = 10**24, []
+    for held in (books, books - 1, *(books - 10**21 * step for step in range(1, 40))):
+        fact = TokenFact(Amount(books), Amount(held))
+        context = market(eth(200_000), tokens={(A, USDX_A): fact})
+        found.append(ledger.screened(screen, context))
+        assert found[-1] == ledger.looked_through(context)
+        if held == books - 1:
+            assert screen.evaluations == 6, "once more for the shortfall of one unit"
+    assert [len(found[at]) for at in (0, 1, 2, -1)] == [0, 0, 0, 0]
+    assert screen.evaluations < 6 + 39, "and not each of them at each step"
+
+
+def test_a_share_and_a_price_that_fall_together_take_twice_as_much() -> None:
+    def fallen(steps: int) -> MarginContext:
+        left = 10**6 * 99**steps // 100**steps
+        fact = TokenFact(Amount(10**6), Amount(left * 9 // 10))
+        return market({"ETH": price(2_000 * USD * left // 10**6)}, tokens={(A, ETH_A): fact})
+
+    ledger, screen = Ledger([near(account([holding(A, ETH_A, 10)], [owes()]), fallen(0), 2_000 * USD)]), Screen()
+    found = [len(ledger.screened(screen, fallen(steps))) for steps in range(12)]
+    assert found == [len(ledger.looked_through(fallen(steps))) for steps in range(12)]
+    assert found[0] == 0
+    assert found[-1] == 1
+    assert screen.evaluations < 12
+
+
+def indivisible(dollars: int, held: int) -> MarginContext:
+    """A base unit is worth so many dollars, and so many of a million of them are there."""
+    fact = TokenFact(Amount(10**6), Amount(held))
+    return market({"ETH": price(dollars * USD)}, tokens={(A, ETH_A): fact}, rules=WHOLE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 400),
+    st.integers(0, 5_000),
+    st.integers(5 * 10**5, 10**6),
+    st.lists(st.integers(-40, 30), min_size=5, max_size=30),
+)
+def test_a_share_and_a_price_that_move_together_hide_nobody(amount: int, gap: int, held: int, steps: list[int]) -> None:
+    """What is rounded of a share is worth thousands here: more than the gap, at times."""
+    dollars = 2_000
+    view = near(account([(A, ETH_A, Amount(amount))], [owes()]), indivisible(dollars, held), gap * USD)
+    ledger, screen = Ledger([view]), Screen()
+    for step in (0, *steps):
+        held, dollars = min(10**6, held + held * step // 5_000), dollars + dollars * step // 5_000
+        context = indivisible(dollars, held)
+        assert ledger.screened(screen, context) == ledger.looked_through(context)
