@@ -187,7 +187,9 @@ class GameTable(_Table):
     """An implementation of dispute games, and the version whose layout it has."""
 
     implementation: HexAddress
-    layout: Literal["fault-1.0", "fault-1.4", "fault-2", "fault-2-typed"]
+    layout: Literal[
+        "fault-1.0", "fault-1.4", "fault-2", "fault-2-typed", "succinct", "super-fault", "super-permissioned"
+    ]
 
 
 class GamesTable(_Table):

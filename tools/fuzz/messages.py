@@ -124,7 +124,7 @@ def _game(version: str) -> Target:
         return status == games.DEFENDER_WINS and resolved_at + recipe.delay < state.time and respected == game.type
 
     def judge(state: L1State) -> RollupFinality:
-        return games.game_claim(recipe, state, game, site.code).finality
+        return games.game_claim(recipe, state, game, site.code, test_rollup_games.CHAIN).finality
 
     return _l1(site.l1, games.game_needs(recipe, game), judge, stands)
 

@@ -28,7 +28,7 @@ from tests.unit.consensus.rig import commit_certificate
 from tests.unit.model.test_signatures import DIGEST, PACKED, SIGNERS
 from tests.unit.proofs import chain, test_output_root, test_receipts
 from tests.unit.proofs.test_rollup_assertions import ASSERTION, created
-from tests.unit.proofs.test_rollup_games import Site
+from tests.unit.proofs.test_rollup_games import CHAIN, Site
 from tests.unit.proofs.test_rollup_nodes import BLOCK as NODE_BLOCK
 from tests.unit.proofs.test_rollup_nodes import SENDS as NODE_SENDS
 from tests.unit.proofs.test_rollup_nodes import created as created_node
@@ -250,8 +250,8 @@ def _game() -> Target:
     def check(data: bytes) -> None:
         which, code = (data or b"\0")[0] % len(sites), data[1:]
         with suppress(UnknownGame):
-            games.read_clone(sites[which].recipe, listed[which], code)
-        games.game_claim(sites[which].recipe, states[which], listed[which], code)
+            games.read_clone(sites[which].recipe, listed[which], code, CHAIN)
+        games.game_claim(sites[which].recipe, states[which], listed[which], code, CHAIN)
         expect(code, sites[which].code, "another code is taken for the game's")
 
     return Target(tuple(bytes((n,)) + site.code for n, site in enumerate(sites)), check, (ProofError, NotSettled))

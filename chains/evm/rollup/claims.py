@@ -27,7 +27,7 @@ from chains.proofs.rollup.games import Game
 from chains.proofs.rollup.layout import AssertionsRecipe, GamesRecipe, NodesRecipe, OracleRecipe, RollupRecipe
 from chains.proofs.rollup.state import Claim, L1State, Needs
 from chains.proofs.slots import uint_word
-from chains.types import Address, Hash32, Height
+from chains.types import Address, ChainId, Hash32, Height
 
 MAX_CLAIMS = 1_024
 """Claims that are looked at, from the newest on; anybody who pays for it can add some that do not count."""
@@ -51,7 +51,10 @@ Found = Claim | AssertedBlock | NotSettled
 class Claims:
     """The claims of one rollup on one L1, whose endpoints are `pool` and whose final headers `heads` gives."""
 
-    def __init__(self, recipe: RollupRecipe, pool: EndpointPool, heads: FinalHeads, captures: Captures) -> None:
+    def __init__(
+        self, chain_id: ChainId, recipe: RollupRecipe, pool: EndpointPool, heads: FinalHeads, captures: Captures
+    ) -> None:
+        self._chain_id = chain_id
         self._recipe = recipe
         self._pool = pool
         self._heads = heads
@@ -85,7 +88,7 @@ class Claims:
             known = await self._codes_of(header, state, listed)
             for game in listed:
                 try:
-                    found: Found = games.game_claim(recipe, state, game, known[game.address])
+                    found: Found = games.game_claim(recipe, state, game, known[game.address], self._chain_id)
                 except ContractChanged:
                     raise  # that is about all of them
                 except NotSettled as error:

@@ -78,11 +78,12 @@ class SettlementFollower:
         self._rollup = rollup
         self._l1_heads = l1[1]
         self._captures = Captures(chain_id, rollup)
-        self._claims = Claims(rollup.contracts, *l1, self._captures)
+        self._claims = Claims(chain_id, rollup.contracts, *l1, self._captures)
         self._pool, self._heads = l2
         self._faults = faults
         self._store = NodeStore(256)
         self._seen: OrderedDict[str, NotSettled | Height] = OrderedDict()  # proposed claims that were compared
+        self._heights: OrderedDict[UnixSeconds, Height] = OrderedDict()  # of the newest block up to a time
         self._tried: Counter[str] = Counter()
         self._missing: dict[str, UnixSeconds] = {}  # assertions whose block nobody has, and since when on L1
         self._disputed = ""  # the claim by which there is a dispute
@@ -201,7 +202,7 @@ class SettlementFollower:
             if isinstance(found, AssertedBlock):
                 height = (await self._asserted(found, look)).number
             else:
-                height = found.height
+                height = found.height if found.height is not None else await self._height_at(found, look)
             if above is not None and height <= above.height:
                 raise Overtaken("A claim is of no block above one that has passed", claim=found.where, height=height)
             if height > look.tip.number:
@@ -223,6 +224,34 @@ class SettlementFollower:
         except (RetryError, ProofError) as error:
             raise Unproven("No endpoint lets a claim be checked", claim=found.where, cause=error.reason) from error
         return header
+
+    async def _height_at(self, found: Claim, look: _Look) -> Height:
+        """That of the newest block up to the time that a claim is of. Blocks come at a steady pace, as a rule."""
+        time, tip = found.time, look.tip
+        assert time is not None  # noqa: S101 - a claim has a height or a time
+        if time in self._heights:
+            return self._heights[time]
+        if time >= tip.timestamp:
+            raise Unproven("A claim is of a time that is still to come", claim=found.where, time=time)
+
+        async def made(height: int) -> int:
+            (header,) = await self._heads.at([Height(height)], (RetryError,))
+            return header.timestamp
+
+        pace = max(1, tip.timestamp - await made(max(0, tip.number - 1)))
+        low = max(0, tip.number + (time - tip.timestamp) // pace)
+        high, step = low + 1, 1
+        while low > 0 and await made(low) > time:
+            low, high, step = max(0, low - step), low, 2 * step
+        while high < tip.number and await made(high) <= time:
+            low, high, step = high, min(tip.number, high + step), 2 * step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if await made(middle) <= time else (low, middle)
+        self._heights[time] = Height(low)
+        while len(self._heights) > _KEPT:
+            self._heights.popitem(last=False)
+        return Height(low)
 
     async def _asserted(self, found: AssertedBlock, look: _Look) -> Header:
         """The block with the hash that is asserted; any endpoint that has it will do, since its hash is known.
@@ -273,9 +302,7 @@ class SettlementFollower:
         if settled.block_hash not in self._ties and height - settled.height <= MAX_DESCENT:
             try:
                 (top,) = await self._heads.at([height])
-                if (
-                    top.hash != block_hash
-                ):  # the endpoints once agreed on another block, and the node has gone on without
+                if top.hash != block_hash:  # the endpoints once agreed on another, and the node has gone on without
                     self._captures.forget_cut(height)
                     return settled
                 found = await self._ancestor(top, settled.height)

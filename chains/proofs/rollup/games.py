@@ -3,7 +3,8 @@
 Owns the rules of the AnchorStateRegistry (`isGameClaimValid`): of the respected type, not blacklisted, not retired,
 resolved for the defender, and that long enough ago. Where versions differ, the stricter rule holds: the type has to be
 the one that is respected now, and for games that note it, the one when they were made too; a game from the very second
-of a retirement is retired. A pause is not looked at: it holds back withdrawals, and makes no claim less true.
+of a retirement is retired. A pause is not looked at: it holds back withdrawals, and makes no claim less true. A game may
+be of several chains at once, as OP mainnet's: its clone's code has what the claimed root is made of, bound by its hash.
 Must not know whether a root is true.
 """
 
@@ -18,7 +19,12 @@ from chains.proofs.rollup.errors import Blacklisted, Defeated, NoSuchClaim, NotR
 from chains.proofs.rollup.layout import GameLayout, GamesRecipe
 from chains.proofs.rollup.state import Claim, L1State, Needs, add_needs, item_slot, pinned_needs
 from chains.proofs.slots import address_word, mapping_slot
-from chains.types import Address, Hash32, Height, UnixSeconds, WordRecipe
+from chains.types import Address, ChainId, Hash32, Height, UnixSeconds, WordRecipe
+
+MAX_CHAINS = 64
+"""Chains in one super root."""
+
+_SUPER_VERSION, _SUPER_HEAD, _SUPER_PART = 1, 9, 64
 
 IN_PROGRESS, CHALLENGER_WINS, DEFENDER_WINS = range(3)
 
@@ -41,6 +47,15 @@ class Game:
     type: int
     created_at: UnixSeconds
     address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a game claims of one chain: an output root, of the block at a height, or of the newest one up to a time."""
+
+    root: Hash32
+    height: Height | None
+    time: UnixSeconds | None = None
 
 
 def clone_code(implementation: Address, arguments: bytes) -> bytes:
@@ -90,34 +105,37 @@ def game_needs(recipe: GamesRecipe, *games: Game) -> Needs:
     return needs
 
 
-def game_claim(recipe: GamesRecipe, state: L1State, game: Game, code: bytes) -> Claim:
-    """What the game claims and how far that is settled; `code` is the game's own, in which the claim is.
+def game_claim(recipe: GamesRecipe, state: L1State, game: Game, code: bytes, chain_id: ChainId) -> Claim:
+    """What the game claims of the chain and how far that is settled; `code` is the game's own, in which the claim is.
 
     Raises ClaimMismatch if the code is not the game's, and a NotSettled that says why a game does not count.
     """
     where = f"game {game.index} at 0x{game.address.hex()}"
     if keccak(code) != (code_hash := state.code_hash(game.address)):
         raise ClaimMismatch("code is not that of the game", game=game.address, claimed=keccak(code), proven=code_hash)
-    layout, root, height = read_clone(recipe, game, code)
+    layout, told = read_clone(recipe, game, code, chain_id)
     _check_standing(recipe, state, game, layout)
     status = state.word(game.address, layout.status)
     if status == CHALLENGER_WINS:
-        raise Defeated("The challenger won the game", game=game.address, index=game.index, root=root)
+        raise Defeated("The challenger won the game", game=game.address, index=game.index, root=told.root)
     resolved_at = state.word(game.address, layout.resolved_at)
-    if status != DEFENDER_WINS or not resolved_at:
-        return Claim(root, height, RollupFinality.PROPOSED, game.created_at, where)
-    settles_at = UnixSeconds(resolved_at + recipe.delay)
-    if state.time <= settles_at:
-        return Claim(root, height, RollupFinality.PROPOSED, game.created_at, where, settles_at)
-    return Claim(root, height, RollupFinality.CHALLENGE_PASSED, game.created_at, where)
+    finality, settles_at = RollupFinality.PROPOSED, None
+    if status == DEFENDER_WINS and resolved_at:
+        settles_at = UnixSeconds(resolved_at + recipe.delay)
+        if state.time > settles_at:
+            finality, settles_at = RollupFinality.CHALLENGE_PASSED, None
+    return Claim(told.root, told.height, finality, game.created_at, where, settles_at, told.time)
 
 
-def read_clone(recipe: GamesRecipe, game: Game, code: bytes) -> tuple[GameLayout, Hash32, Height]:
-    """The layout of a game with this code, the root that it claims, and the number of the rollup's block."""
+def read_clone(recipe: GamesRecipe, game: Game, code: bytes, chain_id: ChainId) -> tuple[GameLayout, Told]:
+    """The layout of a game with this code, and what it claims of the chain. Raises UnknownGame."""
     implementation = Address(code[_ADDRESS_AT : _ADDRESS_AT + 20])
     arguments = code[_ARGUMENTS_AT:-2]
     layout = recipe.games.get(implementation)
-    if code != clone_code(implementation, arguments) or layout is None or len(arguments) != layout.arguments:
+    told = None
+    if code == clone_code(implementation, arguments) and layout is not None:
+        told = _told(layout, arguments, chain_id)
+    if layout is None or told is None:
         raise UnknownGame(
             "A game is no clone of an implementation that the recipe admits, with the arguments that this takes",
             game=game.address,
@@ -125,9 +143,36 @@ def read_clone(recipe: GamesRecipe, game: Game, code: bytes) -> tuple[GameLayout
             implementation=implementation,
             arguments=len(arguments),
         )
+    return layout, told
+
+
+def _told(layout: GameLayout, arguments: bytes, chain_id: ChainId) -> Told | None:
     root = Hash32(arguments[layout.root_at : layout.root_at + 32])
-    height = int.from_bytes(arguments[layout.height_at : layout.height_at + 32], "big")
-    return layout, root, Height(height)
+    if layout.super_root_at is not None:
+        return _of_super_root(root, arguments[layout.super_root_at :], chain_id)
+    if layout.height_at is None or len(arguments) != layout.arguments:
+        return None
+    return Told(root, Height(int.from_bytes(arguments[layout.height_at : layout.height_at + 32], "big")))
+
+
+def _of_super_root(root: Hash32, rest: bytes, chain_id: ChainId) -> Told | None:
+    """The chain's part of a super root, whose preimage is what of the beginning of `rest` has its hash.
+
+    optimism specs, `interop/fault-proof.md`, super root of version 1: the version (1 byte), the time (8), and of each
+    chain its id (32) and its output root (32).
+    """
+    for chains in range(1, MAX_CHAINS + 1):
+        preimage = rest[: _SUPER_HEAD + chains * _SUPER_PART]
+        if len(preimage) != _SUPER_HEAD + chains * _SUPER_PART or preimage[0] != _SUPER_VERSION:
+            return None
+        if keccak(preimage) == root:
+            time = UnixSeconds(int.from_bytes(preimage[1:_SUPER_HEAD], "big"))
+            for start in range(_SUPER_HEAD, len(preimage), _SUPER_PART):
+                part = preimage[start : start + _SUPER_PART]
+                if int.from_bytes(part[:32], "big") == chain_id:
+                    return Told(Hash32(part[32:]), None, time)
+            return None
+    return None
 
 
 def _check_standing(recipe: GamesRecipe, state: L1State, game: Game, layout: GameLayout) -> None:

@@ -54,15 +54,19 @@ class GameLayout:
 
     `arguments` is how many bytes those are; the claimed root is 32 bytes at `root_at`, the number of the rollup's block
     32 at `height_at`. `was_respected` is set by games that note whether their type was respected when they were made.
+
+    Where `super_root_at` is set, the claimed root is that of several chains at one time, a super root, and its preimage
+    begins there. How long that is, its hash tells; what else there is, is the factory's.
     """
 
     created_at: WordRecipe
     resolved_at: WordRecipe
     status: WordRecipe
     was_respected: WordRecipe | None
-    arguments: int
+    arguments: int | None
     root_at: int
-    height_at: int
+    height_at: int | None
+    super_root_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,12 @@ GAMES: Final[Mapping[str, GameLayout]] = MappingProxyType(
         "fault-2": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(10, 0, 1), 240, 20, 84),
         # with the game's type (4) before the number
         "fault-2-typed": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(10, 0, 1), 244, 20, 88),
+        # OPSuccinctFaultDisputeGame 2.0 (succinctlabs/op-succinct), with the index of the parent (4) after the number
+        "succinct": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(9, 0, 1), 120, 20, 84),
+        # SuperFaultDisputeGame.json at 949cc5a7; creator, root, L1 head, type, and then the super root's preimage
+        "super-fault": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(9, 0, 1), None, 20, None, 88),
+        # SuperPermissionedDisputeGame 1.0: it is resolved when it is made, and only the guardian can strike it out
+        "super-permissioned": GameLayout(_CREATED, _RESOLVED, _STATUS, _at(0, 17, 1), None, 20, None, 88),
     }
 )
 

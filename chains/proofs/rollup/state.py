@@ -27,15 +27,17 @@ class Claim:
 
     `made_at` is the L1 time of the claim: no block that was made later can be what it is about. `where` names the claim
     for people. `settles_at` is the L1 time after which a PROPOSED claim that is resolved counts as CHALLENGE_PASSED;
-    None where it has to be resolved yet, or counts already.
+    None where it has to be resolved yet, or counts already. A claim of several chains names no `height`, but a `time`
+    on them: of each it means the newest block up to then.
     """
 
     root: Hash32
-    height: Height
+    height: Height | None
     finality: RollupFinality
     made_at: UnixSeconds
     where: str
     settles_at: UnixSeconds | None = None
+    time: UnixSeconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

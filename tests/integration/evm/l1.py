@@ -43,7 +43,7 @@ from tests.integration.evm.harness import FINALITY, raw_address
 from tests.tools import anvil
 
 L1_ID, L2_ID = ChainId(900), ChainId(901)
-TYPE, OTHER_TYPE = 8, 255
+TYPE, SUPER_TYPE, OTHER_TYPE = 8, 9, 255
 DELAY = 3600
 SEAL = b"\7" * 32
 _GAME_ARGUMENTS = bytes(32) + bytes(60) + (901).to_bytes(32, "big")
@@ -81,6 +81,7 @@ class Layers:
     oracle: Contract = field(init=False)
     arbitrum: Contract = field(init=False)
     classic: Contract = field(init=False)
+    super_game: Contract = field(init=False)
     pins: dict[str, PinnedContract] = field(default_factory=dict)
     games: dict[str, Contract] = field(default_factory=dict)
     now: float = 100.0
@@ -97,12 +98,15 @@ class Layers:
             game = self.l1.deploy(compiled()["DisputeGame"], game_type, self.registry.address)
             self.games[str(game_type)] = game
             self.l1.send(self.factory.functions.setImplementation(game_type, game.address, _GAME_ARGUMENTS))
+        self.super_game = self.l1.deploy(compiled()["SuperGame"], SUPER_TYPE, self.registry.address)
+        self.l1.send(self.factory.functions.setImplementation(SUPER_TYPE, self.super_game.address, bytes(124)))
         self.l2.rpc("anvil_mine", hex(20))
         self.settle()
 
     @property
     def by_games(self) -> RollupRecipe:
         admitted = {raw_address(game): GAMES["fault-2"] for game in self.games.values()}
+        admitted[raw_address(self.super_game)] = GAMES["super-fault"]
         factory, registry = self.pins["GameFactory"], self.pins["Registry"]
         return GamesRecipe(factory, GAME_LIST, registry, REGISTRIES["anchor-state-registry"], admitted, DELAY)
 
@@ -132,8 +136,16 @@ class Layers:
 
     def play(self, height: int, root: bytes | None = None, game_type: int = TYPE) -> Contract:
         """Post a game, which says the truth unless a root is given."""
-        claim = root if root is not None else self.root(height)
-        receipt = self.l1.send(self.factory.functions.create(game_type, claim, height.to_bytes(32, "big")))
+        return self._create(game_type, root if root is not None else self.root(height), height.to_bytes(32, "big"))
+
+    def play_of_several(self, time: int, root: bytes) -> Contract:
+        """Post a game of a super root, in which this chain has this output root."""
+        parts = ((7, keccak(b"another chain's")), (L2_ID, root))
+        preimage = b"\1" + time.to_bytes(8, "big") + b"".join(chain.to_bytes(32, "big") + part for chain, part in parts)
+        return self._create(SUPER_TYPE, keccak(preimage), SUPER_TYPE.to_bytes(4, "big") + preimage)
+
+    def _create(self, game_type: int, claim: bytes, extra: bytes) -> Contract:
+        receipt = self.l1.send(self.factory.functions.create(game_type, claim, extra))
         (event,) = events(self.factory.events.DisputeGameCreated(), receipt)
         game: Contract = self.l1.web3.eth.contract(
             address=event["args"]["disputeProxy"], abi=compiled()["DisputeGame"].abi

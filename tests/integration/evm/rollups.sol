@@ -108,6 +108,36 @@ contract DisputeGame {
     }
 }
 
+/// SuperFaultDisputeGame, where everybody may say who won.
+contract SuperGame {
+    uint64 public createdAt;
+    uint64 public resolvedAt;
+    uint8 public status;
+    bool internal initialized;
+    uint256[8] private _gap;
+    bool public wasRespectedGameTypeWhenCreated;
+
+    uint32 private immutable GAME_TYPE;
+    Registry private immutable REGISTRY;
+
+    constructor(uint32 gameType, Registry registry) {
+        GAME_TYPE = gameType;
+        REGISTRY = registry;
+    }
+
+    function initialize() external {
+        require(!initialized, "already initialized");
+        initialized = true;
+        createdAt = uint64(block.timestamp);
+        wasRespectedGameTypeWhenCreated = REGISTRY.respectedGameType() == GAME_TYPE;
+    }
+
+    function resolve(bool defended) external {
+        status = defended ? 2 : 1;
+        resolvedAt = uint64(block.timestamp);
+    }
+}
+
 /// AnchorStateRegistry 3.x.
 contract Registry {
     uint256[5] private _gap;

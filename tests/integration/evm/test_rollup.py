@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality
 from chains.proofs.rollup.errors import ContractChanged
 from chains.types import NATIVE_COIN, Assurance, ChainId, Cut, EndpointFault, Hash32, Height
 from tests.integration.evm.harness import ACCOUNTS, Site
-from tests.integration.evm.l1 import DELAY, L1_ID, L2_ID, OTHER_TYPE, Layers, running
+from tests.integration.evm.l1 import DELAY, L1_ID, L2_ID, OTHER_TYPE, SUPER_TYPE, Layers, running
 
 pytestmark = pytest.mark.timeout(180)  # the first compiles the contracts
 
@@ -149,6 +150,39 @@ async def test_a_height_has_the_class_of_the_block_above_it_that_l1_has_settled(
         found = await follower.look()
         settled = [found.above(Height(height)) for height in (3, 5, 6, 9, 10)]
         assert [each and each.finality for each in settled] == [PASSED, PASSED, PROPOSED, PROPOSED, None]
+
+
+async def test_a_game_of_several_chains_is_about_the_newest_block_up_to_its_time(layers: Layers) -> None:
+    layers.l1.send(layers.registry.functions.respect(SUPER_TYPE))
+    layers.pass_delay()  # the rollup's blocks come at no steady pace
+    times = [layers.header(height).timestamp for height in range(layers.l2.web3.eth.block_number - 1)]
+    assert max(later - earlier for earlier, later in pairwise(times)) > DELAY
+
+    def newest(time: int) -> int:
+        return max(height for height, made in enumerate(times) if made <= time)
+
+    faults: list[EndpointFault] = []
+    played = []
+    async with layers.following(layers.by_games, faults=faults) as follower:
+        for time in (times[2], times[-1] - DELAY // 2, times[-1] - 1):
+            played.append(layers.play_of_several(time, layers.root(newest(time))))
+            layers.settle()
+            found = await follower.look()
+            assert found.refused == ()
+            assert found.proposed is not None
+            assert found.proposed.height == newest(time)
+        layers.resolve(layers.play_of_several(times[2], keccak(b"a lie")), defended=False)
+        layers.play_of_several(times[-1] - 1, keccak(b"a lie"))
+        layers.play_of_several(times[-1] + 10**6, layers.root(5))
+        layers.resolve(played[-1])
+        layers.pass_delay()
+        found = await follower.look()
+        assert found.passed is not None
+        height = newest(times[-1] - 1)
+        assert (found.passed.height, found.passed.block_hash) == (height, layers.header(height).hash)
+        for said, refused in zip(("still to come", "no block above", "challenger won"), found.refused, strict=True):
+            assert said in refused
+    assert faults == []
 
 
 # === By parent hashes ===

@@ -15,16 +15,28 @@ from chains.proofs.rollup.games import Game, clone_code
 from chains.proofs.rollup.layout import GAME_LIST, GAMES, REGISTRIES, GamesRecipe
 from chains.proofs.rollup.state import Claim, item_slot
 from chains.proofs.slots import address_word, mapping_slot
-from chains.types import Hash32, Height, UnixSeconds, WordRecipe
+from chains.types import ChainId, Hash32, Height, UnixSeconds, WordRecipe
 from tests.unit.proofs.l1 import L1, LOGIC, address, both
 
 DELAY, TYPE, IMPLEMENTATION, GAME = 3600, 8, address(0x60), 0x70
 ROOT, HEIGHT = keccak(b"root"), Height(1234)
 RESOLVED_AT = 900_000
+CHAIN, AT = ChainId(10), UnixSeconds(799_000)
+
+
+def super_root(*chains: tuple[int, bytes], time: int = AT) -> bytes:
+    """The preimage of a super root."""
+    parts = (chain.to_bytes(32, "big") + root for chain, root in chains)
+    return b"\1" + time.to_bytes(8, "big") + b"".join(parts)
 
 
 def arguments(version: str) -> bytes:
     """A clone's arguments, in the order in which the factory packs them."""
+    if version.startswith("super"):
+        preimage = super_root((CHAIN - 1, keccak(b"another chain's")), (CHAIN, ROOT))
+        return b"\xaa" * 20 + keccak(preimage) + b"\xbb" * 32 + TYPE.to_bytes(4, "big") + preimage + b"\x22" * 40
+    if version == "succinct":
+        return b"\xaa" * 20 + ROOT + b"\xbb" * 32 + HEIGHT.to_bytes(32, "big") + b"\x22" * 4
     typed = TYPE.to_bytes(4, "big") if version == "fault-2-typed" else b""
     extra = b"" if version.startswith("fault-1") else b"\x11" * 32 + b"\x22" * 60 + (10).to_bytes(32, "big")
     return b"\xaa" * 20 + ROOT + b"\xbb" * 32 + typed + HEIGHT.to_bytes(32, "big") + extra
@@ -75,7 +87,7 @@ class Site:
     def judge(self, index: int = 2) -> Claim:
         listed = self.listed(index)
         needs = both(games.list_needs(self.recipe, index), games.game_needs(self.recipe, listed))
-        return games.game_claim(self.recipe, self.l1.prove(needs), listed, self.code)
+        return games.game_claim(self.recipe, self.l1.prove(needs), listed, self.code, CHAIN)
 
     def listed(self, index: int = 2) -> Game:
         return games.listed_game(self.recipe, self.l1.prove(games.list_needs(self.recipe, index)), index)
@@ -85,10 +97,43 @@ class Site:
 @pytest.mark.parametrize("registry", REGISTRIES)
 def test_a_resolved_game_past_its_delay_has_passed_its_challenge(version: str, registry: str) -> None:
     site = Site(version, registry)
+    of_several = version.startswith("super")
     assert site.judge() == Claim(
-        ROOT, HEIGHT, RollupFinality.CHALLENGE_PASSED, UnixSeconds(800_000), f"game 2 at 0x{address(GAME).hex()}", None
+        ROOT,
+        None if of_several else HEIGHT,
+        RollupFinality.CHALLENGE_PASSED,
+        UnixSeconds(800_000),
+        f"game 2 at 0x{address(GAME).hex()}",
+        None,
+        AT if of_several else None,
     )
     assert site.listed() == Game(2, TYPE, UnixSeconds(800_000), address(GAME))
+
+
+def test_a_super_root_tells_of_each_of_its_chains_and_of_no_other() -> None:
+    chains = [(chain, keccak(bytes([chain]))) for chain in range(1, 8)]
+    site = Site("super-fault")
+
+    def told(preimage: bytes, chain_id: int, root: bytes | None = None) -> games.Told:
+        claimed = root if root is not None else keccak(preimage)
+        tail = b"\x22" * 124
+        code = clone_code(IMPLEMENTATION, b"\xaa" * 20 + claimed + b"\xbb" * 36 + preimage + tail)
+        return games.read_clone(site.recipe, site.listed(), code, ChainId(chain_id))[1]
+
+    preimage = super_root(*chains)
+    for chain, root in chains:
+        assert told(preimage, chain) == games.Told(root, None, AT)
+    refused = [
+        (preimage, 8, None),
+        (preimage, 1, keccak(b"another root")),
+        (preimage[:-1], 1, None),
+        (b"\2" + preimage[1:], 1, None),
+        (super_root(), 1, None),
+        (super_root(*((chain, ROOT) for chain in range(games.MAX_CHAINS + 1))), 1, None),
+    ]
+    for spoilt, chain, root_claim in refused:
+        with pytest.raises(errors.UnknownGame):
+            told(spoilt, chain, root_claim)
 
 
 def test_a_game_that_is_not_resolved_is_proposed() -> None:
@@ -196,10 +241,10 @@ def test_nothing_is_judged_on_what_was_not_proven() -> None:
         for slot in slots:
             state = site.l1.prove({**needs, contract: slots - {slot}})
             with pytest.raises(ProofIncomplete):
-                games.game_claim(site.recipe, state, listed, site.code)
+                games.game_claim(site.recipe, state, listed, site.code, CHAIN)
         state = site.l1.prove({each: needs[each] for each in needs if each != contract})
         with pytest.raises(ProofIncomplete):
-            games.game_claim(site.recipe, state, listed, site.code)
+            games.game_claim(site.recipe, state, listed, site.code, CHAIN)
     for slot in (LOGIC, GAME_LIST):
         needs = games.list_needs(site.recipe)
         needs[site.recipe.factory.address].remove(slot)
