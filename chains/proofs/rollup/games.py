@@ -4,8 +4,8 @@ Owns the rules of the AnchorStateRegistry (`isGameClaimValid`): of the respected
 resolved for the defender, and that long enough ago. Where versions differ, the stricter rule holds: the type has to be
 the one that is respected now, and for games that note it, the one when they were made too; a game from the very second
 of a retirement is retired. A pause is not looked at: it holds back withdrawals, and makes no claim less true.
-A game may be of several chains at once, as OP mainnet's: its clone's code has what the claimed root is made of, bound by
-its hash. Must not know whether a root is true.
+A game may be of several chains at once, as OP mainnet's: its clone's code has what the claimed root is made of, bound
+by its hash. Must not know whether a root is true.
 """
 
 from __future__ import annotations
