@@ -137,6 +137,25 @@ def test_thousands_of_positions_are_one_account(name: str) -> None:
         assert_equal(levels, row, by_the_rules(name, account))
 
 
+@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("account", [
+    (0, [], [], [(0, 1, 0, EDGE - 1)] * 3), (0, [], [], [(0, 1, 0, 1 - EDGE)] * 3), (EDGE - 1, [], [], [(0, 1, 0, 0)]),
+])  # fmt: skip
+def test_sums_of_what_the_integers_just_hold_are_left_to_the_rules(name: str, account: Account) -> None:
+    levels = evaluate(arrays(name, [account, (1, [], [], [])]), FRAMES[name].frame)
+    assert levels.beyond.keys() == {0}
+    assert_equal(levels, 0, by_the_rules(name, account))
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_legs_of_nothing_count_nothing(name: str) -> None:
+    nothing: Account = (7, [(0, 0)], [(1, 0)], [(2, 0, 5, 9)])
+    levels = evaluate(arrays(name, [nothing, (7, [], [], [])]), FRAMES[name].frame)
+    assert not levels.beyond
+    assert_equal(levels, 0, by_the_rules(name, nothing))
+    assert levels.sums(0, 0) == levels.sums(1, 0)
+
+
 roots = st.one_of(st.integers(0, 2**31 * 3), st.integers(0, 10**6))
 
 

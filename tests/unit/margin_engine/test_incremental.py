@@ -150,6 +150,7 @@ def test_a_change_costs_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert watch.nbytes < 1.5 * whole
     assert max(evaluated) >= count  # now and then all of them
     assert sum(evaluated) < 20 * changes  # and altogether few
+    assert 2 <= len(watch._parts) <= 10
     anew = LinearAccounts.joined([made, others]).take(held)
     assert watch.statuses.tolist() == Watch(anew, prices).statuses.tolist()
     for name in list(prices)[:20]:
@@ -169,6 +170,30 @@ def test_an_account_that_is_yet_to_come_is_a_place_without_legs() -> None:
     assert watch.statuses.tolist() == [0, 1]
     assert watch.replace(np.array([1]), empty.take(np.array([0]))).changed.tolist() == [1]
     assert watch.tick({"ETH": Wad(1)}).evaluated.tolist() == []
+
+
+def test_what_was_replaced_is_never_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "GROWN", 0)
+    held = [{"asset": "ETH", "amount": 1}]
+    content = cross()
+    content["accounts"] = [
+        {"account": f"n{n}", "collateral": held, "cash": -debt} for n, debt in enumerate((9, 1_700, 1_795))
+    ]
+    content["accounts"].append({"account": "usdc", "collateral": [{"asset": "USDC", "amount": 1}]})
+    made = packed(CROSS_COLUMNS, content)
+    safe, near, nearest, usdc = (made.accounts.take(np.array([n])) for n in range(4))
+    row, watch = np.array([1]), Watch(made.accounts, made.market)
+    for account, status in ((nearest, 1), (near, 1), (nearest, 1), (safe, 0)):
+        watch.replace(row, account)
+        assert watch.statuses.tolist() == [0, status, 1, 0]
+    for price in (2_500, 1_900, 1_100):  # the others rise and fall, those that were in this row too
+        assert 1 not in watch.tick({"ETH": Wad(price * WAD)}).evaluated
+        assert watch.statuses[1] == 0
+    watch.replace(row, usdc)
+    assert 1 not in watch.tick({"ETH": Wad(5_000 * WAD)}).evaluated  # it has none
+    watch.tick({"ETH": Wad(WAD)})
+    assert watch.statuses.tolist() == [2, 0, 2, 0]
+    assert watch.tick({"USDC": Wad(10 * WAD)}).evaluated.tolist() == [1, 3]
 
 
 def test_what_cannot_be_replaced_changes_nothing() -> None:

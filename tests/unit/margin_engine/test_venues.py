@@ -116,9 +116,16 @@ def test_skew_scales_without_a_common_divisor_are_held() -> None:
 
 
 def test_a_ratio_beyond_the_integers_is_left_to_the_rules() -> None:
-    found = assert_as_by_the_rules("synthetix", file(test_synthetix.file(perpetuals=test_synthetix.perpetual(3_000))))
+    content = test_synthetix.file(perpetuals=test_synthetix.perpetual(6_000))
+    content["market"]["ETH"]["price"] = 1
+    found = assert_as_by_the_rules("synthetix", file(content))
     assert found.beyond.keys() == {0}
-    assert dollars(found)[0] == (0, 6_000_000 * 6.01)
+    assert dollars(found)[0] == (0, 6_000 * 12.01)
+    content = test_synthetix.file(perpetuals=test_synthetix.perpetual(1_600, entry_price=0))
+    content["market"]["ETH"]["price"] = 2_500
+    found = assert_as_by_the_rules("synthetix", file(content))
+    assert found.beyond.keys() == {0}
+    assert dollars(found)[0] == (4_000_000, 4_000_000 * 3.21)
 
 
 def test_a_deposit_that_dwarfs_its_market_has_the_largest_discount() -> None:
@@ -134,11 +141,24 @@ def test_what_only_a_weight_makes_too_large_is_left_to_the_rules() -> None:
     content = test_weighted.drift(perpetuals=[position])
     content["parameters"]["perpetuals"]["SOL"]["initial"] = 100
     found = assert_as_by_the_rules("drift", file(content))
-    assert (found.beyond.keys(), dollars(found)[0]) == ({0}, (0, 50_000_000))
+    assert found.beyond.keys() == {0}
+    assert dollars(found)[0] == (0, 50_000_000)
     content = test_weighted.mango(perpetuals=[{**position, "entry_price": 1}])
     content["parameters"]["perpetuals"]["SOL"]["maintenance_overall"] = 100
     found = assert_as_by_the_rules("mango", file(content))
-    assert (found.beyond.keys(), dollars(found)[2]) == ({0}, (44_500_000, 0))
+    assert found.beyond.keys() == {0}
+    assert dollars(found)[2] == (44_500_000, 0)
+
+
+def test_margins_that_only_together_are_too_large_are_left_to_the_rules() -> None:
+    content = test_synthetix.file(perpetuals=[{"asset": f"P{n}", "amount": 1} for n in range(3)])
+    content["market"] = {f"P{n}": {"price": 1} for n in range(3)}
+    content["parameters"]["markets"] = {
+        f"P{n}": {**test_synthetix.MARKET, "initial_fraction": 0, "least_margin": 4_000_000} for n in range(3)
+    }
+    found = assert_as_by_the_rules("synthetix", file(content))
+    assert found.beyond.keys() == {0}
+    assert dollars(found)[0] == (0, 12_000_000.03)
 
 
 @pytest.mark.parametrize("section", ["collateral", "debts", "perpetuals"])
@@ -227,6 +247,12 @@ def test_an_account_without_a_quote_is_refused_alone_and_nothing_of_it_needs_non
     assert [(error.account, error.field) for error in levels.refused.values()] == [("bob", "market")]
     assert isinstance(levels.refused[1], UnknownAsset)
     assert levels.sums(0, 0).excess == 0
+
+
+def test_nothing_receives_no_funding() -> None:
+    levels = evaluate(accounts(amount=0, funding=7 * PICO), frame(BTC=BTC))
+    assert (levels.beyond, levels.sums(0, 0).equity) == ({}, 0)
+    assert evaluate(accounts(amount=1, funding=7 * PICO), frame(BTC=BTC)).sums(0, 0).equity > 7 * PICO
 
 
 def test_rules_that_an_instruments_kind_does_not_have_are_an_error_of_its_holder() -> None:
