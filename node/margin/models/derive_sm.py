@@ -15,9 +15,9 @@ import numpy as np
 from node.margin.models.book import Book, Option, gain, unit_value
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, value
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, usd, value
 from node.margin.models.pricing import black76
-from node.margin.models.profile import Line, Threshold, equity, requirement
+from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,14 @@ def largest_loss(options: list[Option], forward: Wad, unpaired: Wad) -> Money:
 
 def expiry_margin(options: list[Option], forward: Wad, rules: OptionRules, *, initial: bool) -> Money:
     """The smaller of all positions by themselves, and the largest loss of the expiry."""
+    return min(expiry_bounds(options, forward, rules, initial=initial))
+
+
+def expiry_bounds(options: list[Option], forward: Wad, rules: OptionRules, *, initial: bool) -> tuple[Money, Money]:
+    """What all positions need by themselves, and the largest loss of the expiry."""
     alone = sum(isolated(each, undiscounted_mark(each), rules, initial=initial) for each in options)
     unpaired = rules.unpaired_initial if initial else rules.unpaired_maintenance
-    return Money(min(alone, largest_loss(options, forward, unpaired)))
+    return Money(alone), largest_loss(options, forward, unpaired)
 
 
 def perpetual_margin(size: int, price: Wad, rate: Wad) -> Money:
@@ -225,6 +230,19 @@ def options(book: Book, parameters: SmParameters, threshold: Threshold) -> Itera
         rules = _of(parameters, asset, book).options
         margin = expiry_margin(held, held[0].expiry.forward, rules, initial=threshold.name == "initial")
         yield requirement("options", f"{asset} expiry {seconds}", margin)
+
+
+def components(book: Book, parameters: SmParameters) -> dict[str, Shown]:
+    """Of each expiry's options at each level, what they need by themselves, and the largest loss that bounds it."""
+    found: dict[str, Shown] = {}
+    for (asset, seconds), held in _expiries(book).items():
+        shown: dict[str, Shown] = {}
+        for level in ("initial", "maintenance"):
+            rules, initial = _of(parameters, asset, book).options, level == "initial"
+            alone, loss = expiry_bounds(held, held[0].expiry.forward, rules, initial=initial)
+            shown[level] = {"isolated_usd": usd(alone), "largest_loss_usd": usd(loss)}
+        found[f"{asset} expiry {seconds}"] = shown
+    return found
 
 
 def confidence(book: Book, parameters: SmParameters, threshold: Threshold) -> Iterable[Line]:

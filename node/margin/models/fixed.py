@@ -65,6 +65,11 @@ def decimal(number: int, scale: int) -> Decimal:
     return Decimal(number).scaleb(1 - len(str(scale)))
 
 
+def usd(amount: int) -> str:
+    """Money as decimal text, exactly."""
+    return f"{decimal(amount, PICO):f}"
+
+
 def nearest(number: Fraction) -> int:
     """The nearest integer, halves to even."""
     return round(number)

@@ -18,8 +18,8 @@ from functools import lru_cache
 from node.margin.math import power
 from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, value
-from node.margin.models.profile import Line, Threshold, equity, requirement
+from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, usd, value
+from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 from node.margin.models.shocks import (
     Move,
     VolRule,
@@ -63,13 +63,14 @@ def read_grid(fields: Fields) -> GridParameters:
         as_float(fields.number(name, low=0, high=10)) for name in ("short_power", "long_power", "least_vol_up")
     )
     moves = []
-    for place, row in enumerate(fields.entries("scenarios")):
+    for row in fields.entries("scenarios"):
         if not isinstance(row, list) or len(row) != 3:
             raise fields.wrong("give [spot move, vol shock, weight] in each row", "scenarios")
         spot = fields.as_number(row[0], "scenarios", low=-1, high=100)
         shock = fields.as_number(row[1], "scenarios", low=-1, high=10)
         weight = fields.as_number(row[2], "scenarios", low=0, high=10)
-        moves.append(Move(str(place), spot, vol_rule(as_float(shock), short, long, least), weight))
+        name = f"spot {as_float(spot):+g} vol {as_float(shock):+g}"
+        moves.append(Move(name, spot, vol_rule(as_float(shock), short, long, least), weight))
     if not moves:
         raise fields.wrong("give at least one scenario", "scenarios")
     return GridParameters(
@@ -158,16 +159,42 @@ def coins(book: Book, stables: Container[str]) -> dict[str, int]:
 
 def scan_or_floor(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
     """max(worst loss, delta floor) of each underlying and coin, and that times `maintenance` for maintenance."""
-    in_coin, positions = coins(book, parameters.stables), underlyings(book)
-    for asset in sorted({*positions, *in_coin}):
-        loss = worst_loss(profit_and_loss(book, asset, parameters.moves, in_coin.get(asset, 0)))
-        floor = _floor(book, asset, parameters) if asset in positions else 0
+    for asset, scanned in _scanned(book, parameters).items():
+        loss, floor = worst_loss(scanned), _floor(book, asset, parameters)
         required = max(loss, floor)
         ratio = ONE if threshold.name == "initial" else parameters.maintenance
         yield requirement("scan" if loss >= floor else "delta floor", asset, up(required, ratio))
 
 
+def components(book: Book, parameters: GridParameters) -> dict[str, Shown]:
+    """Of each underlying and coin, what every scenario does, and the floor by its deltas."""
+    return {
+        asset: {
+            "scenarios": [
+                {"scenario": move.name, "weight": as_float(move.weight), "pnl_usd": usd(pnl)}
+                for move, pnl in zip(parameters.moves, scanned, strict=True)
+            ],
+            "worst_loss_usd": usd(worst_loss(scanned)),
+            "delta_floor_usd": usd(_floor(book, asset, parameters)),
+            "net_delta": as_float(deltas(book, asset)[0]),
+            "gross_delta": as_float(deltas(book, asset)[1]),
+        }
+        for asset, scanned in _scanned(book, parameters).items()
+    }
+
+
+def _scanned(book: Book, parameters: GridParameters) -> dict[str, list[Money]]:
+    """What each move does to each underlying and coin."""
+    in_coin = coins(book, parameters.stables)
+    return {
+        asset: profit_and_loss(book, asset, parameters.moves, in_coin.get(asset, 0))
+        for asset in sorted({*underlyings(book), *in_coin})
+    }
+
+
 def _floor(book: Book, asset: str, parameters: GridParameters) -> Money:
+    if asset not in underlyings(book):
+        return Money(0)
     net, gross = deltas(book, asset)
     return delta_floor(net, gross, _price(book, asset), parameters.net_delta_floor, parameters.hedged_delta_floor)
 

@@ -260,16 +260,21 @@ def composed(
     read: Callable[[Fields], Parameters],
     defaults: Mapping[str, object],
     holds: Iterable[str] = SECTIONS,
+    components: Callable[[Book, Parameters], Mapping[str, Shown]] = lambda _, __: {},
 ) -> Composed[Parameters]:
-    """A profile from rules and their parameters: the file's parameters over the defaults, section by section."""
+    """A profile from rules and their parameters: the file's parameters over the defaults, section by section.
 
-    def judge(market: Fields, given: Fields) -> Judge:
-        quotes, parameters = Quotes(market), Once(lambda name: read(Fields(merged(defaults, given.content), name)))
+    `components` are what the lines of its rules are made of.
+    """
+
+    def judge(market: Fields, said: Fields) -> Judge:
+        quotes, parameters = Quotes(market), Once(lambda name: read(Fields(merged(defaults, said.content), name)))
 
         def evaluate(content: object, account: str) -> Evaluation:
             book = read_book(content, account, quotes)
             made.refuse_unknown(book)
-            return Evaluation(account, name, made.levels(book, parameters.of(account)))
+            given = parameters.of(account)
+            return Evaluation(account, name, made.levels(book, given), Lazily(lambda: components(book, given)))
 
         return evaluate
 

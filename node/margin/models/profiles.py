@@ -98,6 +98,7 @@ SPAN = composed(
     span.read_span,
     {"initial_multiple": "1.1"},
     ("perpetuals", "futures", "options"),
+    span.components,
 )
 
 DERIVE_SM = composed(
@@ -108,6 +109,7 @@ DERIVE_SM = composed(
     derive_sm.read_sm,
     {"options": derive_sm.OPTION_RULES},
     ("collateral", "debts", "perpetuals", "options"),
+    derive_sm.components,
 )
 
 DERIBIT = composed(
@@ -117,6 +119,7 @@ DERIBIT = composed(
     (grids.values, grids.scan_or_floor, grids.contingencies),
     grids.read_grid,
     grids.DERIBIT,
+    components=grids.components,
 )
 
 PARADEX = composed(
@@ -126,6 +129,7 @@ PARADEX = composed(
     (grids.values, grids.scan_or_floor, grids.contingencies),
     grids.read_grid,
     grids.PARADEX,
+    components=grids.components,
 )
 
 PROFILES: dict[str, Profile] = {

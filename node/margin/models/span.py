@@ -14,8 +14,8 @@ from functools import lru_cache
 from node.margin.models.book import Book, gain
 from node.margin.models.errors import UnknownAsset
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, product, up, value
-from node.margin.models.profile import Line, Threshold, equity, requirement
+from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, product, up, usd, value
+from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 from node.margin.models.shocks import Move, VolRule, deltas, on, options_value, profit_and_loss, underlyings, unmoved
 
 THIRDS = (0, 1, -1, 2, -2, 3, -3)
@@ -176,18 +176,45 @@ def net_option_value(book: Book, _: SpanParameters, __: Threshold) -> Iterable[L
 
 def scan(book: Book, parameters: SpanParameters, threshold: Threshold) -> Iterable[Line]:
     """max(scan + intra-spread charge − inter-commodity credit, short-option minimum), of each underlying."""
-    arrays = {asset: profit_and_loss(book, asset, moves(_of(parameters, asset, book))) for asset in underlyings(book)}
+    arrays = _arrays(book, parameters)
     credited = _credits(book, parameters, arrays)
     multiple = parameters.initial_multiple if threshold.name == "initial" else ONE
     for asset, array in arrays.items():
         rules = _of(parameters, asset, book)
-        options = on(book, asset)[1]
-        short = sum(max(0, -each.amount) for each in options)
-        minimum = Money(-value(-short, rules.short_option_minimum))
         required = total_requirement(
-            Money(scan_risk(array)), _intra(book, asset, rules), Money(0), credited[asset], minimum, Money(0)
-        )
+            Money(scan_risk(array)), _intra(book, asset, rules), Money(0), credited[asset],
+            _least(book, asset, rules), Money(0),
+        )  # fmt: skip
         yield requirement("scan", asset, up(required, multiple))
+
+
+def components(book: Book, parameters: SpanParameters) -> dict[str, Shown]:
+    """What the scan of each underlying is made of: its risk array, and the charges and credits beside it."""
+    arrays = _arrays(book, parameters)
+    credited = _credits(book, parameters, arrays)
+    return {
+        asset: {
+            "risk_array_usd": {
+                move.name: usd(row) for move, row in zip(moves(_of(parameters, asset, book)), array, strict=True)
+            },
+            "scan_risk_usd": usd(scan_risk(array)),
+            "intra_spread_charge_usd": usd(_intra(book, asset, _of(parameters, asset, book))),
+            "inter_commodity_credit_usd": usd(credited[asset]),
+            "short_option_minimum_usd": usd(_least(book, asset, _of(parameters, asset, book))),
+            "net_delta": as_float(deltas(book, asset)[0]),
+        }
+        for asset, array in arrays.items()
+    }
+
+
+def _arrays(book: Book, parameters: SpanParameters) -> dict[str, list[Money]]:
+    return {asset: profit_and_loss(book, asset, moves(_of(parameters, asset, book))) for asset in underlyings(book)}
+
+
+def _least(book: Book, asset: str, rules: SpanAsset) -> Money:
+    """The short-option minimum."""
+    short = sum(max(0, -each.amount) for each in on(book, asset)[1])
+    return Money(-value(-short, rules.short_option_minimum))
 
 
 def _intra(book: Book, asset: str, rules: SpanAsset) -> Money:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, PICO, Money, Wad, as_float, decimal, down
+from node.margin.models.fixed import ONE, PICO, Money, Wad, as_float, down, usd
 from node.margin.models.hypothec import replays, reverse
 from node.margin.models.hypothec.counted import haircut_pair
 from node.margin.models.hypothec.defaults import DEFAULTS
@@ -118,11 +118,6 @@ def _breaking(found: Breaking | None) -> Shown:
 
 
 # === Components ===
-
-
-def usd(amount: int) -> str:
-    """Money, exactly."""
-    return f"{decimal(amount, PICO):f}"
 
 
 def _ends(interval: Interval) -> dict[str, Shown]:
