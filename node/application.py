@@ -21,12 +21,17 @@ from node.ingest.follower import ChainFollower
 from node.ingest.inbox import Inbox
 from node.ingest.observer import Observer
 from node.ingest.ports import Meter
+from node.margin.context import MarginContext
 from node.margin.policy import Policy
 from node.margin.screen import Screen
 from node.model.certificate import CommitCertificate
 from node.model.network import Network
 from node.model.state import State
 
+LOOKED_AT_AT_ONCE = 100
+"""Accounts that are evaluated after a start before anything else may go on."""
+LOOKED_AT_AHEAD = 32
+"""Accounts that are evaluated with each state under a policy that waits for its time: when it comes, all would be."""
 KEPT_CANDIDATES = 8
 """Derived outcomes that wait for a decision; only changes of leaders make more than one."""
 FETCHES_AT_ONCE = 16
@@ -137,11 +142,19 @@ class MarginApplication:
         return self.state
 
     async def resume(self) -> None:
-        """After a start: sign again for what is open (the journal makes it the same signatures)."""
+        """After a start: look at every account, and sign again for what is open, by the journal the same signatures."""
         policy = self._parts.observer.policy(self.state.header.policy_hash)
         if policy is not None and self.state.header.sequence > 0:
+            while self._look_ahead(self.state, policy, LOOKED_AT_AT_ONCE):  # noqa: ASYNC110 - it does the work
+                await asyncio.sleep(0)  # or nothing else would go on meanwhile
             self._parts.on_state(self.state, policy)
             await self._parts.attestor.committed(self.state, policy)
+
+    def _look_ahead(self, state: State, policy: Policy, most: int) -> int:
+        """Evaluate accounts before a round has to wait for it; how many are left."""
+        others = dict(state.maps())
+        obligations = others.pop("obligations")
+        return self._screen.look_ahead(obligations, others, state.view, MarginContext.of(policy, state), most)
 
     # === Installing ===
 
@@ -170,6 +183,9 @@ class MarginApplication:
         await self._parts.inbox.committed(state)
         self._parts.on_state(state, policy)
         await self._parts.attestor.committed(state, policy)
+        change = state.control.policy_change
+        if change is not None and (coming := self._parts.observer.policy(change.policy_hash)) is not None:
+            self._look_ahead(state, coming, LOOKED_AT_AHEAD)
         offset = self._parts.clock_ms() - state.header.time_ms
         if abs(offset) > CLOCK_TOLERANCE_MS:
             self._parts.meter.count("clock.off", offset_ms=offset, sequence=state.header.sequence)

@@ -29,6 +29,7 @@ What is here is a cache: an account that is not looked at is not liquidatable. M
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,6 +60,8 @@ _ROUNDINGS = 4
 """Of one holding or position: two, each less than one unit apart at either time."""
 _UNITS = 5
 """Base units of a short token, at the price of now: what a share may be rounded by at either time."""
+_POLICIES = 2
+"""The one in force, and one that waits for its time."""
 _SPARE = 1_024
 """Void entries that a queue may have beside as many as there are accounts."""
 
@@ -118,43 +121,43 @@ def _share(context: MarginContext, place: Place) -> Fraction | None:
     return Fraction(fact.held, fact.booked)
 
 
-class Screen:
-    """What is known of a ledger's accounts from one state to the next. `evaluations` counts the work."""
+class _Known:
+    """What is known of a ledger's accounts under one policy."""
 
     def __init__(self) -> None:
         self.evaluations = 0
-        self._forget(None)
-
-    def _forget(self, policy: Hash32 | None) -> None:
-        self._policy = policy
         self._maps: dict[str, MerkleMap] = {}
         self._clocks: dict[Key, _Clock] = {}
         self._numbers: dict[AccountId, int] = {}  # of the evaluation that each account's distance is from
         self._close: set[AccountId] = set()  # who has none
+        self._due: set[AccountId] = set()  # who changed, or whose distance is used up
 
-    def liquidatable(
-        self, obligations: MerkleMap, others: Mapping[str, MerkleMap], view: View, context: MarginContext
-    ) -> list[AccountId]:
-        """The accounts whose excess over maintenance margin is below zero at its high end, in the order of the maps.
-
-        Only who is in `obligations` can be; `others` are the other maps of the ledger by some name, and `view` reads
-        one account from all of them.
-        """
-        if context.policy.hash != self._policy:
-            self._forget(context.policy.hash)
-        changed = self._changed({**others, "obligations": obligations})
+    def notice(self, maps: Mapping[str, MerkleMap], context: MarginContext) -> None:
+        """Take up what has changed since the last time: accounts and prices."""
+        self._due |= self._changed(maps)
         for key, ends in _prices(context):
             self._clocks.setdefault(key, _Clock()).advance(ends)
-        due = changed | self._close
         for clock in self._clocks.values():
-            due |= {account for number, account in clock.due() if self._numbers.get(account) == number}
-        below = []
-        for account in due:
+            self._due |= {account for number, account in clock.due() if self._numbers.get(account) == number}
+
+    def below(self, view: View, context: MarginContext) -> Iterator[AccountId]:
+        """Evaluate who is due or close, and yield who is below maintenance margin."""
+        self._due |= self._close
+        yield from self._evaluated(len(self._due), view, context)
+
+    def ahead(self, most: int, view: View, context: MarginContext) -> int:
+        """Evaluate so many of those who are due, and say how many are left."""
+        for _ in self._evaluated(most, view, context):
+            pass  # it is close, and so looked at again when it matters
+        return len(self._due)
+
+    def _evaluated(self, most: int, view: View, context: MarginContext) -> Iterator[AccountId]:
+        for _ in range(min(most, len(self._due))):
+            account = self._due.pop()
             self._close.discard(account)
             self._numbers.pop(account, None)
-            if obligations.get(account) is not None and self._is_below(view(account), context):
-                below.append(account)
-        return sorted(below, key=keccak)
+            if self._maps["obligations"].get(account) is not None and self._is_below(view(account), context):
+                yield account
 
     def _changed(self, maps: Mapping[str, MerkleMap]) -> set[AccountId]:
         """The accounts with a leaf that is not as it was when this was last asked."""
@@ -180,6 +183,45 @@ class Screen:
         return health.maintenance_excess.high < 0
 
 
+class Screen:
+    """What is known of a ledger's accounts from one state to the next, under the policy in force and the one to come.
+
+    `evaluations` counts the work. Without any, the first answer costs as much as looking at everybody.
+    """
+
+    def __init__(self) -> None:
+        self._by_policy: OrderedDict[Hash32, _Known] = OrderedDict()
+
+    @property
+    def evaluations(self) -> int:
+        return sum(known.evaluations for known in self._by_policy.values())
+
+    def liquidatable(
+        self, obligations: MerkleMap, others: Mapping[str, MerkleMap], view: View, context: MarginContext
+    ) -> list[AccountId]:
+        """The accounts whose excess over maintenance margin is below zero at its high end, in the order of the maps.
+
+        Only who is in `obligations` can be; `others` are the other maps of the ledger by some name, and `view` reads
+        one account from all of them.
+        """
+        known = self._known(obligations, others, context)
+        return sorted(known.below(view, context), key=keccak)
+
+    def look_ahead(
+        self, obligations: MerkleMap, others: Mapping[str, MerkleMap], view: View, context: MarginContext, most: int
+    ) -> int:
+        """Evaluate at most so many accounts that the next answer would have to; how many are left."""
+        return self._known(obligations, others, context).ahead(most, view, context)
+
+    def _known(self, obligations: MerkleMap, others: Mapping[str, MerkleMap], context: MarginContext) -> _Known:
+        known = self._by_policy.setdefault(context.policy.hash, _Known())
+        self._by_policy.move_to_end(context.policy.hash)
+        while len(self._by_policy) > _POLICIES:
+            self._by_policy.popitem(last=False)
+        known.notice({**others, "obligations": obligations}, context)
+        return known
+
+
 def _distance(view: AccountView, health: Health, context: MarginContext) -> dict[Key, int] | None:
     """For each price that the account depends on, the ticks for which it is safe; None for not even one."""
     policy = context.policy
@@ -200,6 +242,8 @@ def _distance(view: AccountView, health: Health, context: MarginContext) -> dict
         if mark is not None:
             gross += spec.perpetual_margin(position.size, mark.high, spec.BPS + instrument.maintenance_bps)
             slack -= _ROUNDINGS
+    if not keys and slack >= 0:
+        return {}
     if slack <= 0:
         return None
     return dict.fromkeys(keys, slack * _TICKS // (slack + gross))

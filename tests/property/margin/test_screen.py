@@ -64,6 +64,11 @@ class Ledger:
         others = dict(self.maps)
         return screen.liquidatable(others.pop("obligations", MerkleMap()), others, self.views.__getitem__, context)
 
+    def look_ahead(self, screen: Screen, context: MarginContext, most: int) -> int:
+        others = dict(self.maps)
+        obligations = others.pop("obligations", MerkleMap())
+        return screen.look_ahead(obligations, others, self.views.__getitem__, context, most)
+
     def looked_through(self, context: MarginContext) -> list[AccountId]:
         indebted = (AccountId(Hash32(key)) for key, _ in self.maps.get("obligations", MerkleMap()))
         return [account for account in indebted if below(self.views[account], context)]
@@ -114,6 +119,8 @@ def test_the_screen_finds_whom_looking_at_everybody_finds(data: st.DataObject) -
     tokens: dict[tuple[ChainId, Address], TokenFact | None] = {}
     for _ in range(data.draw(st.integers(2, 8))):
         context = market(prices, tokens=tokens, rules=rules)
+        ahead = DEFAULT_POLICY if data.draw(st.booleans()) else NO_DUST
+        ledger.look_ahead(screen, replace(context, policy=ahead), data.draw(st.integers(0, 3)))
         assert ledger.screened(screen, context) == ledger.looked_through(context)
         prices = data.draw(ticks(prices))
         if ledger.views and data.draw(st.integers(0, 3)) == 0:
@@ -178,7 +185,9 @@ def test_reporting_an_account_again_and_again_takes_no_more_memory(monkeypatch: 
         for view in list(ledger.views.values()):
             ledger.put(replace(view, obligations=Obligations((owes(position("ETH-PERP", 10, 2_000), cash=sequence),))))
         assert ledger.screened(screen, context) == []
-    assert max(len(clock.queue) for clock in screen._clocks.values()) <= 2 * 3 + 8
+    assert (
+        max(len(clock.queue) for known in screen._by_policy.values() for clock in known._clocks.values()) <= 2 * 3 + 8
+    )
     fallen = market(eth(190_000))
     assert ledger.screened(screen, fallen) == ledger.looked_through(fallen) != [], "who counts was kept"
 
@@ -256,6 +265,30 @@ def test_another_policy_has_everybody_looked_at() -> None:
     ledger, screen = Ledger([leveraged(500)]), Screen()
     assert ledger.screened(screen, market(eth(200_000), rules=NO_DUST)) == []
     assert len(ledger.screened(screen, market(eth(200_000), rules=policy(dust_usd=10_000)))) == 1
+
+
+def test_who_was_looked_at_ahead_is_not_looked_at_again() -> None:
+    ledger, screen = Ledger([leveraged(500)] * 5 + [leveraged(-500)]), Screen()
+    now, coming = market(eth(200_000), rules=NO_DUST), market(eth(200_000), rules=policy(dust_usd=1))
+    assert len(ledger.screened(screen, now)) == 1
+    assert [ledger.look_ahead(screen, coming, 4), ledger.look_ahead(screen, coming, 4)] == [2, 0]
+    assert ledger.look_ahead(screen, coming, 4) == 0
+    assert screen.evaluations == 12
+    assert len(ledger.screened(screen, coming)) == 1
+    assert screen.evaluations == 13, "who is below is looked at whenever it matters"
+    assert ledger.screened(screen, now) == ledger.looked_through(now)
+    assert screen.evaluations == 14, "and the policy in force is not forgotten meanwhile"
+    for other in (2, 3):
+        ledger.screened(screen, market(eth(200_000), rules=policy(dust_usd=other)))
+    assert screen.evaluations == 12, "of two policies, and no more"
+
+
+def test_who_depends_on_no_price_is_looked_at_once_unless_below() -> None:
+    idle, owing = account([], [owes()]), account([], [owes(cash=-1)])
+    ledger, screen = Ledger([idle, owing]), Screen()
+    for dollars in (2_000, 1_000):
+        assert len(ledger.screened(screen, market(eth(dollars * 100)))) == 1
+    assert screen.evaluations == 3
 
 
 def test_a_vault_that_lacks_a_token_has_its_holders_looked_at() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
 from chains.errors import HypothecError, RetryError
+from chains.proofs.keccak import keccak
 from chains.simulated.adapter import SimulatedAdapter
 from chains.simulated.endpoint import SimulatedChain
 from chains.types import Hash32
 from hypothec.v1 import peer_service_pb2 as pb
+from node import application
 from node.application import MarginApplication, Parts
 from node.attestation.attestor import Attestor, ChainSlot
 from node.consensus.outcome.cuts import unstarted
@@ -24,10 +28,11 @@ from node.margin.policy import Policy
 from node.model.books import BookChanges
 from node.model.certificate import CommitCertificate
 from node.model.codec import Malformed
+from node.model.ledger import Obligations, VenueObligation
 from node.model.merkle import EMPTY_ROOT, MerkleMap
 from node.model.reports import Report
 from node.model.requests import encode_request
-from node.model.state import State
+from node.model.state import PolicyChange, State
 from node.peers.inputs import Fetcher
 from tests import kit
 from tests.kit import ETHER, NETWORK_ID, World
@@ -280,3 +285,56 @@ def test_changes_of_a_book_have_one_form() -> None:
     for bad in (b"", raw[:-1], raw + b"\0", b"\2" + raw[1:]):
         with pytest.raises(Malformed):
             BookChanges.decode(bad)
+
+
+# === Looking at accounts before a round has to ===
+
+
+@pytest.fixture
+async def indebted(desk: Desk) -> Node:
+    """Nine accounts with a debt, and a policy that waits for its time."""
+    owed = Obligations((VenueObligation("demo", 1, (), -1, 0),)).encode()
+    accounts: dict[bytes, bytes | None] = {keccak(bytes([number])): owed for number in range(9)}
+    coming = kit.policy(2)
+    await desk.inbox.admit_policy(coming.body)
+    change = PolicyChange(2, coming.hash, 2**40)
+    desk.state = replace(
+        desk.state,
+        header=replace(desk.state.header, sequence=5),
+        obligations=desk.state.obligations.updated(accounts),
+        control=replace(desk.state.control, policy_change=change),
+    )
+    return Node(desk)
+
+
+def evaluations(node: Node, policy: Policy) -> int:
+    known = node.application._screen._by_policy.get(policy.hash)
+    return known.evaluations if known is not None else 0
+
+
+async def test_after_a_start_everybody_is_looked_at_and_others_get_their_turn(
+    indebted: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "LOOKED_AT_AT_ONCE", 2)
+    resuming, seen = asyncio.create_task(indebted.application.resume()), []
+    while not resuming.done():
+        await asyncio.sleep(0)
+        seen.append(evaluations(indebted, kit.policy()))
+    assert seen[-1] == 9
+    assert all(after - before <= 2 for before, after in pairwise(seen))
+
+
+async def test_under_a_policy_that_waits_accounts_are_looked_at_some_with_each_state(
+    indebted: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "LOOKED_AT_AHEAD", 4)
+    node, seen = indebted, []
+    for sequence in (6, 7, 8):
+        observations = node.observations(World())
+        outcome = await node.application.derive(sequence, observations)
+        certificate = CommitCertificate(kit.network().digest, 1, sequence, outcome, 7, (bytes(64),) * 3)
+        await node.application.committed(Committed(sequence, outcome, certificate, observations))
+        seen.append(evaluations(node, kit.policy(2)))
+    assert seen[-1] == 9
+    assert all(0 < after - before <= 4 for before, after in pairwise((0, *seen)))
+    assert evaluations(node, kit.policy()) == 9
