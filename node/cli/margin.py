@@ -184,7 +184,8 @@ def _explained(outcome: Evaluation | PortfolioError) -> list[str]:
     if isinstance(outcome, Exception):
         return lines
     for level in outcome.levels:
-        lines += ["", f"{level.threshold.name}: below zero the account is {level.threshold.unmet}"]
+        below = "below zero, where anything is required," if level.threshold.if_required else "below zero"
+        lines += ["", f"{level.threshold.name}: {below} the account is {level.threshold.unmet}"]
         for line in level.lines:
             sign = "+" if line.side.value == "equity" else "−"
             lines.append(f"  {sign} {dollars(line.amount):>24}  {line.component} {line.instrument}".rstrip())

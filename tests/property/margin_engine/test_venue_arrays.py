@@ -121,6 +121,7 @@ def test_ordinary_books_are_not_left_to_the_rules(name: str) -> None:
     made = sample(name, 300)
     levels = evaluate(made.accounts, made.frame)
     assert not levels.beyond
+    assert made.accounts.nbytes < 300 * 300
     assert len(set(levels.statuses().tolist())) >= 3
     for row in range(300):
         assert_equal(levels, row, by_the_rules(name, listed(made, row)))

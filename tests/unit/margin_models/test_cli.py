@@ -70,6 +70,14 @@ def test_explain_adds_up_line_by_line(tmp_path: Path) -> None:
         assert text in result.output
 
 
+def test_explain_says_what_each_threshold_asks(tmp_path: Path) -> None:
+    result = run("explain", "--profile", "dydx", saved(tmp_path, {"account": "alice", "cash": -5}))
+    assert result.exit_code == 0
+    for text in ("alice: margin_call (dydx)", "initial: below zero the account is margin_call",
+                 "maintenance: below zero, where anything is required, the account is liquidatable"):  # fmt: skip
+        assert text in result.output
+
+
 def test_accounts_are_answered_one_by_one(tmp_path: Path) -> None:
     accounts = [{"account": "good", "collateral": ETH}, {"account": "bad", "cash": "x"}]
     result = run("evaluate", "--profile", "ltv", saved(tmp_path, {**file(), "accounts": accounts}), "--json")
