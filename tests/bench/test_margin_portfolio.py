@@ -1,5 +1,7 @@
 """The benchmark of accounts with options, small: what it makes up, and what it says of a peer that is not there."""
 
+from importlib import import_module
+
 import pytest
 
 from node.bench.margin import portfolio
@@ -13,6 +15,14 @@ def test_figures_of_span_are_there() -> None:
     assert frame.market.table.usable.all()
     assert {len(each.moves) for each in frame.market.underlyings} == {portfolio.SCENARIOS}
     figures = portfolio.measure_span(frame, accounts=300)
+    assert all(value is None or value > 0 for value in figures.values())
+
+
+@pytest.mark.parametrize("name", ["deribit_like", "paradex_like", "derive_sm", "derive_pm1"])
+def test_figures_of_others_are_there(name: str) -> None:
+    module, function = portfolio.MEASURED[name]
+    figures = getattr(import_module(f"node.bench.margin.{module}"), function)(accounts=200)
+    assert set(figures) == {"accounts_per_s", "vs_csr"}
     assert all(value is None or value > 0 for value in figures.values())
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from node.bench.margin.portfolio import Figures, beside_csr
 from node.margin.engine.derive_book import Accounts
-from node.margin.engine.derive_options import OPTION_UNIT
+from node.margin.engine.derive_options import OPTION_UNIT, OptionFrame
 from node.margin.engine.derive_pm2 import evaluate
 from node.margin.engine.derive_pm2_frame import Frame
 from node.margin.engine.derive_rows import kernel
@@ -52,26 +52,26 @@ _RUNS = 5
 def measure(accounts: int = ACCOUNTS) -> Figures:
     """Accounts a second with a frame that is there, milliseconds to make one, and the products beside SciPy's."""
     market, given = sample_market()
-    frames = _typical(lambda: Frame.of(market, given))
+    frames = typical(lambda: Frame.of(market, given))
     frame = Frame.of(market, given)
     made = sample(frame, accounts)
     evaluate(frame, made[:1_000])
-    seconds = _typical(lambda: evaluate(frame, made))
+    seconds = typical(lambda: evaluate(frame, made))
     return {
         "accounts_per_s": round(accounts / seconds),
         "frame_ms": round(frames * 1_000, 1),
-        "vs_csr": _vs_csr(frame, made.options),
+        "vs_csr": beside_products(frame.options, made.options),
     }
 
 
-def _vs_csr(frame: Frame, rows: Rows) -> float | None:
+def beside_products(frame: OptionFrame, rows: Rows) -> float | None:
     """The engine's products, expiry by expiry, beside SciPy's of a row for each account and expiry."""
-    tables = frame.options.priced
+    tables = frame.priced
     owner = np.repeat(np.arange(len(rows)), np.diff(rows.starts))
-    places = owner * len(tables) + frame.options.expiry_of[rows.columns]
+    places = owner * len(tables) + frame.expiry_of[rows.columns]
     lengths = np.bincount(places, minlength=len(rows) * len(tables))
     apart = Rows(np.concatenate([[0], np.cumsum(lengths)]), rows.columns, rows.amounts)
-    _, dense, split = kernel(frame.options, rows)
+    _, dense, split = kernel(frame, rows)
     return beside_csr(apart, np.concatenate([table.marks for table in tables]), dense, split)
 
 
@@ -112,10 +112,15 @@ def sample_market() -> tuple[Portfolio, Parameters]:
     )
 
 
-def sample(frame: Frame, accounts: int, seed: int = 1) -> Accounts:
+def sample(frame: Frame, accounts: int) -> Accounts:
+    """`sample_of` the frame's options and collaterals."""
+    return sample_of(frame.options.columns, len(frame.collaterals), accounts)
+
+
+def sample_of(options: int, collaterals: int, accounts: int, seed: int = 1) -> Accounts:
     """Accounts of LEGS options each, long and short, in hundredths of a contract; half of them with a perpetual."""
     chosen = np.random.default_rng(seed)
-    columns = np.argsort(chosen.random((accounts, frame.options.columns)), axis=1)[:, :LEGS]
+    columns = np.argsort(chosen.random((accounts, options)), axis=1)[:, :LEGS]
     lots = chosen.integers(1, 2_000, accounts * LEGS) * chosen.choice([-1, 1], accounts * LEGS)
     held = chosen.integers(-(10**9), 10**9, accounts) * chosen.integers(0, 2, accounts)
     return Accounts(
@@ -126,11 +131,12 @@ def sample(frame: Frame, accounts: int, seed: int = 1) -> Accounts:
             lots * (WAD // 100 // OPTION_UNIT),
         ),
         Amounts(held, np.zeros_like(held)).whole(),
-        Amounts(chosen.integers(0, 10**11, (accounts, 2)), np.zeros((accounts, 2), np.int64)),
+        Amounts(chosen.integers(0, 10**11, (accounts, collaterals)), np.zeros((accounts, collaterals), np.int64)),
     )
 
 
-def _typical(work: Callable[[], object]) -> float:
+def typical(work: Callable[[], object]) -> float:
+    """The median processor time."""
     taken = []
     for _ in range(_RUNS):
         gc.collect()

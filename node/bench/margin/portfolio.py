@@ -59,11 +59,13 @@ STRIKES = 20
 LARGEST_LOTS = 25
 """Amounts are up to 2.5 contracts, in tenths."""
 _RUNS = 7
-_ELSEWHERE = {
+MEASURED = {
     "hypothec": ("hypothec", "measure"),
     "derive_pm2": ("derive_pm2", "measure"),
     "deribit_like": ("grids", "measure_deribit"),
     "paradex_like": ("grids", "measure_paradex"),
+    "derive_sm": ("derive_sm", "measure"),
+    "derive_pm1": ("derive_pm1", "measure"),
 }
 """By profile, the module beside this one that measures it, and by which function."""
 
@@ -82,7 +84,7 @@ def measure_here() -> dict[str, Figures]:
     frame = sample_frame()
     peer = vollib_seconds(frame)
     figures = {"span": measure_span(frame)}
-    for name, (module, measured) in _ELSEWHERE.items():
+    for name, (module, measured) in MEASURED.items():
         figures[name] = getattr(import_module(f"{__package__}.{module}"), measured)()
     for each in figures.values():
         per_second = each["accounts_per_s"]
@@ -147,15 +149,20 @@ def sample_frame() -> Frame:
     return Frame.of([sample_market()], span.read_span(Fields(_parameters(), "")), _rows)
 
 
-def sample(market: Market, accounts: int, seed: int = 1) -> Positions:
-    """Accounts of LEGS different options each, long and short, of any underlying and expiry."""
+def sample(market: Market, accounts: int) -> Positions:
+    """The options of `sample_batch`, and cash."""
+    batch, cash = sample_batch(len(market.table.options), accounts)
+    return Positions.of(batch, cash, Amounts.zeros(accounts), {}, market.table)
+
+
+def sample_batch(options: int, accounts: int, seed: int = 1) -> tuple[Batch, Amounts]:
+    """Accounts of LEGS different options each, long and short, of any underlying and expiry; and cash."""
     chosen = np.random.default_rng(seed)
-    columns = np.argsort(chosen.random((accounts, len(market.table.options))), axis=1)[:, :LEGS]
+    columns = np.argsort(chosen.random((accounts, options)), axis=1)[:, :LEGS]
     amounts = chosen.integers(1, LARGEST_LOTS + 1, accounts * LEGS) * chosen.choice([-1, 1], accounts * LEGS)
     rows = Rows(np.arange(accounts + 1) * LEGS, np.sort(columns, axis=1).astype(np.int64).ravel(), amounts)
     cash = Amounts.small(chosen.integers(-(10**17), 10**18, accounts))
-    batch = Batch(np.arange(accounts), rows, decimals=1)
-    return Positions.of(batch, cash, Amounts.zeros(accounts), {}, market.table)
+    return Batch(np.arange(accounts), rows, decimals=1), cash
 
 
 def _rows(rules: SpanAsset) -> Sequence[Move]:

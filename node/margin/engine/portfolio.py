@@ -11,7 +11,7 @@ batch: the fewer digits there are, the fewer limbs the exact product needs. Must
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -58,10 +58,10 @@ class Batch:
         """The rows, ready to be multiplied."""
         return DenseRows.of(self.rows, len(table.options))
 
-    def by_underlying(self, table: InstrumentTable) -> Rows:
-        """The same entries as a row for each account and, within it, each underlying of the table in order."""
-        count = len(table.underlyings)
-        of_column = np.repeat(np.arange(count), [part.stop - part.start for part in table.underlyings.values()])
+    def by_part(self, parts: Collection[slice]) -> Rows:
+        """The same entries as a row for each account and, within it, each part of the columns in order."""
+        count = len(parts)
+        of_column = np.repeat(np.arange(count), [part.stop - part.start for part in parts])
         account = np.repeat(np.arange(len(self)), np.diff(self.rows.starts))
         lengths = np.bincount(account * count + of_column[self.rows.columns], minlength=len(self) * count)
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -157,6 +157,15 @@ def divided(numbers: Amounts, decimals: int) -> Amounts:
     above = numbers.high // 10**decimals
     rest = (numbers.high - above * 10**decimals) * 10 ** (_DIGITS - decimals)
     return Amounts(above, rest + numbers.low // 10**decimals).whole()
+
+
+def raised(numbers: Amounts, decimals: int) -> Amounts:
+    """numbers·10^decimals, whole, of whole numbers."""
+    while decimals > _DIGITS:
+        numbers, decimals = raised(numbers, _DIGITS), decimals - _DIGITS
+    if decimals == _DIGITS:
+        return Amounts(numbers.high * BASE + numbers.low, np.zeros_like(numbers.low))
+    return Amounts(numbers.high * 10**decimals, numbers.low * 10**decimals).whole()
 
 
 def in_wads(amounts: IntArray, decimals: int) -> Amounts:

@@ -148,7 +148,7 @@ class Positions:
         cls, batch: Batch, equity: Amounts, owed: Amounts, linear: Mapping[str, Linear], table: InstrumentTable
     ) -> Positions:
         """With what follows from the batch alone."""
-        parts = batch.by_underlying(table)
+        parts = batch.by_part(table.underlyings.values())
         short = -parts.sums(np.minimum(batch.rows.amounts, 0)).reshape(len(batch), len(table.underlyings))
         largest = batch.rows.sums(np.abs(batch.rows.amounts.astype(np.float64)))
         return cls(batch, equity, owed, linear, batch.dense(table), parts, short, largest)

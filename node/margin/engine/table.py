@@ -57,7 +57,9 @@ class InstrumentTable:
     usable: BoolArray
 
     @classmethod
-    def of(cls, options: Iterable[Option], moves: Mapping[str, Sequence[Move]]) -> InstrumentTable:
+    def of(
+        cls, options: Iterable[Option], moves: Mapping[str, Sequence[Move]], *, discounted: bool = True
+    ) -> InstrumentTable:
         """The table of some options of one market (repetitions are one), under as many moves of each underlying."""
         distinct = {Instrument.of(option): option for option in options}
         ordered = sorted(distinct)
@@ -69,7 +71,7 @@ class InstrumentTable:
             expiry = [distinct[each] for each in group]
             first, last = last, last + len(expiry)
             underlyings[asset] = slice(underlyings[asset].start if asset in underlyings else first, last)
-            marks[first:last] = expiry_marks(expiry, moves[asset])
+            marks[first:last] = expiry_marks(expiry, moves[asset], discounted=discounted)
             deltas[first:last, 0] = expiry_deltas(expiry)
         # One product and one rounding, halves to even, as the rules make money and units of floats.
         (money, priced), (units, sloped) = _integers(marks * float(PICO)), _integers(deltas * float(WAD))
@@ -89,7 +91,7 @@ class InstrumentTable:
         return self.marks[:, 1:] - self.marks[:, :1]
 
 
-def expiry_marks(options: Sequence[Option], moves: Sequence[Move]) -> FloatArray:
+def expiry_marks(options: Sequence[Option], moves: Sequence[Move], *, discounted: bool = True) -> FloatArray:
     """Prices of options of one expiry, [options, 1 + moves]: unmoved, then under each move; NaN where there is none."""
     expiry = options[0].expiry
     every = [NO_MOVE, *moves]
@@ -101,7 +103,7 @@ def expiry_marks(options: Sequence[Option], moves: Sequence[Move]) -> FloatArray
         strikes[:, None],
         expiry.years,
         np.array(vols),
-        _discount(expiry),
+        _discount(expiry) if discounted else 1.0,
         _calls(options)[:, None],
     )
 

@@ -138,11 +138,19 @@ class Amounts:
 
     def up(self, ratio: int) -> Amounts:
         """x·ratio/10^18, rounded up, of whole amounts; whole."""
-        return (-(-self).whole().down(ratio)).whole()
+        return self.up_by(digits_of(ratio))
+
+    def up_by(self, ratio: Digits) -> Amounts:
+        """The same with a ratio by its digits."""
+        return (-(-self).whole().down_by(ratio)).whole()
 
     def worth(self, price: int) -> Amounts:
         """amount·price as money (x·price/10^24 for amounts and a price ≥ 0 in 1e-18), rounded down; whole."""
-        _, _, *kept, last = _product(self._digits(), digits_of(price))
+        return self.worth_by(digits_of(price))
+
+    def worth_by(self, price: Digits) -> Amounts:
+        """The same with a price by its digits, which may differ between elements."""
+        _, _, *kept, last = _product(self._digits(), price)
         kept += [last - last // BASE * BASE, last // BASE]
         # What is left is in 1e-18 and loses six decimals: one of its next digit is a thousand of money.
         low = kept[0] // 10**6 + kept[1] * 1_000
@@ -150,7 +158,11 @@ class Amounts:
 
     def cost(self, price: int) -> Amounts:
         """The same, rounded up; whole."""
-        return (-(-self).whole().worth(price)).whole()
+        return self.cost_by(digits_of(price))
+
+    def cost_by(self, price: Digits) -> Amounts:
+        """The same with a price by its digits."""
+        return (-(-self).whole().worth_by(price)).whole()
 
     def _digits(self) -> list[IntArray]:
         if int(self.high.min(initial=0)) > -_SMALL and int(self.high.max(initial=0)) < _SMALL:

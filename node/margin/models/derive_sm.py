@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.margin.models.book import Book, Option, gain, unit_value
-from node.margin.models.errors import UnknownAsset
+from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, usd, value
 from node.margin.models.pricing import black76
 from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
+
+LARGEST_MARK = 1e15
+"""In USD, for one option: beyond it the inputs are absurd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class OptionRules:
     put_offset: Wad
 
 
-def undiscounted_mark(option: Option) -> Money:
-    """Black-76 with no discount, of one option."""
+def undiscounted_mark(option: Option, account: str = "") -> Money:
+    """Black-76 with no discount, of one option. Raises OutOfRange, which names it, where there is no finite price."""
     strike = np.array([as_float(option.strike)])
     expiry = option.expiry
     price = black76(
@@ -46,6 +49,13 @@ def undiscounted_mark(option: Option) -> Money:
         1.0,
         np.array([float(option.is_call)]),
     )
+    if not price[0] < LARGEST_MARK:
+        raise OutOfRange(
+            "the market gives no finite price; check forward and volatility",
+            account=account,
+            instrument=option.name,
+            field="mark",
+        )
     return as_money(float(price[0]))
 
 
@@ -94,16 +104,16 @@ def largest_loss(options: list[Option], forward: Wad, unpaired: Wad) -> Money:
     return Money(-(worst // (WAD * WAD // 10**12)) - (-beyond // (WAD * WAD // 10**12)))
 
 
-def expiry_margin(options: list[Option], forward: Wad, rules: OptionRules, *, initial: bool) -> Money:
+def expiry_margin(options: list[Option], account: str, rules: OptionRules, *, initial: bool) -> Money:
     """The smaller of all positions by themselves, and the largest loss of the expiry."""
-    return min(expiry_bounds(options, forward, rules, initial=initial))
+    return min(expiry_bounds(options, account, rules, initial=initial))
 
 
-def expiry_bounds(options: list[Option], forward: Wad, rules: OptionRules, *, initial: bool) -> tuple[Money, Money]:
+def expiry_bounds(options: list[Option], account: str, rules: OptionRules, *, initial: bool) -> tuple[Money, Money]:
     """What all positions need by themselves, and the largest loss of the expiry."""
-    alone = sum(isolated(each, undiscounted_mark(each), rules, initial=initial) for each in options)
+    alone = sum(isolated(each, undiscounted_mark(each, account), rules, initial=initial) for each in options)
     unpaired = rules.unpaired_initial if initial else rules.unpaired_maintenance
-    return Money(alone), largest_loss(options, forward, unpaired)
+    return Money(alone), largest_loss(options, options[0].expiry.forward, unpaired)
 
 
 def perpetual_margin(size: int, price: Wad, rate: Wad) -> Money:
@@ -228,7 +238,7 @@ def options(book: Book, parameters: SmParameters, threshold: Threshold) -> Itera
     """The margin of each expiry."""
     for (asset, seconds), held in _expiries(book).items():
         rules = _of(parameters, asset, book).options
-        margin = expiry_margin(held, held[0].expiry.forward, rules, initial=threshold.name == "initial")
+        margin = expiry_margin(held, book.account, rules, initial=threshold.name == "initial")
         yield requirement("options", f"{asset} expiry {seconds}", margin)
 
 
@@ -239,7 +249,7 @@ def components(book: Book, parameters: SmParameters) -> dict[str, Shown]:
         shown: dict[str, Shown] = {}
         for level in ("initial", "maintenance"):
             rules, initial = _of(parameters, asset, book).options, level == "initial"
-            alone, loss = expiry_bounds(held, held[0].expiry.forward, rules, initial=initial)
+            alone, loss = expiry_bounds(held, book.account, rules, initial=initial)
             shown[level] = {"isolated_usd": usd(alone), "largest_loss_usd": usd(loss)}
         found[f"{asset} expiry {seconds}"] = shown
     return found
@@ -291,7 +301,9 @@ def mark_to_market(book: Book, stable: Wad = ONE) -> Money:
     base = sum(unit_value(each) * WAD // stable for each in book.collateral)
     owed = sum(-value(-each.amount, each.quote.price) for each in book.debts)
     held = sum(gain(each, each.price) for each in book.perpetuals)
-    return Money(book.cash + base - owed + held + sum(down(undiscounted_mark(o), o.amount) for o in book.options))
+    return Money(
+        book.cash + base - owed + held + sum(down(undiscounted_mark(o, book.account), o.amount) for o in book.options)
+    )
 
 
 def _of(parameters: SmParameters, asset: str, book: Book) -> SmAsset:
