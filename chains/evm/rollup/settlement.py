@@ -41,7 +41,7 @@ from chains.proofs.header import Header
 from chains.proofs.mpt import NodeStore
 from chains.proofs.output_root import MESSAGE_PASSER, Output, RollupFinality, told_storage_root
 from chains.proofs.rollup.assertions import AssertedBlock
-from chains.proofs.rollup.errors import AnotherRoot, NotSettled, Overtaken, Unproven
+from chains.proofs.rollup.errors import AnotherRoot, NotSettled, Overtaken, StillToCome, Unproven
 from chains.proofs.rollup.state import Claim
 from chains.types import ChainId, Cut, EndpointFault, Hash32, Height, UnixSeconds
 
@@ -50,6 +50,9 @@ MAX_DESCENT: Final = 65_536
 
 TRIES: Final = 3
 """Looks at which a proposal is tried that no endpoint lets be held against the rollup; then it has to pass first."""
+
+PROOF_WINDOW: Final = 1_000
+"""Blocks for which endpoints are expected to prove the rollup's state: so long, a proposal is tried at every look."""
 
 _REFUSED = 16
 _KEPT = 2_048
@@ -182,19 +185,21 @@ class SettlementFollower:
                     header = await self._compare(found, look, above=look.passed)
                 except NotSettled as error:
                     look.reasons[found.where] = error
-                    self._refuse(found.where, error)
+                    self._refuse(found, error, look)
                 else:
                     self._see(found.where, header.number)
                     if newest is None or header.number > newest.height:
                         newest = Settled(header.number, header.hash, found.finality, found.where)
         return newest
 
-    def _refuse(self, claim: str, error: NotSettled) -> None:
+    def _refuse(self, found: Claim | AssertedBlock, error: NotSettled, look: _Look) -> None:
         """Do not compare a claim again that is false, or that was tried often enough."""
-        if isinstance(error, Unproven):
-            self._tried[claim] += 1
-        if isinstance(error, AnotherRoot) or self._tried[claim] >= TRIES:
-            self._see(claim, error)
+        height = found.height if isinstance(found, Claim) else None
+        recent = height is not None and height > look.tip.number - PROOF_WINDOW
+        if isinstance(error, Unproven) and not isinstance(error, StillToCome) and not recent:
+            self._tried[found.where] += 1
+        if isinstance(error, AnotherRoot) or self._tried[found.where] >= TRIES:
+            self._see(found.where, error)
 
     async def _compare(self, found: Claim | AssertedBlock, look: _Look, above: Settled | None) -> Header:
         """The rollup's block that a claim is of. Raises AnotherRoot, Overtaken if it is not `above`, or Unproven."""
@@ -206,7 +211,7 @@ class SettlementFollower:
             if above is not None and height <= above.height:
                 raise Overtaken("A claim is of no block above one that has passed", claim=found.where, height=height)
             if height > look.tip.number:
-                raise Unproven("A claim is of a block that is still to come", claim=found.where, height=height)
+                raise StillToCome("A claim is of a block that is still to come", claim=found.where, height=height)
             (header,) = await self._heads.at([height], (RetryError,))
             if isinstance(found, AssertedBlock):
                 found.check(header)
@@ -232,7 +237,7 @@ class SettlementFollower:
         if time in self._heights:
             return self._heights[time]
         if time >= tip.timestamp:
-            raise Unproven("A claim is of a time that is still to come", claim=found.where, time=time)
+            raise StillToCome("A claim is of a time that is still to come", claim=found.where, time=time)
 
         async def made(height: int) -> int:
             (header,) = await self._heads.at([Height(height)], (RetryError,))
@@ -256,7 +261,7 @@ class SettlementFollower:
     async def _asserted(self, found: AssertedBlock, look: _Look) -> Header:
         """The block with the hash that is asserted; any endpoint that has it will do, since its hash is known.
 
-        Raises UnknownBlock, and AnotherRoot if for as long as a sequencer may be silent most of them say there is none:
+        Raises StillToCome, and AnotherRoot if for as long as a sequencer may be silent most of them say there is none:
         an assertion is made of what is on L1 already, so whoever has not stopped would have had to come across it.
         """
         good, aside = self._pool.ranked()
@@ -266,7 +271,7 @@ class SettlementFollower:
         look.missing.add(found.where)
         since = self._missing.setdefault(found.where, look.l1_time)
         if look.halted or 2 * len(answers) <= len(self._pool) or look.l1_time - since < self._rollup.silence:
-            raise UnknownBlock("Endpoints do not have the block yet", asserted=found.block_hash, since=since)
+            raise StillToCome("Endpoints do not have the block of a claim yet", claim=found.where, since=since)
         raise AnotherRoot("An assertion is of a block that the rollup does not have", asserted=found.block_hash)
 
     async def _output(self, header: Header) -> Output:

@@ -75,6 +75,12 @@ class Unproven(NotSettled):
     reason = "ROLLUP_CLAIM_UNPROVEN"
 
 
+class StillToCome(Unproven):
+    """The claim is of a block that the rollup's endpoints do not have yet, or not as a final one."""
+
+    reason = "ROLLUP_CLAIM_STILL_TO_COME"
+
+
 class MachineStuck(NotSettled):
     """The assertion is of a machine that did not finish: there is no block that it ended in."""
 

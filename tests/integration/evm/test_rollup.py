@@ -15,7 +15,7 @@ from chains.errors import ConfigError
 from chains.evm.adapter import EvmAdapter
 from chains.evm.pool import Excused
 from chains.evm.proxy import Lie, LyingProxy
-from chains.evm.rollup import claims
+from chains.evm.rollup import claims, settlement
 from chains.evm.rollup.settlement import TRIES
 from chains.proofs.header import Header
 from chains.proofs.keccak import keccak
@@ -115,6 +115,22 @@ async def test_what_does_not_count_is_refused_by_name_and_the_game_below_it_coun
             for said, (reason, game) in zip(found.refused, reasons, strict=True):
                 assert reason in said
                 assert game.address.lower() in said
+
+
+async def test_a_game_of_a_block_that_is_not_final_yet_is_waited_for(layers: Layers) -> None:
+    height = int(layers.l2.web3.eth.block_number)
+    layers.play(height)
+    layers.l1.rpc("anvil_mine", "0x5")
+    async with layers.following(layers.by_games) as follower:
+        for _ in range(TRIES + 2):
+            layers.look_again()
+            found = await follower.look()
+            assert found.proposed is None
+            assert "still to come" in found.refused[0]
+        layers.settle()
+        found = await follower.look()
+        assert found.proposed is not None
+        assert found.proposed.height == height
 
 
 async def test_games_from_before_a_retirement_do_not_count(layers: Layers) -> None:
@@ -287,8 +303,11 @@ async def test_a_proof_is_captured_while_it_is_served_and_counts_later(old: Laye
             assert [fault.reason for fault in faults] == ["CAPTURES_REFUSED"], "and no endpoint is blamed"
 
 
-async def test_a_game_of_an_old_height_stops_nothing_and_nobody_is_blamed_for_it(old: Layers) -> None:
+async def test_a_game_of_an_old_height_stops_nothing_and_nobody_is_blamed_for_it(
+    old: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layers = old
+    monkeypatch.setattr(settlement, "PROOF_WINDOW", 2)
     height = layers.l2.web3.eth.block_number - 2
     games = [layers.play(height, passer_root(layers, height))]
     layers.settle()
@@ -319,6 +338,26 @@ async def test_a_game_of_an_old_height_stops_nothing_and_nobody_is_blamed_for_it
             assert found.passed.height == height
             assert garbage.address.lower() in found.refused[1]
         assert faults == []
+
+
+async def test_a_recent_game_is_tried_until_endpoints_prove_what_it_takes(old: Layers) -> None:
+    layers = old
+    height = layers.l2.web3.eth.block_number - 2
+    layers.play(height, passer_root(layers, height))
+    layers.settle()
+    faults: list[EndpointFault] = []
+    async with (
+        LyingProxy(layers.l2_url) as proxy,
+        layers.following(layers.by_games, l2_urls=(proxy.url,), faults=faults) as follower,
+    ):
+        proxy.lie = Lie.PROOF_WINDOW
+        for _ in range(TRIES + 2):
+            assert (await follower.look()).proposed is None
+        proxy.lie = None
+        found = await follower.look()
+        assert found.proposed is not None
+        assert found.proposed.height == height
+    assert faults == []
 
 
 async def test_a_true_game_of_an_old_height_does_not_pass_for_the_newest(layers: Layers) -> None:
@@ -423,7 +462,7 @@ async def test_an_assertion_of_a_block_that_nobody_has_disputes_the_chain_once_i
         found = await follower.look()
         assert found.proposed is not None
         assert found.proposed.height == 5
-        assert "UNKNOWN_BLOCK" in found.refused[0]
+        assert "do not have the block" in found.refused[0]
         for name in (true, false):
             layers.l1.send(layers.arbitrum.functions.confirm(name))
         layers.settle()
