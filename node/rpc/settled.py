@@ -19,11 +19,12 @@ Settlements = Callable[[], Mapping[ChainId, Settlement | None]]
 
 def describe_settlement(chain_id: ChainId, found: Settlement, header: Header) -> state_pb2.RollupSettlement:
     """What L1 has settled of one rollup, and of the cut that the state with this header has."""
-    settled = found.above(header.chain(chain_id).cut.height)
+    height = header.chain(chain_id).cut.height
+    settled = found.above(height)
     finality = settled.finality if settled is not None else RollupFinality.SEQUENCER_SIGNED
     return state_pb2.RollupSettlement(
         chain_id=chain_id,
-        certified_finality=state_pb2.RollupFinality.ValueType(finality),
+        certified_finality=state_pb2.RollupFinality.ValueType(finality if height else 0),
         l1_height=found.l1_height,
         l1_assurance=state_pb2.Assurance.ValueType(found.l1_assurance),
         passed_height=found.passed.height if found.passed is not None else 0,

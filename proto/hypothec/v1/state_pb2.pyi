@@ -247,7 +247,7 @@ class RollupSettlement(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     chain_id: _builtins.int
     certified_finality: Global___RollupFinality.ValueType
-    """That of the cut which the state has."""
+    """That of the cut which the state has; unspecified before the first."""
     l1_height: _builtins.int
     """The L1's final block by which this is so, and how that is known."""
     l1_assurance: Global___Assurance.ValueType

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from chains.types import ChainId, Disagreement, EndpointStanding, Hash32, Height, UnixSeconds
+from chains.adapter import Settled, Settlement
+from chains.proofs.output_root import RollupFinality
+from chains.types import Assurance, ChainId, Disagreement, EndpointStanding, Hash32, Height, UnixSeconds
+from hypothec.v1 import state_pb2
 from node.consensus.outcome.transition import genesis
 from node.status import EndpointRecord, Status, Watch, describe_disagreement, describe_endpoint
 from tests import kit
@@ -67,3 +70,39 @@ def test_a_chain_that_a_policy_has_added_is_told_with_what_to_do(configured: tup
     assert ("node.toml" in told.chains[1].reason) == (TEN not in configured)
     assert f"chain {TEN}: {told.chains[1].reason}" in told.advice
     assert not any(f"chain {ONE}:" in line for line in told.advice)
+
+
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_rollup_is_told_with_what_l1_has_settled_and_a_halt_of_its_sequencer(halted: bool) -> None:
+    state = genesis(kit.network(), kit.policy())
+    application: Any = SimpleNamespace(state=state, certificate=None)
+    passed = Settled(Height(5), Hash32(b"1" * 32), RollupFinality.CHALLENGE_PASSED, "a game", tied=True)
+    settlement = Settlement(Height(77), Assurance.PROVEN, passed, None, ("one is blacklisted",), 4000, halted=halted)
+    follower: Any = SimpleNamespace(
+        last_error=None, proven_height=7, standings=(), disagreements=(), settlement=settlement
+    )
+    nothing: Any = None
+    status = Status(
+        kit.network(),
+        0,
+        {},
+        application,
+        nothing,
+        {ONE: follower},
+        Watch(nothing, lambda _: None),
+        nothing,
+        tuple,
+        lambda _: None,
+        lambda: 0,
+        frozenset({ONE}),
+    )
+    (chain,) = (chain for chain in status.status().chains if chain.chain_id == ONE)
+    told = chain.settlement
+    assert (told.chain_id, told.l1_height, told.l1_assurance) == (ONE, 77, state_pb2.ASSURANCE_PROVEN)
+    assert (told.passed_height, told.passed_tied, told.proposed_height) == (5, True, 0)
+    assert told.certified_finality == state_pb2.ROLLUP_FINALITY_UNSPECIFIED, "nothing is certified yet"
+    assert (told.halted, list(told.refused)) == (halted, ["one is blacklisted"])
+    halts = [
+        advice for advice in status.status().advice if "its sequencer has made no final block for 4000 s" in advice
+    ]
+    assert len(halts) == halted
