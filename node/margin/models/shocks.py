@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from node.margin.math import exp, ln, normal_cdf, sqrt
+from node.margin.math import FloatArray, exp, ln, normal_cdf, sqrt
 from node.margin.models.book import Book, Future, Option, Perpetual
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, value
@@ -82,7 +82,36 @@ def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
 
 def marks(account: str, option: Option, moves: Sequence[Move]) -> Sequence[Money]:
     """The option's price under each move. Raises OutOfRange, which names it, where its market gives no finite one."""
-    found = _marks(option.expiry, option.strike, option.is_call, tuple(moves))
+    return _finite(account, option, _marks(option.expiry, option.strike, option.is_call, tuple(moves)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Forwards and volatilities at which the options of an expiry are priced, element by element."""
+
+    forwards: FloatArray
+    vols: FloatArray
+    years: float
+    discount: float
+
+    @classmethod
+    def of(cls, expiry: Expiry, forwards: Iterable[Wad], vols: Iterable[float]) -> Points:
+        """These points of an expiry."""
+        return cls(np.array([as_float(each) for each in forwards]), np.array([*vols]), expiry.years, _discount(expiry))
+
+    def prices(self, strike: Wad, is_call: bool) -> tuple[Money, ...] | None:  # noqa: FBT001
+        """Of one option at each point; None where not all are finite."""
+        strikes, sides = np.array([as_float(strike)]), np.array([float(is_call)])
+        found = black76(self.forwards, strikes, self.years, self.vols, self.discount, sides).tolist()
+        return tuple(map(as_money, found)) if all(price < _LARGEST_MARK for price in found) else None
+
+
+def marks_at(account: str, option: Option, points: Points) -> Sequence[Money]:
+    """The option's price at each point, not remembered. Raises OutOfRange as marks() does."""
+    return _finite(account, option, points.prices(option.strike, option.is_call))
+
+
+def _finite(account: str, option: Option, found: tuple[Money, ...] | None) -> tuple[Money, ...]:
     if found is None:
         raise OutOfRange(
             "the market gives no finite price; check forward, rate and volatility",
@@ -93,19 +122,18 @@ def marks(account: str, option: Option, moves: Sequence[Move]) -> Sequence[Money
     return found
 
 
+def vol_at(option: Option) -> float:
+    """The volatility at the option's strike."""
+    return float(option.expiry.vol(np.array([as_float(option.strike)]))[0])
+
+
 @lru_cache(maxsize=1 << 14)
 def _marks(expiry: Expiry, strike: Wad, is_call: bool, moves: tuple[Move, ...]) -> tuple[Money, ...] | None:  # noqa: FBT001
     """One option under all moves, remembered: every threshold and every trial of a plan asks for the same."""
     vol = float(expiry.vol(np.array([as_float(strike)]))[0])
-    prices = black76(
-        np.array([as_float(product(expiry.forward, ONE + move.spot)) for move in moves]),
-        np.array([as_float(strike)]),
-        expiry.years,
-        np.array([move.vol(vol, expiry.seconds) for move in moves]),
-        _discount(expiry),
-        np.array([float(is_call)]),
-    ).tolist()
-    return tuple(map(as_money, prices)) if all(price < _LARGEST_MARK for price in prices) else None
+    forwards = (product(expiry.forward, ONE + move.spot) for move in moves)
+    points = Points.of(expiry, forwards, (move.vol(vol, expiry.seconds) for move in moves))
+    return points.prices(strike, is_call)
 
 
 def _discount(expiry: Expiry) -> float:

@@ -28,6 +28,8 @@ from node.model.reports import Position
 
 _CHAIN = {Reason.CHAIN_HALTED: "HALTED", Reason.CHAIN_DISPUTED: "DISPUTED", Reason.STALE_CUT: "STALE"}
 _LIVE, _UNKNOWN = "LIVE", "DISPUTED"
+NO_ASSET = ""
+"""What an instrument that the policy does not name is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ def _position(account: str, position: Position, context: MarginContext) -> tuple
     """The position, and why it is uncertain."""
     contract, market = context.policy.contract(position.instrument), context.market
     if contract is None:
-        return _unbounded(position.instrument, market), Reason.UNKNOWN_INSTRUMENT
+        # SECURITY: not on what the venue calls it: that may be an asset of an issuer of what the account holds.
+        return _unbounded(NO_ASSET, market), Reason.UNKNOWN_INSTRUMENT
     feed = market.feed(contract.underlying)
     seconds = market.seconds_to(contract.expiry) if contract.expiry is not None else 0
     if contract.expiry is not None and seconds <= 0:

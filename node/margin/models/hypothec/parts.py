@@ -19,6 +19,8 @@ from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, st
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Charges, Parameters
 from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Risk
+from node.margin.models.market import Expiry
+from node.margin.models.shocks import Points, vol_at
 from node.model.health import Interval, Reason
 
 UNBOUNDED = Money(LARGEST * PICO)
@@ -114,6 +116,7 @@ class Units:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._found: dict[tuple[object, ...], Unit] = {}
+        self._points: dict[tuple[Feed, Expiry, bool, float], Points] = {}
 
     def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
         """Of collateral in a step of its depth."""
@@ -133,7 +136,19 @@ class Units:
         """Of an option, for the side that the position is on."""
         side = None if feed.is_fresh else position.amount > 0
         key = ("option", feed, position.expiry.seconds, position.strike, position.is_call, side)
-        return self._once(key, lambda: positions.option(account, position, feed, self.parameters))
+        return self._once(
+            key, lambda: positions.option(account, position, feed, self.parameters, self._at(position, feed))
+        )
+
+    def _at(self, position: Option, feed: Feed) -> Points | None:
+        """Where the options of an expiry are priced: the same for all its strikes of one volatility."""
+        if feed.status is FeedStatus.MISSING:
+            return None
+        key = (feed, position.expiry, position.is_call, vol_at(position))
+        found = self._points.get(key)
+        if found is None:
+            found = self._points[key] = positions.points(key[1], key[3], key[2], feed, self.parameters)
+        return found
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Unit]) -> Unit:
         found = self._found.get(key)

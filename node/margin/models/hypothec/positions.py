@@ -10,7 +10,6 @@ accounts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from node.margin.models.book import Future, Option, Perpetual
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_wad, down, product, up, value
@@ -18,7 +17,8 @@ from node.margin.models.hypothec import scenarios
 from node.margin.models.hypothec.counted import NOTHING, Unit, moves, reasons_of
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Parameters
-from node.margin.models.shocks import NO_MOVE, Move, VolRule, delta, marks
+from node.margin.models.market import Expiry
+from node.margin.models.shocks import Points, delta, marks_at, unmoved
 from node.model.health import ZERO, Interval
 
 
@@ -53,8 +53,27 @@ def linear(position: Perpetual | Future, feed: Feed, parameters: Parameters) -> 
     )
 
 
-def option(account: str, position: Option, feed: Feed, parameters: Parameters) -> Unit:
-    """A unit of an option, for the side that the position is on.
+def points(expiry: Expiry, vol: float, is_call: bool, feed: Feed, parameters: Parameters) -> Points:  # noqa: FBT001
+    """Where options of an expiry and of this volatility are priced, now and in every row.
+
+    By what is agreed, then at both ends of the range, first the one at which they are worth least.
+    """
+    ends = in_proportion(expiry.forward, feed)
+    low, high = ends if is_call else ends[::-1]
+    asset, rules = parameters.assets[feed.asset], parameters.rows
+    spots = (ONE, *(ONE + scenarios.move(row, asset) for row in rules))
+    shocked = (unmoved, *(parameters.vols.rule(row.vol) for row in rules))
+    known = ((expiry.forward, 0), (low, -feed.vol_spread), (high, feed.vol_spread))
+    wrong = [vol * ((ONE + error) / WAD) if error else vol for _, error in known]
+    return Points.of(
+        expiry,
+        (product(forward, spot) for forward, _ in known for spot in spots),
+        (rule(each, expiry.seconds) for each in wrong for rule in shocked),
+    )
+
+
+def option(account: str, position: Option, feed: Feed, parameters: Parameters, at: Points | None) -> Unit:
+    """A unit of an option, for the side that the position is on; `at` are its points, where its feed has a price.
 
     On a feed that is not fresh, an option that is held is worth nothing at the low end and gains nothing in any row;
     one that is owed is owed over the whole range, and nothing at the high end. On a missing one, a put that is owed is
@@ -63,7 +82,7 @@ def option(account: str, position: Option, feed: Feed, parameters: Parameters) -
     held = position.amount > 0
     root = parameters.assets[feed.asset].root
     nothing = (NOTHING,) * len(parameters.rows)
-    if feed.status is FeedStatus.MISSING:
+    if at is None:
         owed = Interval(0, 0 if held or position.is_call else -value(-WAD, position.strike))
         return Unit(
             position.name,
@@ -74,13 +93,9 @@ def option(account: str, position: Option, feed: Feed, parameters: Parameters) -
             open_ended=not held and position.is_call,
             reasons=reasons_of(feed),
         )
-    now, changes = counted(account, position, 0, parameters)
-    ends = in_proportion(position.expiry.forward, feed)
-    low, high = (
-        counted(account, _at(position, forward), sign * feed.vol_spread, parameters)
-        for forward, sign in zip(ends if position.is_call else ends[::-1], (-1, 1), strict=True)
-    )
-    span = Interval(now - max(0, *_differences((now, changes), low)), now + max(0, *_differences(high, (now, changes))))
+    agreed, low, high = counted(marks_at(account, position, at), parameters)
+    now, changes = agreed
+    span = Interval(now - max(0, *_differences(agreed, low)), now + max(0, *_differences(high, agreed)))
     if not feed.is_fresh:
         span = Interval(0 if held else -max(0, *changes), span.high)
         changes = list(nothing) if held else changes
@@ -98,26 +113,13 @@ def option(account: str, position: Option, feed: Feed, parameters: Parameters) -
     )
 
 
-def counted(account: str, position: Option, vol_error: int, parameters: Parameters) -> tuple[Money, list[Money]]:
-    """Its mark now, and by row ⌊weight·(mark in the row − mark now)⌋, with volatilities wrong by a fraction."""
-    asset = parameters.assets[position.quote.asset]
-    rules = [
-        Move(row.name, scenarios.move(row, asset), _wrong(parameters.vols.rule(row.vol), vol_error))
-        for row in parameters.rows
+def counted(found: Sequence[Money], parameters: Parameters) -> list[tuple[Money, list[Money]]]:
+    """At each known price: its mark now, and by row ⌊weight·(mark in the row − mark now)⌋."""
+    step = 1 + len(parameters.rows)
+    return [
+        (now, [down(each - now, row.weight) for each, row in zip(then, parameters.rows, strict=True)])
+        for now, *then in (found[start : start + step] for start in range(0, len(found), step))
     ]
-    now, *then = marks(account, position, [replace(NO_MOVE, vol=_wrong(NO_MOVE.vol, vol_error)), *rules])
-    return now, [down(each - now, row.weight) for each, row in zip(then, parameters.rows, strict=True)]
-
-
-def _at(position: Option, forward: Wad) -> Option:
-    return replace(position, expiry=replace(position.expiry, forward=forward))
-
-
-def _wrong(rule: VolRule, error: int) -> VolRule:
-    if not error:
-        return rule
-    multiple = (ONE + error) / WAD
-    return lambda vol, seconds: rule(vol * multiple, seconds)
 
 
 def _differences(more: tuple[Money, Sequence[Money]], less: tuple[Money, Sequence[Money]]) -> list[int]:

@@ -1,0 +1,74 @@
+"""What a venue can make of an account and of a node by what it names, beyond its own claim: nothing."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from node.margin import evaluate
+from node.margin.models import shocks
+from node.model.reports import Position
+from tests.unit.margin.books import (
+    ETH_A,
+    USDX_A,
+    A,
+    account,
+    holding,
+    market,
+    owes,
+    position,
+    profile_policy,
+)
+
+STRIKES = 8
+
+
+def options(expiry: str) -> tuple[Position, ...]:
+    return tuple(position(f"ETH-{expiry}-{2000 + each}-C", -1, 0) for each in range(STRIKES))
+
+
+def made_of(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_an_option_is_priced_once_at_all_points_and_of_a_state_that_is_gone_nothing_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever names one strike after the other would else have nodes work more for each, and keep it."""
+    calls: list[int] = []
+    priced = shocks.black76
+
+    def counting(*given: object) -> object:
+        calls.append(1)
+        return priced(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shocks, "black76", counting)
+    context = market(rules=profile_policy())
+    before = made_of(shocks.Move), made_of(shocks.Points)
+    view = account([holding(A, ETH_A, 100)], [owes(*options("31DEC27"), *options("31DEC28"))])
+    evaluate(view, context)
+    assert evaluate(view, context).venues[0].maintenance.high > 0
+    assert len(calls) == 2 * STRIKES
+    assert made_of(shocks.Points) - before[1] == 2, "of each expiry's calls"
+    del context
+    assert (made_of(shocks.Move), made_of(shocks.Points)) == before
+
+
+ISSUED = """
+[margin.parameters.issuers.one]
+assets = ["USDX"]
+factor = 0.1
+"""
+
+
+@pytest.mark.parametrize("name", ["USDX", "USDX-31DEC27-1-C"])
+def test_what_is_no_instrument_of_the_policy_links_the_account_to_no_issuer(name: str) -> None:
+    context = market(rules=profile_policy(ISSUED))
+    plain, named = (
+        evaluate(account([holding(A, USDX_A, 1_000)], [owes(position(each, 1, 0))]), context)
+        for each in ("anything", name)
+    )
+    assert named.holdings == plain.holdings
+    assert named.maintenance_excess == plain.maintenance_excess
