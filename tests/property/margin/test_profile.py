@@ -20,6 +20,7 @@ from node.margin.models.hypothec.parameters import read_parameters
 from node.margin.models.hypothec.portfolio import read_portfolio
 from node.margin.models.hypothec.profile import result_of
 from node.margin.models.profile import merged
+from node.margin.policy import PICO_PER_MICRO
 from node.model.frame import FramePrice, PriceStatus
 from node.model.header import ChainStatus
 from node.model.health import HealthStatus, Reason
@@ -315,11 +316,12 @@ def test_no_part_of_a_plan_lowers_the_margin_where_no_row_takes_back_what_it_pay
 
 
 def _rounding(legs: Iterable[Any], context: MarginContext) -> int:
-    """A base unit of each item, and the units of what it counts at."""
+    """A base unit of each item, the units of what it counts at, and what is left of it where that is dust."""
     total = 0
     for leg in legs:
         for item in leg.items:
             asset = ASSETS[item.token]
+            total += context.policy.asset_by_id[asset].min_value_micro_usd * PICO_PER_MICRO
             total += context.prices[asset].high // 10 ** DECIMALS[leg.chain_id, item.token] + 10**6
             total += item.amount // 10 ** DECIMALS[leg.chain_id, item.token] * 64
     return total

@@ -8,6 +8,7 @@ import pytest
 
 from node.margin import evaluate
 from node.margin.models import shocks
+from node.margin.models.pricing import black76
 from node.model.reports import Position
 from tests.unit.margin.books import (
     ETH_A,
@@ -38,13 +39,12 @@ def test_an_option_is_priced_once_at_all_points_and_of_a_state_that_is_gone_noth
 ) -> None:
     """Whoever names one strike after the other would else have nodes work more for each, and keep it."""
     calls: list[int] = []
-    priced = shocks.black76
 
     def counting(*given: object) -> object:
         calls.append(1)
-        return priced(*given)  # type: ignore[arg-type]
+        return black76(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shocks, "black76", counting)
+    monkeypatch.setattr("node.margin.models.shocks.black76", counting)
     context = market(rules=profile_policy())
     before = made_of(shocks.Move), made_of(shocks.Points)
     view = account([holding(A, ETH_A, 100)], [owes(*options("31DEC27"), *options("31DEC28"))])
