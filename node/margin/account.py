@@ -42,6 +42,10 @@ class Rules(Protocol):
         """Collateral taken of a holding for each unit of credit, as numerator and denominator."""
         ...
 
+    def turn(self, asset: str, policy: Policy) -> int:
+        """When an asset is seized by the policy's order: the lower the earlier, equal ones together."""
+        ...
+
 
 _STATIC: Rules = Haircuts()
 _BY_PROFILE: Mapping[str, Rules] = {"hypothec": PortfolioRules()}

@@ -12,6 +12,7 @@ from node.margin.claims import VenueFigures, venue_figures
 from node.margin.collateral import Standing, standings
 from node.margin.context import MarginContext
 from node.margin.free import free_lines
+from node.margin.policy import Policy
 from node.model.health import Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
 from node.model.ledger import AccountView
 
@@ -68,6 +69,12 @@ class Haircuts:
         """By the bonus and the asset's maintenance haircut."""
         haircut = context.policy.asset_by_id[line.asset].maintenance_haircut_bps
         return spec.premium(context.policy.liquidation.bonus_bps, haircut)
+
+    def turn(self, asset: str, policy: Policy) -> int:
+        """The higher the maintenance haircut, the earlier, where the order is by volatility."""
+        if policy.liquidation.order == "pro_rata":
+            return 0
+        return -policy.asset_by_id[asset].maintenance_haircut_bps
 
 
 def _holdings(view: AccountView, context: MarginContext) -> tuple[HoldingLine, ...]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -172,13 +172,24 @@ class Venue(Table):
     signer: HexAddress
 
 
+SeizureOrder: TypeAlias = Literal["pro_rata", "volatile", "illiquid"]
+"""What of an account's collateral is seized first: the most volatile asset, by the profile's volatility or else the
+maintenance haircut; or the one whose market takes least, by the profile's depth. What is equal goes pro rata by value.
+"""
+
+
 class Liquidation(Table):
-    """What a venue may seize beyond the loss of its claim."""
+    """What a venue may seize beyond the loss of its claim, of what first, and how much at once."""
 
     fee_bps: Bps
     """Of the notional of the positions to be closed, paid to the venue for closing them."""
     bonus_bps: Bps
     """More collateral than the value owed, for the cost of selling it."""
+    order: SeizureOrder = "pro_rata"
+    close_factor_bps: Annotated[int, Field(gt=0, le=10_000)] = 10_000
+    """Of what each venue is owed, one plan pays at most this part, unless the account is insolvent."""
+    target_bps: Annotated[int, Field(ge=10_000, le=100_000)] | None = None
+    """A plan pays no more than leaves equity of this part of the maintenance margin; without it, all that is owed."""
 
 
 class Feed(Table):
@@ -368,6 +379,8 @@ class Policy(Table):
                 raise ValueError(f"{place} need {', '.join(lacking)}, or the policy [margin]")
             if self.margin is not None and (idle := sorted(names & fields)):
                 raise ValueError(f"{place} have {', '.join(idle)}, which the profile of [margin] does not read")
+        if self.margin is None and self.liquidation.order == "illiquid":
+            raise ValueError("liquidation.order needs a profile under [margin]: the static rules know no depths")
         if self.margin is None and self.series:
             raise ValueError("futures and options need a profile under [margin]: the static rules have none for them")
         return self

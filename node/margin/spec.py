@@ -186,6 +186,19 @@ def seized_amount(credit: int, numerator: int, denominator: int, price: int, dec
     return min(held, ceil_div(credit * numerator * unit, denominator * price))
 
 
+def closable(owed: int, close_factor_bps: int, least: int) -> int:
+    """What one plan pays of an amount that is owed: ⌈owed·factor⌉, but no less than is worth a release.
+
+    Source: the close factor of lenders (Aave: half of a debt while the account is nearly healthy).
+    """
+    return min(owed, max(ceil_div(owed * close_factor_bps, BPS), least))
+
+
+def is_at_target(excess: Interval, margin: Interval, target_bps: int) -> bool:
+    """Whether equity certainly is target·margin: excess ≥ (target − 1)·margin, at the worse ends."""
+    return excess.low * BPS >= (target_bps - BPS) * margin.high
+
+
 def entitlements(owed: Mapping[str, int], seized: Mapping[str, int], available: int) -> dict[str, int]:
     """What each venue may get of `available` credit: all that it is owed, or else pro rata.
 

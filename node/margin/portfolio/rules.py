@@ -26,6 +26,7 @@ from node.margin.models.hypothec.margin import evaluate as evaluated
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
+from node.margin.policy import Policy
 from node.margin.portfolio.book import AccountBook, Kept, Owing, account_book
 from node.margin.portfolio.market import WAD_PER_PICO
 from node.model.health import ZERO, Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
@@ -106,6 +107,17 @@ class PortfolioRules:
         if (spec.BPS + bonus) * counted <= spec.BPS * line.value.low:
             return spec.BPS + bonus, spec.BPS
         return (line.value.low, counted) if counted < line.value.low else (1, 1)
+
+    def turn(self, asset: str, policy: Policy) -> int:
+        """By the volatility or the depth that the parameters have of the asset."""
+        found = policy.parameters.assets[asset]
+        match policy.liquidation.order:
+            case "volatile":
+                return -found.vol
+            case "illiquid":
+                return found.depth
+            case "pro_rata":
+                return 0
 
 
 def _rows(ends: tuple[End, End], parameters: Parameters) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chains.types import Address, Amount, ChainId
-from node.margin import MAX_ITEMS, MarginContext, SeizureLeg, evaluate, plan_liquidation, withdrawal_refusal
+from node.margin import MAX_ITEMS, MarginContext, SeizureLeg, evaluate, plan_liquidation, spec, withdrawal_refusal
+from node.margin.policy import Policy
 from node.model.digests import ReleaseKind
 from node.model.health import HealthStatus
 from node.model.ledger import AccountView
@@ -39,6 +40,7 @@ from tests.unit.margin.books import (
     executed,
     owes,
     reservation,
+    with_terms,
 )
 
 GRANTS = [authorization(venue, 10**9) for venue in ("alpha", "beta")]
@@ -103,6 +105,94 @@ def test_any_part_of_a_plan_is_safe_without_the_rest(book: tuple[AccountView, Pr
     for line in after.venues:
         assert line.claim.high <= claims[line.venue]
         assert line.claim.high >= claims[line.venue] - sum(leg.credit for leg in part if leg.venue == line.venue)
+
+
+VARIANTS = [
+    with_terms(NO_DUST, **terms)
+    for terms in (
+        {"order": "volatile"},
+        {"close_factor_bps": 3_000},
+        {"target_bps": 10_000},
+        {"order": "volatile", "close_factor_bps": 5_000, "target_bps": 10_500},
+    )
+]
+
+
+@settings(max_examples=200)
+@given(liquidations(), st.sampled_from(VARIANTS), st.data())
+def test_any_part_of_a_plan_is_safe_by_whatever_terms(
+    book: tuple[AccountView, Prices], rules: Policy, data: st.DataObject
+) -> None:
+    """Of what is later by the order nothing is taken before all of what is earlier is gone.
+
+    A single venue never gets more than without them; of several another may have its turn at a vault.
+    """
+    view, context = book[0], live(book[1], rules)
+    legs, whole = plan_liquidation(view, context), plan_liquidation(view, live(book[1]))
+    before = evaluate(view, context)
+    assert not legs or whole
+    assert view.record is not None
+    if len(view.record.authorizations) == 1:
+        assert sum(leg.credit for leg in legs) <= sum(leg.credit for leg in whole)
+    assume(legs)
+    part = data.draw(st.sampled_from(subsets(legs)))
+    after = evaluate(executed(view, part), context)
+    rounding = sum(worth(leg, context, more=1) - worth(leg, context) + 5 * len(leg.items) for leg in part)
+    assert after.maintenance_excess.low >= before.maintenance_excess.low - rounding
+    assert after.initial_excess.low >= before.initial_excess.low - rounding
+    for leg in legs:
+        assert 0 < leg.credit <= worth(leg, context)
+    if rules.liquidation.order == "volatile":
+        for venue in {leg.venue for leg in legs}:
+            assert_by_turns([leg for leg in legs if leg.venue == venue], view, context)
+
+
+def assert_by_turns(legs: list[SeizureLeg], view: AccountView, context: MarginContext) -> None:
+    """Of what one venue is paid with, all but the last to be touched is gone but for roundings."""
+    left: dict[int, Fraction] = {}
+    for leg in legs:
+        taken = {item.token: item.amount for item in leg.items}
+        for token, held in view.holdings[leg.chain_id].balances:
+            asset = context.policy.asset_by_id[context.policy.token_by_place[leg.chain_id, token].asset]
+            if token in taken:
+                rest = Fraction(held - taken[token], 10 ** DECIMALS[leg.chain_id, token])
+                turn = -asset.maintenance_haircut_bps
+                left[turn] = left.get(turn, Fraction(0)) + rest * context.prices[asset.id].low
+    for turn in sorted(left)[:-1]:
+        assert left[turn] <= 100  # 1e-12 USD
+
+
+@settings(max_examples=60)
+@given(liquidations(), st.sampled_from([v for v in VARIANTS if v.liquidation.target_bps]))
+def test_a_target_is_reached_by_no_more_than_it_takes(book: tuple[AccountView, Prices], rules: Policy) -> None:
+    view, context = book[0], live(book[1], rules)
+    free = live(book[1], with_terms(NO_DUST, **rules.liquidation.model_dump(include={"order", "close_factor_bps"})))
+    legs, all_of_it = plan_liquidation(view, context), plan_liquidation(view, free)
+    target = rules.liquidation.target_bps
+    assert target is not None
+
+    def is_there(part: tuple[SeizureLeg, ...]) -> bool:
+        after = evaluate(executed(view, part), context)
+        return spec.is_at_target(after.maintenance_excess, after.maintenance_margin, target)
+
+    if not all_of_it or not is_there(all_of_it) or evaluate(view, context).status is HealthStatus.INSOLVENT:
+        assert legs == all_of_it
+        return
+    assert is_there(legs)
+    assert view.record is not None
+    if len(view.record.authorizations) == 1:
+        assert sum(leg.credit for leg in legs) <= sum(leg.credit for leg in all_of_it)
+
+
+@settings(max_examples=60)
+@given(liquidations(), st.sampled_from(VARIANTS))
+def test_plans_by_whatever_terms_come_to_an_end(book: tuple[AccountView, Prices], rules: Policy) -> None:
+    """A close factor leaves a part of a part: what is left of a debt is soon dust, and is paid whole."""
+    terms = rules.liquidation.model_dump(include={"order", "close_factor_bps", "target_bps"}, exclude_none=True)
+    view, context = book[0], live(book[1], with_terms(DEFAULT_POLICY, **terms))
+    after, plans = carried_out(view, context, 80)
+    assert plans < 80
+    assert plan_liquidation(after, context) == ()
 
 
 @settings(max_examples=100)

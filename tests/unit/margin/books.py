@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -176,6 +177,12 @@ def policy(*, bonus_bps: int = 500, dust_usd: int = 10) -> Policy:
         btc_b=BTC_B.hex(),
     )
     return Policy.parse(text.encode())
+
+
+def with_terms(rules: Policy, **terms: int | str) -> Policy:
+    """The policy with more terms of liquidation."""
+    lines = "".join(f"{name} = {json.dumps(each)}\n" for name, each in terms.items())
+    return Policy.parse(rules.body.replace(b"[liquidation]\n", b"[liquidation]\n" + lines.encode(), 1))
 
 
 DEFAULT_POLICY = policy()
