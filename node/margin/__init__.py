@@ -6,17 +6,19 @@
     plan_liquidation(view, context)                   → the seizures that pay what a liquidatable account owes
 
 Everything is exact: integers, rounded against the account, equal on every machine. What an account holds and what is
-reported of it is answered, never raised; an exception is a bug. The rules are in `spec`, one a function; they meet the
-ledger in `collateral` (what an account has) and `claims` (what it owes).
+reported of it is answered, never raised; an exception is a bug. What an account has is in `collateral`; by which rules
+it is judged is the policy's to say (`account.Rules`): `portfolio`, the profile `hypothec`, or `haircuts`, static ones,
+which are in `spec`, one a function, and meet what venues report in `claims`.
 
 In short: a holding counts after its haircut, over what its price may be, or not at all. Each venue counts by itself,
 up to what the owner's limit leaves beside all it ever seized; its profit reduces its own margin only. An account is
 liquidatable when even the best of all that is possible does not cover claims and maintenance margin.
 Must not know how inputs are agreed, or what becomes of an answer.
 
-Beside it: `screen` says whom a change of prices can have brought below maintenance margin. `node.margin.models` has the
-margin models of venues and lenders as profiles, `engine` the same for many accounts at once, `planning` liquidation
-plans under any of them, and `math` the numbers that are the same on every machine.
+Beside it: `policy` has the risk parameters in force and `contracts` how venues name dated instruments; `screen` says
+whom a move of the market can have brought below maintenance margin, by the bounds of `headroom`. `node.margin.models`
+has the margin models of venues and lenders as profiles, `engine` the same for many accounts at once, `planning`
+liquidation plans under any of them, and `math` the numbers that are the same on every machine.
 """
 
 from node.margin.account import evaluate

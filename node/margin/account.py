@@ -11,6 +11,7 @@ from typing import Protocol
 
 from node.margin.context import MarginContext
 from node.margin.haircuts import Haircuts
+from node.margin.headroom import Headroom, Key, Level
 from node.margin.policy import Policy
 from node.margin.portfolio.rules import PortfolioRules
 from node.model.health import Health, HoldingLine
@@ -44,6 +45,14 @@ class Rules(Protocol):
 
     def turn(self, asset: str, policy: Policy) -> int:
         """When an asset is seized by the policy's order: the lower the earlier, equal ones together."""
+        ...
+
+    def headroom(self, view: AccountView, context: MarginContext) -> Headroom:
+        """How far the account is from being liquidatable."""
+        ...
+
+    def level(self, key: Key, context: MarginContext) -> Level:
+        """What a headroom depends on, as it is."""
         ...
 
 

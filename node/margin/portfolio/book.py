@@ -42,18 +42,27 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Owing:
-    """A venue that has reported the account: `receivable` and `limit` in 1e-12 USD.
+class Reported:
+    """A position as the profile takes it, what it is in by the policy, and why it is uncertain."""
 
-    `reasons` are those of its positions; `uncertain` says for each whether it has one.
-    """
+    held: Held
+    contract: Contract | None
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """A venue that has reported the account: `receivable` and `limit` in 1e-12 USD."""
 
     authorization: Authorization
     limit: int
     receivable: int
-    reasons: tuple[Reason, ...]
-    positions: tuple[Held, ...]
-    uncertain: tuple[bool, ...]
+    positions: tuple[Reported, ...]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Those of its positions, each once."""
+        return tuple(dict.fromkeys(each.reason for each in self.positions if each.reason is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def account_book(view: AccountView, context: MarginContext) -> AccountBook:
     holdings = tuple(_kept(each, context) if isinstance(each, Standing) else each for each in standings(view, context))
     owing: dict[str, Owing] = {}
     venues = [Venue(OWN, None, Money(0), ())]
-    for obligation, authorization in _reported(view):
+    for obligation, authorization in _authorized(view):
         venue, found = _venue(name, obligation, authorization, context)
         owing[venue.name] = found
         venues.append(venue)
@@ -109,7 +118,7 @@ def _quality(held: Standing, chain: ChainState) -> Quality:
 # === Venues ===
 
 
-def _reported(view: AccountView) -> Iterator[tuple[VenueObligation, Authorization]]:
+def _authorized(view: AccountView) -> Iterator[tuple[VenueObligation, Authorization]]:
     """Each venue that has reported the account and is authorised by its owner, by name; others count nothing."""
     if view.record is None or view.obligations is None:
         return
@@ -124,44 +133,32 @@ def _venue(
 ) -> tuple[Venue, Owing]:
     receivable = spec.receivable(authorization.seized, obligation.acknowledged)
     limit = spec.cap(authorization.limit, authorization.seized)
-    positions: list[Held] = []
-    reasons: dict[Reason, None] = {}
-    uncertain: list[bool] = []
-    for position in obligation.positions:
-        if position.size != 0:  # else it reads no price
-            held, reason = _position(account, position, context)
-            positions.append(held)
-            uncertain.append(reason is not None)
-            if reason is not None:
-                reasons[reason] = None
-    venue = Venue(authorization.venue, Money(limit), Money(obligation.cash + receivable), tuple(positions))
-    return venue, Owing(authorization, limit, receivable, tuple(reasons), venue.positions, tuple(uncertain))
+    # A position of no size reads no price.
+    reported = tuple(_reported(account, each, context) for each in obligation.positions if each.size != 0)
+    held = tuple(each.held for each in reported)
+    venue = Venue(authorization.venue, Money(limit), Money(obligation.cash + receivable), held)
+    return venue, Owing(authorization, limit, receivable, reported)
 
 
-def _position(account: str, position: Position, context: MarginContext) -> tuple[Held, Reason | None]:
-    """The position, and why it is uncertain."""
+def _reported(account: str, position: Position, context: MarginContext) -> Reported:
     contract, market = context.policy.contract(position.instrument), context.market
     if contract is None:
         # SECURITY: not on what the venue calls it: that may be an asset of an issuer of what the account holds.
-        return _unbounded(NO_ASSET, market), Reason.UNKNOWN_INSTRUMENT
+        return Reported(_unbounded(NO_ASSET, market), None, Reason.UNKNOWN_INSTRUMENT)
     feed = market.feed(contract.underlying)
     seconds = market.seconds_to(contract.expiry) if contract.expiry is not None else 0
     if contract.expiry is not None and seconds <= 0:
-        return _held(position, contract, market.missing(contract.underlying), 0, market), Reason.EXPIRED
+        nothing = market.missing(contract.underlying)
+        return Reported(_held(position, contract, nothing, 0, market), contract, Reason.EXPIRED)
     held = _held(position, contract, feed, seconds, market)
-    if contract.strike is None:
-        return held, feed.reason
+    if not isinstance(held.position, Option):
+        return Reported(held, contract, feed.reason)
     try:
-        market.units.option(account, _option(held), feed)
+        market.units.option(account, held.position, feed)
     except PortfolioError:  # no finite mark: a row moves the price, or the volatility, too far
-        return _unbounded(contract.underlying, market), Reason.UNKNOWN_INSTRUMENT
+        return Reported(_unbounded(contract.underlying, market), contract, Reason.UNKNOWN_INSTRUMENT)
     certain = market.volatility(contract.underlying).is_certain
-    return held, feed.reason or (None if certain else Reason.UNCERTAIN_VOLATILITY)
-
-
-def _option(held: Held) -> Option:
-    assert isinstance(held.position, Option)  # noqa: S101 - it has a strike
-    return held.position
+    return Reported(held, contract, feed.reason or (None if certain else Reason.UNCERTAIN_VOLATILITY))
 
 
 def _held(position: Position, contract: Contract, feed: Feed, seconds: int, market: Market) -> Held:

@@ -17,6 +17,7 @@ from functools import cached_property
 from chains.types import Address, ChainId, TokenFact, TokenRecipe, UnixSeconds
 from node.margin import spec
 from node.margin.models.fixed import ONE, WAD, Money, Wad
+from node.margin.models.hypothec.counted import moves
 from node.margin.models.hypothec.feeds import Feed, FeedStatus, degraded, redeeming, status_at
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Units
@@ -65,6 +66,7 @@ class Market:
         self._feeds: dict[str, Feed] = {}
         self._held: dict[tuple[ChainId, Address], Feed] = {}
         self._vols: dict[str, Volatility] = {}
+        self._swings: dict[str, tuple[int, int]] = {}
 
     @property
     def parameters(self) -> Parameters:
@@ -134,6 +136,14 @@ class Market:
         price, low = (Wad(rate * each // WAD) for each in (underlying.price, underlying.low))
         high = Wad(-(-rate * underlying.high // WAD))
         return replace(own, status=underlying.status, age=underlying.age, price=price, low=low, high=high)
+
+    def swing(self, asset: str) -> tuple[int, int]:
+        """The most that a row leaves of a price, at least one, and the largest move that a row counts; in 1e-18."""
+        found = self._swings.get(asset)
+        if found is None:
+            by_row = moves(asset, self.parameters)
+            found = self._swings[asset] = WAD + max(0, *by_row), max(map(abs, by_row))
+        return found
 
     # === Volatilities and expiries ===
 

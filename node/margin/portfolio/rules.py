@@ -18,15 +18,17 @@ from dataclasses import replace
 from node.margin import spec
 from node.margin.context import MarginContext
 from node.margin.free import free_lines
+from node.margin.headroom import Headroom, Key, Level
 from node.margin.models.book import Option
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 from node.margin.models.hypothec.counted import Unit
-from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, margin_by_row
+from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, Result, claim, margin_by_row
 from node.margin.models.hypothec.margin import evaluate as evaluated
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
 from node.margin.policy import Policy
+from node.margin.portfolio import distance
 from node.margin.portfolio.book import AccountBook, Kept, Owing, account_book
 from node.margin.portfolio.market import WAD_PER_PICO
 from node.model.health import ZERO, Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
@@ -42,7 +44,7 @@ class PortfolioRules:
         """The profile's result, with its lines."""
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
-        result = evaluated(book.portfolio, found, parameters)
+        result = _judged(book, found, parameters)
         holdings = tuple(_holding_lines(book, found[0]))
         venues = tuple(_venue_lines(book, found, parameters))
         claims = spec.total(line.claim for line in venues)
@@ -75,9 +77,7 @@ class PortfolioRules:
         """
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
-        if all(part.limit is None for part in found):
-            return True
-        return evaluated(book.portfolio, tuple(map(_without_gains, found)), parameters).initial_excess.low >= 0
+        return _judged(book, tuple(map(_without_gains, found)), parameters).initial_excess.low >= 0
 
     def owed(self, view: AccountView, context: MarginContext) -> dict[str, int]:
         """By venue: its claim by what is certain of each position, and fees for closing those that are priced.
@@ -118,6 +118,33 @@ class PortfolioRules:
                 return found.depth
             case "pro_rata":
                 return 0
+
+    def headroom(self, view: AccountView, context: MarginContext) -> Headroom:
+        """By the bounds of node.margin.portfolio.distance."""
+        book, parameters = account_book(view, context), context.policy.parameters
+        found = parts(book.portfolio, parameters, context.market.units)
+        return distance.headroom(book, found, _judged(book, found, parameters).maintenance_excess.high, context)
+
+    def level(self, key: Key, context: MarginContext) -> Level:
+        """A feed, a token, a chain, a volatility, a forward or the deviations of an expiry."""
+        return distance.level(key, context)
+
+
+def _judged(book: AccountBook, found: tuple[Part, ...], parameters: Parameters) -> Result:
+    """The profile's result. Who owes nothing needs nothing: no shortfall of what is one's own makes that less."""
+    result = evaluated(book.portfolio, found, parameters)
+    if any(part.limit is not None for part in found):
+        return result
+    initial, maintenance = (
+        tuple(replace(end, shortfall=Money(0), most=None) for end in ends)
+        for ends in (result.initial, result.maintenance)
+    )
+    return replace(
+        result,
+        initial=(initial[0], initial[1]),
+        maintenance=(maintenance[0], maintenance[1]),
+        status=HealthStatus.HEALTHY,
+    )
 
 
 def _rows(ends: tuple[End, End], parameters: Parameters) -> tuple[str, str]:
@@ -223,9 +250,9 @@ def _certain(part: Part, owing: Owing, fee_bps: int) -> tuple[int, int]:
     The worst where everything is fresh, and what even the best case leaves of any other position.
     """
     certain, fees = int(part.cash), 0
-    for entry, held, is_uncertain in zip(part.entries, owing.positions, owing.uncertain, strict=True):
-        worth = entry.counted(entry.unit.maintenance)
-        if is_uncertain:
+    for entry, reported in zip(part.entries, owing.positions, strict=True):
+        worth, held = entry.counted(entry.unit.maintenance), reported.held
+        if reported.reason is not None:
             certain += worth.high
             continue
         certain += worth.low

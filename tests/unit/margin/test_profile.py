@@ -312,6 +312,13 @@ def test_who_owes_nothing_may_take_everything_whatever_the_prices() -> None:
     assert refusal(account([CASH], [owes(cash=-1)]), 100_000, gone) is Refusal.BELOW_INITIAL_MARGIN
 
 
+def test_who_owes_nothing_is_healthy_however_wild_the_market() -> None:
+    wild = profiled(prices={"ETH-VOL": price(90 * USD)})
+    for view in (account([TEN_ETH]), account([TEN_ETH], [owes()]), account([(A, ETH_A, Amount(1))])):
+        health = evaluate(view, wild)
+        assert (health.status, health.maintenance_excess.low >= 0) == (HealthStatus.HEALTHY, True)
+
+
 def test_a_plan_pays_the_claim_and_the_fees_for_closing() -> None:
     view = account([CASH], [owes(position("ETH-PERP", 100, 2_900))])
     assert evaluate(view, USUAL).status is HealthStatus.LIQUIDATABLE

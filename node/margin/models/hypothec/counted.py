@@ -40,7 +40,8 @@ class Unit:
 
     `changes` are the weighted changes by row, `delta` the value of its delta on the underlying `factor`, `relief` what
     of the shortfall of that delta a haircut has held back, `cost` and `short_cost` what is required of each unit and
-    of each unit that is short. `open_ended`: owing it has no bound. `market` is its value without haircuts.
+    of each unit that is short. `open_ended`: owing it has no bound. `market` is its value without haircuts. `best` are
+    a holding's changes at the high end by itself.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Unit:
     open_ended: bool = False
     market: Interval = ZERO
     reasons: tuple[Reason, ...] = ()
+    best: tuple[Money, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
     best = [
         counted(feed.high, each, factor) for each in relieved(moved, initial.parts["volatility"], initial.total_at_high)
     ]
-    gained = max(0, *(more - less for more, less in zip(best, changes, strict=True)))
+    gained = better_by(best, changes)
 
     def span(haircut: Haircut) -> Interval:
         most = counted(feed.high, Wad(WAD - haircut.total_at_high), factor) + gained
@@ -129,7 +131,13 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
         relief=Money(delta * min(volatility, shortfall_of_one(feed.vol, parameters.shortfall)) // WAD),
         market=Interval(value(WAD, low), value(WAD, feed.high)),
         reasons=tuple(each for each in (feed.reason, quality.reason) if each is not None),
+        best=tuple(best),
     )
+
+
+def better_by(best: Iterable[Money], changes: Iterable[Money]) -> Money:
+    """By how much the high end's changes by itself are better than the low end's, where they are most."""
+    return Money(max(0, *(more - less for more, less in zip(best, changes, strict=True))))
 
 
 def rest(volatility: Wad, total: Wad) -> Wad:
