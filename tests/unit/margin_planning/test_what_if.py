@@ -171,3 +171,19 @@ def test_proposals_that_cannot_be_read_are_refused_by_name(proposal: dict[str, A
 def test_too_many_proposals_are_refused() -> None:
     with pytest.raises(PortfolioError):
         asked("dydx", file("dydx", what_if=[{"deposit": "USD", "amount": 1}] * 101))
+
+
+def test_a_trade_nets_with_what_is_held_at_its_venue_where_venues_have_terms() -> None:
+    """A short at one venue and a long at another are two positions, each against its own venue's claim."""
+    terms = {"venues": {"dex": {"limit": 50_000}, "cex": {"limit": 50_000}}, "cash": 20_000}
+    content = file("hypothec", perpetuals=[held("ETH", 1, venue="dex")], **terms)
+    account, _ = read("hypothec", content)
+    for venue, left in (("cex", {"dex": 1, "cex": -1}), ("dex", {})):
+        after = carried_out(account, read_proposal(Fields.of(buy(-1, venue=venue), "alice")))
+        assert after is not None
+        assert {each.venue: each.amount // 10**18 for each in after.holdings.values()} == left
+    # Without terms a venue is only where it is: an account holds an instrument once.
+    plain, _ = read("dydx", file("dydx", cash=20_000, perpetuals=[held("ETH", 1, venue="dex")]))
+    closed = carried_out(plain, read_proposal(Fields.of(buy(-1, venue="cex"), "alice")))
+    assert closed is not None
+    assert closed.holdings == {}
