@@ -270,6 +270,17 @@ def test_more_legs_than_the_terms_allow_are_left_to_the_next_plan() -> None:
     )
 
 
+def test_a_plan_that_has_too_few_legs_stays_within_the_close_factor() -> None:
+    """At a ratio of 0.98 and with one leg allowed: a quarter of the debt, not all that the leg could pay."""
+    terms = {**FREE, "close_factor": "0.25", "most_legs": 1, "target": {"ratio": "1.05"}}
+    content = file(collateral=[held("BTC", "0.001")], debts=usdc(2_000), cash=1_909, plan=terms)
+    plan = planned("ltv", content)
+    assert (plan.outcome, [leg.name for leg in plan.legs]) == (Outcome.BOUNDED, ["cash for debt USDC"])
+    assert plan.legs[0].amount == 500 * WAD
+    free = planned("ltv", {**content, "plan": {**terms, "close_factor": 1}})
+    assert free.legs[0].amount > 500 * WAD
+
+
 def test_what_the_profile_cannot_judge_is_not_planned() -> None:
     with pytest.raises(UnknownAsset, match="FTT"):
         planned("ltv", file(collateral=[*ETH, held("FTT", 1)], debts=usdc(16_600)))
