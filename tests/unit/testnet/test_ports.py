@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from itertools import chain
+from itertools import chain, count
 
 import pytest
 
@@ -32,9 +32,8 @@ def test_a_port_is_given_once_though_nobody_listens_on_it_yet() -> None:
 def test_a_port_that_another_process_gave_out_is_not_given_until_that_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wanted = free_port() + 1
+    wanted = next(port for port in count(free_port()) if port not in ports._given)
     monkeypatch.setattr(ports, "_FREE_RANGE", range(wanted, wanted + 1))
-    monkeypatch.setattr(ports, "_given", set())
     other = (
         "from node.testnet import ports\n"
         f"ports._FREE_RANGE = range({wanted}, {wanted + 1})\n"
