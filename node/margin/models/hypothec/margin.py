@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.margin.models.fixed import ONE, Money, Wad, down, up
+from node.margin.models.fixed import ONE, WAD, Money, Wad, down, up
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Part
 from node.margin.models.hypothec.portfolio import Portfolio
@@ -134,16 +134,18 @@ def costs_of(part: Part, ratio: Wad) -> Money:
 
 def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: Sequence[NetShortfall]) -> End:
     costs = [costs_of(part, ratio) for part in parts]
-    by_row = [left(parts, worths, costs)]
-    for row in range(len(parts[0].changes)):
-        moved = [worth + down(part.changes[row], ratio) for part, worth in zip(parts, worths, strict=True)]
-        by_row.append(left(parts, moved, costs))
+    by_row = [0] * (1 + len(parts[0].changes))
+    for part, worth, cost in zip(parts, worths, costs, strict=True):
+        moved = [worth - cost, *(worth - cost + change * ratio // WAD for change in part.changes)]
+        if (limit := part.limit) is not None:  # as left() has it, without a call for each of the rows
+            moved = [0 if each >= 0 else max(each, -limit) for each in moved]
+        by_row = [total + each for total, each in zip(by_row, moved, strict=True)]
     room = {
         part.venue: part.limit - claim(worth - cost, part.limit)
         for part, worth, cost in zip(parts, worths, costs, strict=True)
         if part.limit is not None
     }
-    return End(ratio, tuple(by_row), max(each.at(ratio, room, shortfalls[0].amount) for each in shortfalls))
+    return End(ratio, tuple(map(Money, by_row)), max(each.at(ratio, room, shortfalls[0].amount) for each in shortfalls))
 
 
 @dataclass(frozen=True, slots=True)
