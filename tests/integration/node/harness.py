@@ -20,7 +20,7 @@ from chains.types import ChainId
 from node.app import STORE_FILE, run_node
 from node.config import NodeConfig
 from node.margin.policy import Policy
-from node.model.identity import Identity, Role
+from node.model.identity import Identity, Role, TlsMaterial
 from node.peers.identity import create_authority, issue
 from node.store.sqlite.store import initialise
 from node.testnet.ports import free_port
@@ -58,6 +58,7 @@ class Net:
             for chain_id, chain in self.chains.items():
                 while chain.head.time < time.time() and not chain.halted:
                     chain.post(f"feed-{chain_id}", self.price_usd * kit.USD)
+                    chain.post(f"vol-{chain_id}", 6 * kit.USD // 10)  # for policies that have the index
                     chain.mine()
             await asyncio.sleep(0.2)
 
@@ -92,6 +93,9 @@ def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1, policy: P
         f"policy_signers = [{signers}]\npolicy_threshold = {network.policy_threshold}\n{nodes}"
     )
     (folder / "policy.toml").write_bytes(policy.body)
+    demo = issue(authority, Identity(Role.VENUE, "demo"), (), now)
+    for name, part in (("authority", demo.authority), ("certificate", demo.certificate), ("key", demo.key)):
+        (folder / f"venue-{name}.pem").write_bytes(part)
     places = [Place(folder / f"node-{index}") for index in range(n)]
     for index, place in enumerate(places):
         place.folder.mkdir()
@@ -105,6 +109,11 @@ def write_network(folder: Path, round_ms: int, n: int = 4, f: int = 1, policy: P
         initialise(place.folder / "data" / STORE_FILE, kit.NETWORK_ID)
         place.config.write_text(_node_toml(index, places))
     return places
+
+
+def venue_tls(folder: Path) -> TlsMaterial:
+    """The certificate of the kit's venue."""
+    return TlsMaterial(*((folder / f"venue-{name}.pem").read_bytes() for name in ("authority", "certificate", "key")))
 
 
 def secret(path: Path, key: bytes) -> None:
