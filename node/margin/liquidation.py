@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from chains.proofs.keccak import keccak
 from chains.types import Address, Amount, ChainId, Hash32, TokenFact
 from node.margin import spec
 from node.margin.account import rules_of
@@ -25,7 +26,7 @@ from node.margin.collateral import open_reservations
 from node.margin.context import MarginContext
 from node.margin.outflow import NOTHING, Outflow
 from node.margin.policy import PICO_PER_MICRO
-from node.model.digests import ReleaseItem, ReleaseKind
+from node.model.digests import ReleaseItem, ReleaseKind, word
 from node.model.health import HealthStatus, HoldingLine, Reason
 from node.model.ledger import AccountRecord, AccountView, Authorization, Reservation
 
@@ -80,10 +81,12 @@ def plan_liquidation(view: AccountView, context: MarginContext, outflow: Outflow
         amounts = {name: spec.closable(amount, terms.close_factor_bps, least) for name, amount in amounts.items()}
     entitled = spec.entitlements(amounts, seized, sum(vault.capacity for vault in vaults))
 
+    seed = _seed(view, context)
+
     def legs(part: int) -> tuple[SeizureLeg, ...]:
         paid = {venue: spec.ceil_div(credit * part, PARTS) for venue, credit in entitled.items()}
         worthwhile = {venue: credit for venue, credit in paid.items() if credit >= least}
-        assigned = _assigned(vaults, owed, worthwhile)
+        assigned = _assigned(vaults, owed, worthwhile, seed)
         found = (_legs(view, context, owed[venue], chosen, paid[venue]) for venue, chosen in assigned.items())
         return tuple(sorted((leg for of_venue in found for leg in of_venue), key=lambda leg: leg.chain_id))
 
@@ -208,18 +211,31 @@ def _payee(item: Authorization, chain_id: ChainId) -> Address | None:
     return dict(item.payees).get(chain_id)
 
 
+def _seed(view: AccountView, context: MarginContext) -> bytes:
+    """What draws of the account begin with: another one with every time for which a release may be executed."""
+    return view.account + word(context.time_ms // (1_000 * context.policy.timing.attestation_ttl))
+
+
 def _assigned(
-    vaults: Iterable[_Vault], owed: Mapping[str, Authorization], entitled: Mapping[str, int]
+    vaults: Iterable[_Vault], owed: Mapping[str, Authorization], entitled: Mapping[str, int], seed: bytes
 ) -> dict[str, list[_Vault]]:
-    """One venue for each vault: the largest first, each to the venue that lacks most, ties to the lower name."""
+    """One venue for each vault: the largest first, each to the venue that lacks most, ties to the lower name.
+
+    In every second of them a draw decides instead.
+    """
     lacking = dict(entitled)
     assigned: dict[str, list[_Vault]] = {}
     for vault in sorted(vaults, key=lambda item: (-item.capacity, item.chain_id)):
         venues = sorted(venue for venue in _eligible(vault, owed) if venue in entitled)
         if venues:
-            neediest = max(venues, key=lambda venue: lacking[venue])
-            lacking[neediest] -= vault.capacity
-            assigned.setdefault(neediest, []).append(vault)
+            chosen = max(venues, key=lambda venue: lacking[venue])
+            # SECURITY: a payee that cannot be paid has every release to it revert. Were its venue always the one that
+            # lacks most, whoever owns the account and has such a payee would keep the vault from all others.
+            draw = int.from_bytes(keccak(seed + word(vault.chain_id)), "big")
+            if draw % 2:
+                chosen = venues[draw // 2 % len(venues)]
+            lacking[chosen] -= vault.capacity
+            assigned.setdefault(chosen, []).append(vault)
     return assigned
 
 
