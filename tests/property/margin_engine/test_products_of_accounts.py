@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.bench.margin import derive_pm1 as of_pm1
+from node.bench.margin import derive_sm as of_sm
+from node.bench.margin import grids as of_grids
+from node.bench.margin.derive_pm2 import sample_of
 from node.bench.margin.portfolio import sample, sample_frame
-from node.margin.engine import span
+from node.margin.engine import derive_pm1, derive_sm, grids, span
 from node.margin.engine.portfolio import (
     DECIMALS,
     MOST_UNITS,
@@ -26,7 +31,9 @@ from node.margin.engine.portfolio import (
     of_integers,
 )
 from node.margin.math import products as module
+from node.margin.math.amounts import Amounts
 from node.margin.math.products import DenseRows, ExactSums, Rows, Table, exact_products, products
+from node.margin.models import grids as models
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_models.test_products import plain, sparse
 from tests.unit.margin_models.test_math import dispatched
@@ -148,11 +155,23 @@ ENVIRONMENTS = [
 ]
 
 
-def digest() -> str:
-    """Of what `span` requires of made-up accounts, and of products of large numbers."""
+def required() -> Iterator[Amounts]:
     frame = sample_frame()
+    yield from span.margins(sample(frame.market, 700), frame)
+    for published in (models.DERIBIT, models.PARADEX):
+        grid = of_grids.sample_frame(published)
+        yield from grids.margins(sample(grid.market, 100), grid)
+    standard = of_sm.sample_frame()
+    yield from derive_sm.margins(of_sm.sample(standard, 100), standard).columns()
+    first = of_pm1.sample_frame()
+    margins = derive_pm1.evaluate(first, sample_of(first.options.columns, 1, 100))
+    yield from (margins.initial, margins.maintenance, margins.scenarios, margins.on_confidence)
+
+
+def digest() -> str:
+    """Of what models with options require of made-up accounts, and of products of large numbers."""
     found = hashlib.sha256()
-    for each in span.margins(sample(frame.market, 700), frame):
+    for each in required():
         found.update(each.high.tobytes() + each.low.tobytes())
     rows = Rows(np.arange(0, 41, 4), np.arange(40) % 4, (np.arange(40) - 17) * (2**55 + 1))
     entries = (np.arange(12).reshape(4, 3) - 5) * (2**57 + 3)
