@@ -88,7 +88,6 @@ def _chunk(frame: Frame, places: IntArray, chosen: np.random.Generator) -> Chunk
     return Chunk.of(
         places=places,
         fixed=np.stack([cash, cash]),
-        largest=np.abs(cash),
         parts=PartArrays(np.arange(count), zeros, zeros - 1, np.stack([zeros, zeros]), zeros + 1),
         rows=Rows(np.arange(count + 1) * LEGS, columns.astype(np.int64).ravel(), amounts),
         columns=units,

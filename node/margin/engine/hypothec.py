@@ -85,6 +85,9 @@ def evaluate(frame: Frame, accounts: Accounts) -> Healths:
 
 def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray]:
     """Excesses and statuses of a chunk, and for which accounts they are right."""
+    if frame.exact_only or chunk.is_wide:
+        nobody = np.zeros(len(chunk.places), np.bool_)
+        return np.zeros((len(LEVELS), len(nobody)), np.int64), np.zeros(len(nobody), np.int64), nobody
     tables = frame.tables(chunk)
     signed, size = _sums(chunk.signed, tables.signed, chunk.decimals)
     owed, other = _sums(chunk.owed, tables.owed, chunk.decimals)
@@ -93,13 +96,7 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
     # Worth, change and cost of K rows and the constants then add up to less than 3·2^61 + 2^60, the shortfall to 2^60.
     most = np.zeros(len(chunk.places))
     np.maximum.at(most, part.account, np.maximum(size, other))
-    fits = (most < np.minimum(2.0**61 / np.maximum(rows, 1), largest(chunk.decimals))) & (chunk.largest < 1 << 60)
-    if frame.exact_only:
-        return (
-            np.zeros((len(LEVELS), len(fits)), np.int64),
-            np.zeros(len(fits), np.int64),
-            np.zeros(len(fits), np.bool_),
-        )
+    fits = most < np.minimum(2.0**61 / np.maximum(rows, 1), largest(chunk.decimals))
     found = health(
         Sums(chunk.fixed, part.account, part.slot, part.limit, part.constant, part.is_charged, signed, owed), frame
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from node.margin.engine.hypothec_sums import LARGEST_TERM, Ratio, ratio
+from node.margin.engine.hypothec_sums import LARGEST_TERM, Numbers, Ratio, ratio
 from node.margin.engine.portfolio import in_units
 from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Rows, Table
 from node.margin.models.errors import PortfolioError
@@ -27,8 +27,8 @@ from node.model.health import ZERO, Interval
 MOST_ROWS = 15
 CHUNK = 8_192
 """Accounts that go through together: a few megabytes."""
-LARGEST_FIXED = 1 << 62
-"""An account whose constants and limits, in 1e-12 USD, add up to as much is for the rules."""
+LARGEST_FIXED = 1 << 60
+"""Accounts whose constants and limits, in 1e-12 USD, add up to as much are apart from others, in Python's integers."""
 
 
 @dataclass(slots=True)
@@ -245,7 +245,7 @@ def account_rows(portfolio: Portfolio, units: Units, columns: Columns) -> Accoun
             rows.append(row)
     union = {(place, column): amount for place, row in enumerate(rows) for column, amount in row.held.items()}
     found = in_units(dict(enumerate(union.values())))
-    if found is None or len(rows) > MOST_ROWS or constant >= LARGEST_FIXED:
+    if found is None or len(rows) > MOST_ROWS:
         return None
     decimals, in_unit = found
     amounts: tuple[dict[int, int], ...] = tuple({} for _ in rows)
@@ -277,8 +277,8 @@ class PartArrays:
 
     account: IntArray
     slot: IntArray
-    limit: IntArray
-    constant: IntArray
+    limit: Numbers
+    constant: Numbers
     is_charged: IntArray
 
 
@@ -286,13 +286,13 @@ class PartArrays:
 class Chunk:
     """Accounts in order, as arrays.
 
-    `places` among all; `fixed` [2, accounts]: constants at either end; `largest`: what those and limits add up to.
-    `signed` and `owed` are the parts' amounts, and those of them that are owed, ready to be multiplied.
+    `places` among all; `fixed` [2, accounts]: constants at either end, in integers of 64 bits where those and limits
+    add up to less than LARGEST_FIXED, or Python's. `signed` and `owed` are the parts' amounts, and those of them that
+    are owed, ready to be multiplied.
     """
 
     places: IntArray
-    fixed: IntArray
-    largest: IntArray
+    fixed: Numbers
     parts: PartArrays
     rows: Rows
     owed_rows: Rows
@@ -304,8 +304,7 @@ class Chunk:
     def of(
         cls,
         places: IntArray,
-        fixed: IntArray,
-        largest: IntArray,
+        fixed: Numbers,
         parts: PartArrays,
         rows: Rows,
         columns: int,
@@ -314,22 +313,27 @@ class Chunk:
         """With what follows from the rows: amounts in 10^-decimals units of `columns` units."""
         short = Rows(rows.starts, rows.columns, np.maximum(-rows.amounts, 0))
         dense = DenseRows.of(rows, columns), DenseRows.of(short, columns)
-        return cls(places, fixed, largest, parts, rows, short, *dense, decimals)
+        return cls(places, fixed, parts, rows, short, *dense, decimals)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its constants are Python's integers."""
+        return self.fixed.dtype == np.dtype(object)
 
 
 def chunks(accounts: Iterable[tuple[int, AccountRows]], columns: int) -> list[Chunk]:
-    """Accounts of one unit together, up to CHUNK."""
-    by_unit: dict[int, list[tuple[int, AccountRows]]] = {}
+    """Accounts of one unit and one kind of integers together, up to CHUNK."""
+    alike: dict[tuple[int, bool], list[tuple[int, AccountRows]]] = {}
     for place, account in accounts:
-        by_unit.setdefault(account.decimals, []).append((place, account))
-    found: list[Chunk] = []
-    for decimals in sorted(by_unit):
-        ordered = by_unit[decimals]
-        found += [_chunk(ordered[first : first + CHUNK], columns, decimals) for first in range(0, len(ordered), CHUNK)]
-    return found
+        alike.setdefault((account.decimals, account.constant >= LARGEST_FIXED), []).append((place, account))
+    return [
+        _chunk(ordered[first : first + CHUNK], columns, decimals, is_wide=is_wide)
+        for (decimals, is_wide), ordered in sorted(alike.items(), key=lambda each: each[0])
+        for first in range(0, len(ordered), CHUNK)
+    ]
 
 
-def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: int) -> Chunk:
+def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: int, *, is_wide: bool) -> Chunk:
     rows = [
         (place, slot, row, amounts)
         for place, (_, account) in enumerate(accounts)
@@ -343,18 +347,20 @@ def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: 
     def array(numbers: Iterable[int]) -> IntArray:
         return np.array(list(numbers), dtype=np.int64)
 
+    def money(numbers: Iterable[int]) -> Numbers:
+        return np.array(list(numbers), dtype=object if is_wide else np.int64)
+
     return Chunk.of(
         places=array(place for place, _ in accounts),
-        fixed=np.stack([array(each.low for _, each in accounts), array(each.high for _, each in accounts)]),
-        largest=array(each.constant for _, each in accounts),
+        fixed=np.stack([money(each.low for _, each in accounts), money(each.high for _, each in accounts)]),
         parts=PartArrays(
             account=array(place for place, *_ in rows),
             slot=array(slot for _, slot, *_ in rows),
-            limit=array(-1 if row.limit is None else row.limit for _, _, row, _ in rows),
+            limit=money(-1 if row.limit is None else row.limit for _, _, row, _ in rows),
             constant=np.stack(
                 [
-                    array(0 if row.limit is None else row.low for _, _, row, _ in rows),
-                    array(0 if row.limit is None else row.high for _, _, row, _ in rows),
+                    money(0 if row.limit is None else row.low for _, _, row, _ in rows),
+                    money(0 if row.limit is None else row.high for _, _, row, _ in rows),
                 ]
             ),
             is_charged=array(row.is_charged for _, _, row, _ in rows),

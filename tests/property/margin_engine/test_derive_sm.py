@@ -106,7 +106,7 @@ def leg(
     return {"asset": asset, "seconds": seconds, "strike": price, "call": call, "amount": amount}
 
 
-strikes = st.sampled_from([0.5, 0.9, 0.95, 1.0, 1.05, 1.3, 2.0])
+strikes = st.sampled_from([0.5, 0.9, 0.95, 1.0, 1.05, 1.3, 3.0])
 expiry_legs = st.lists(
     st.tuples(strikes, st.booleans(), st.sampled_from(["-3", "-1.5", "-1", "-0.1", "0.1", "1", "2", "3"])),
     min_size=1, max_size=10, unique_by=lambda each: each[:2],

@@ -21,6 +21,7 @@ def decimals(low: float, high: float, places: int) -> st.SearchStrategy[float]:
 @st.composite
 def quotes(draw: st.DrawFn, asset: str, statuses: tuple[str, ...] = STATUSES) -> dict[str, Any]:
     price = PRICES[asset] * draw(decimals(0.2, 3, 3))
+    vols = sorted(draw(st.lists(decimals(0, 2, 2), min_size=len(SECONDS), max_size=len(SECONDS))))  # they do not cross
     quote: dict[str, Any] = {
         "price": price,
         "low": price * draw(decimals(0.9, 1, 3)),
@@ -33,9 +34,9 @@ def quotes(draw: st.DrawFn, asset: str, statuses: tuple[str, ...] = STATUSES) ->
                 "seconds": each,
                 "forward": price * draw(decimals(0.9, 1.1, 3)),
                 "rate": 0.03,
-                "vol": draw(decimals(0, 2, 2)),
+                "vol": vol,
             }
-            for each in SECONDS
+            for each, vol in zip(sorted(SECONDS), vols, strict=True)
         ],
     }
     if draw(st.booleans()):
