@@ -2,7 +2,7 @@
 
 Owns the market and the accounts that are made up: 400 options of two underlyings with ranges of price and volatility,
 the profile's 31 rows, amounts up to one contract in hundredths, cash. (Accounts whose sums pass two million USD take
-wider integers and about ten times as long; none of these does.)
+wider integers and about five times as long; none of these does.)
 """
 
 from __future__ import annotations
