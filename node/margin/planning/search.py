@@ -18,11 +18,13 @@ from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Change
 from node.margin.planning.amounts import Scope, Selection, with_amount
 from node.margin.planning.candidates import candidates, is_whole, overlap, rank
-from node.margin.planning.legs import Candidate, Leg, is_untidy, largest, most
+from node.margin.planning.legs import Candidate, Leg, holdings_of, is_untidy, largest, most
 from node.margin.planning.target import Goal
 
 _Key = tuple[int, Fraction, str]
 _LAST: _Key = (10**60, Fraction(0), "")
+MOST_TRIED = 256
+"""Of more candidates those are tried that come first by the order, and then the largest: each is an evaluation."""
 MOST_CANDIDATES = 24
 """More positions than that are not tried one by one, but the best of them."""
 _PARTS = 4
@@ -55,7 +57,14 @@ def search(goal: Goal, *, bounded: bool, whole: bool = False) -> Found:
     `bounded` by the close factor; `whole` closes no position but together with all others of its venue.
     """
     tried = [each for each in candidates(goal) if not whole or is_whole(goal, each)]
+    if len(tried) > MOST_TRIED:
+        tried = sorted(tried, key=lambda each: (rank(goal, each), -_size(each), each.name))[:MOST_TRIED]
     return _Search(goal, Scope.of(goal, bounded=bounded), tried).run()
+
+
+def _size(candidate: Candidate) -> int:
+    """What it could take at most, in USD at the market."""
+    return sum(held.notional(held.size) for held in holdings_of(candidate))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from node.margin.models.errors import PortfolioError, UnknownAsset
 from node.margin.models.fixed import PICO, WAD
+from node.margin.planning import search
 from node.margin.planning.account import Account
 from node.margin.planning.legs import after
 from node.margin.planning.plan import Outcome, Plan
@@ -279,6 +280,16 @@ def test_a_plan_that_has_too_few_legs_stays_within_the_close_factor() -> None:
     assert plan.legs[0].amount == 500 * WAD
     free = planned("ltv", {**content, "plan": {**terms, "close_factor": 1}})
     assert free.legs[0].amount > 500 * WAD
+
+
+def test_of_very_many_candidates_the_first_and_then_the_largest_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of all is everything together; by volatility SOL is before it."""
+    monkeypatch.setattr(search, "MOST_TRIED", 1)
+    positions = [held("ETH", 1), held("BTC", "0.1"), held("SOL", 10)]
+    for order, legs in (("cheapest", ["close a part of everything"]), ("volatile", ["close perpetual SOL"])):
+        terms = {**FREE, "close_factor": 1, "order": order, "assets": {"SOL": {"volatility": 2}}}
+        content = file("dydx", perpetuals=positions, cash=475, plan={**terms, "target": {"level": "maintenance"}})
+        assert [leg.name for leg in planned("dydx", content).legs] == legs
 
 
 def test_what_the_profile_cannot_judge_is_not_planned() -> None:
