@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from chains.errors import SignatureError
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Hash32
-from node.model.codec import Reader, Writer
+from node.model.codec import Malformed, Reader, Writer
 from node.model.digests import name_word, read_name, tag
 from node.model.signatures import recover
 
 MAX_ENTRIES = 10_000
 MAX_POSITIONS = 256
+MAX_INSTRUMENTS = 4_096
+"""Named in one report: an option costs its pricing once, however many hold it."""
 MAX_REPORT_BYTES = 4_000_000
 """Two of them, which is the evidence against a venue, fit into one frame between nodes."""
 
@@ -84,6 +86,9 @@ class Report:
         venue, sequence, previous, time_ms = read_name(reader), reader.u64(), Hash32(reader.raw(32)), reader.u64()
         entries = reader.many(_read_entry, MAX_ENTRIES)
         reader.ascending((entry.account for entry in entries), "accounts of a report")
+        named = {position.instrument for entry in entries for position in entry.positions}
+        if len(named) > MAX_INSTRUMENTS:
+            raise Malformed("refuse a report of more instruments", found=len(named), bound=MAX_INSTRUMENTS)
         signature = reader.raw(65)
         reader.done()
         return cls(venue, sequence, previous, time_ms, entries, signature)

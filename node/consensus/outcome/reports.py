@@ -19,6 +19,8 @@ from node.model.state import VenueHead
 
 MAX_ENTRIES_A_ROUND = 20_000
 """Entries of reports that one outcome takes in, and the rest of the report that goes beyond; more wait for the next."""
+MAX_POSITIONS_A_ROUND = 20_000
+"""Likewise positions: each may be in an option that has to be priced."""
 
 
 def in_turn(
@@ -27,12 +29,13 @@ def in_turn(
     """(venue, digest) of the reports that fit into one outcome; each outcome begins with another venue."""
     venues = sorted(adopted)
     first = sequence % len(venues) if venues else 0
-    entries = 0
+    entries = positions = 0
     for venue in venues[first:] + venues[:first]:
         for digest in adopted[venue]:
-            if entries >= MAX_ENTRIES_A_ROUND:
+            if entries >= MAX_ENTRIES_A_ROUND or positions >= MAX_POSITIONS_A_ROUND:
                 return
             entries += len(reports[digest].entries)
+            positions += sum(len(entry.positions) for entry in reports[digest].entries)
             yield venue, digest
 
 

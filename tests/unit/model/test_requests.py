@@ -11,7 +11,8 @@ from chains.errors import SignatureError
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Address, Amount, ChainId, Hash32
 from node.model.codec import Malformed
-from node.model.reports import Position, Report, ReportEntry
+from node.model.digests import word
+from node.model.reports import MAX_INSTRUMENTS, Position, Report, ReportEntry
 from node.model.requests import (
     AuthorizeVenue,
     PolicyActivation,
@@ -209,6 +210,25 @@ def test_an_entry_names_each_instrument_once_and_in_order(listed: tuple[str, ...
     positions = tuple(Position(name, 1, 1) for name in listed)
     with pytest.raises(Malformed, match="ascend"):
         Report.decode(replace(report(), entries=(ReportEntry(ACCOUNT, positions, 0, 0),)).encode())
+
+
+def test_a_report_names_so_many_instruments_and_each_in_any_number_of_entries() -> None:
+    """Each option that is named costs nodes its pricing, in every state."""
+
+    def naming(instruments: int, accounts: int) -> Report:
+        names = [f"{each:06}" for each in range(instruments)]
+        each = -(-instruments // accounts)
+        parts = [names[at * each : (at + 1) * each] for at in range(accounts)]
+        listed = (
+            ReportEntry(AccountId(word(at)), tuple(Position(name, 1, 1) for name in part), 0, 0)
+            for at, part in enumerate([*parts, *parts])
+        )
+        return replace(report(), entries=tuple(listed))
+
+    most = naming(MAX_INSTRUMENTS, 32)
+    assert Report.decode(most.encode()) == most
+    with pytest.raises(Malformed, match="instruments"):
+        Report.decode(naming(MAX_INSTRUMENTS + 1, 32).encode())
 
 
 @pytest.mark.parametrize(

@@ -146,10 +146,11 @@ def test_nobody_is_to_be_paid_whom_the_vault_refuses(leveraged: Leveraged, payee
     assert chain.record(owner).reservations == ()
 
 
-def test_one_outcome_takes_in_so_many_entries_and_the_next_one_the_rest(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", ["MAX_ENTRIES_A_ROUND", "MAX_POSITIONS_A_ROUND"])
+def test_one_outcome_takes_in_so_many_entries_and_positions_and_the_next_one_the_rest(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(reports, "MAX_ENTRIES_A_ROUND", 2)
+    monkeypatch.setattr(reports, bound, 2)
     venue, owner = Venue(), Owner()
     for _ in range(4):
         chain.world.publish(venue.report(kit.entry(owner.account, ETHER, 2000)))
