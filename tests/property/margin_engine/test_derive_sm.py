@@ -190,3 +190,17 @@ def test_amounts_at_the_edges(amount: str) -> None:
     contents = [{"options": [leg("SOL", amount), leg("SOL", "-1", 0.9), leg("SOL", "2", 1.1, call=False)]}]
     found = evaluated(contents, market(0.6), PARAMETERS)
     assert (figures(found), found.by_rules) == (by_rules(contents, market(0.6), PARAMETERS), ())
+
+
+def test_what_is_too_dear_for_the_arithmetic_is_left_to_the_rules() -> None:
+    """A put that costs next to nothing, on something whose notional no 63 bits hold."""
+    quotes = market(0.6, "0.5") | {
+        "DEAR": {"price": "1e12", "expiries": [{"seconds": DAY, "forward": "1e12", "vol": 1}]}
+    }
+    given = {**PARAMETERS, "assets": {**PARAMETERS["assets"], "DEAR": RULES}}
+    puts = [{"options": [{**leg("ETH", amount, "1000", seconds=DAY, call=False), "asset": "DEAR"}]} for amount in ("-1e7", "-0.5")]  # fmt: skip  # noqa: E501
+    found = evaluated(puts, quotes, given)
+    assert found.by_rules == (0,)
+    assert isinstance(found.errors[0], OutOfRange)  # by the depeg alone it requires 1e17 USD
+    assert found.errors[0].field == "initial requirement"
+    assert figures(found)[1] == by_rules(puts, quotes, given)[1]
