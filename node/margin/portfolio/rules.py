@@ -77,7 +77,10 @@ class PortfolioRules:
         """
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
-        return _judged(book, tuple(map(_without_gains, found)), parameters).initial_excess.low >= 0
+        return all(
+            _judged(book, tuple(_without_gains(part, side) for part in found), parameters).initial_excess.low >= 0
+            for side in (1, -1)
+        )
 
     def owed(self, view: AccountView, context: MarginContext) -> dict[str, int]:
         """By venue: its claim by what is certain of each position, and fees for closing those that are priced.
@@ -235,13 +238,17 @@ def _venue_line(owing: Owing, part: Part, parameters: Parameters) -> VenueLine:
     )
 
 
-def _without_gains(part: Part) -> Part:
-    """What a venue's part requires of a withdrawal: its losses alone."""
+def _without_gains(part: Part, side: int) -> Part:
+    """What a venue's part requires of a withdrawal: its losses alone, and deltas to one side.
+
+    So none of them is set against another venue's: the market moves against all of a side together.
+    """
     if part.limit is None:
         return part
     initial, maintenance = (Interval(min(span.low, 0), min(span.high, 0)) for span in (part.initial, part.maintenance))
     changes = tuple(Money(min(change, 0)) for change in part.changes)
-    return replace(part, initial=initial, maintenance=maintenance, changes=changes)
+    deltas = {root: Money(side * max(0, side * delta)) for root, delta in part.deltas.items()}
+    return replace(part, initial=initial, maintenance=maintenance, changes=changes, deltas=deltas)
 
 
 def _certain(part: Part, owing: Owing, fee_bps: int) -> tuple[int, int]:

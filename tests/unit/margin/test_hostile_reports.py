@@ -6,12 +6,15 @@ import gc
 
 import pytest
 
-from node.margin import evaluate
+from node.margin import evaluate, withdrawal_refusal
 from node.margin.models import shocks
 from node.margin.models.pricing import black76
+from node.margin.policy import Policy
+from node.model.ledger import VenueObligation
 from node.model.reports import Position
 from tests.unit.margin.books import (
     ETH_A,
+    USD,
     USDX_A,
     A,
     account,
@@ -19,7 +22,9 @@ from tests.unit.margin.books import (
     market,
     owes,
     position,
+    price,
     profile_policy,
+    units,
 )
 
 STRIKES = 8
@@ -72,3 +77,21 @@ def test_what_is_no_instrument_of_the_policy_links_the_account_to_no_issuer(name
     )
     assert named.holdings == plain.holdings
     assert named.maintenance_excess == plain.maintenance_excess
+
+
+def test_a_position_against_those_of_two_other_venues_supports_no_withdrawal() -> None:
+    """In a market so wild that the shortfall decides, and not a row."""
+    third = b'[[venues]]\nid = "gamma"\nsigner = "0x' + b"03" * 20 + b'"\n\n[[venues]]\n'
+    rules = Policy.parse(profile_policy().body.replace(b"[[venues]]\n", third, 1))
+    context = market({"ETH-VOL": price(3 * USD)}, rules=rules)
+    honest = [owes(position("ETH-PERP", 20, 2_000), venue=each) for each in ("alpha", "beta")]
+    hedge = owes(position("ETH-PERP", -40, 2_000), venue="gamma")
+
+    def most(*venues: VenueObligation) -> int:
+        view = account([holding(A, USDX_A, 200_000)], venues)
+        steps = range(1_000, 200_000, 1_000)
+        return max(
+            dollars for dollars in steps if withdrawal_refusal(view, context, A, USDX_A, units(dollars, 6)) is None
+        )
+
+    assert 0 < most(*honest, hedge) <= most(*honest)
