@@ -12,10 +12,11 @@ from node.margin import MarginContext, Refusal, evaluate, plan_liquidation, with
 from node.margin.models.fixed import ONE, WAD
 from node.margin.models.hypothec.feeds import FeedStatus
 from node.margin.portfolio.market import Market
+from node.margin.portfolio.rules import PortfolioRules
 from node.model.frame import PriceStatus
 from node.model.header import ChainStatus
 from node.model.health import ZERO, Health, HealthStatus, HoldingLine, Interval, Reason
-from node.model.ledger import AccountView
+from node.model.ledger import AccountView, VenueObligation
 from tests.unit.margin.books import (
     DEFAULT_PROFILE,
     ETH_A,
@@ -289,20 +290,40 @@ def refusal(view: AccountView, dollars: int, context: MarginContext = USUAL) -> 
 CASH = holding(A, USDX_A, 100_000)
 
 
-def test_neither_profit_nor_a_hedge_that_a_venue_reports_supports_a_withdrawal() -> None:
+STABLE = market(rules=profile_policy('[margin.parameters.assets]\nUSDX = { kind = "stable" }\n'))
+
+
+def most_withdrawn(view: AccountView) -> int:
+    """How many of its USDX may leave, in steps of 250 dollars."""
+    return max((usd for usd in range(250, 100_001, 250) if refusal(view, usd, STABLE) is None), default=0)
+
+
+@pytest.mark.parametrize(
+    "gift",
+    [owes(cash=1_000_000), owes(position(PUT, 50, 0)), owes(position("ETH-PERP", -10, 9_000))],
+)
+def test_nothing_that_one_venue_owes_supports_a_withdrawal_against_another(gift: VenueObligation) -> None:
     owing = owes(cash=-40_000, venue="beta")
-    bare = account([CASH], [owing])
-    most = max(dollars for dollars in range(0, 60_000, 500) if refusal(bare, dollars or 1) is None)
-    assert 0 < most < 60_000
-    for gift in (owes(cash=1_000_000), owes(position(PUT, 50, 0)), owes(position("ETH-PERP", -10, 9_000))):
-        assert refusal(account([CASH], [gift, owing]), most + 500) is Refusal.BELOW_INITIAL_MARGIN
-    hedge = owes(position("ETH-PERP", -10, 2_000), cash=-5_000)
-    eth = account([holding(A, ETH_A, 10), CASH], [hedge])
-    apart = account([holding(A, ETH_A, 10), CASH], [owes(cash=-5_000)])
-    assert evaluate(eth, USUAL).initial_excess.low != evaluate(apart, USUAL).initial_excess.low
-    for dollars in range(80_000, 100_001, 1_000):
-        if refusal(eth, dollars) is None:
-            assert refusal(apart, dollars) is None, "the hedge has let nothing out"
+    bare = most_withdrawn(account([CASH], [owing]))
+    assert 0 < bare < 60_000
+    assert most_withdrawn(account([CASH], [gift, owing])) <= bare
+
+
+def test_a_profit_does_not_pay_the_margin_of_a_withdrawal() -> None:
+    positions = position("ETH-PERP", 20, 2_000)
+    rich, poor = (account([CASH], [owes(positions, cash=cash)]) for cash in (100_000, 0))
+    assert evaluate(rich, STABLE).initial_margin.high < evaluate(poor, STABLE).initial_margin.high
+    assert most_withdrawn(rich) == most_withdrawn(poor) < 100_000
+
+
+def test_a_hedge_that_a_venue_reports_supports_no_withdrawal() -> None:
+    """Ten short against ten held: in a fall the venue's claim would be less, by its own word."""
+    hedged, apart = (
+        account([holding(A, ETH_A, 10), CASH], [owes(*positions, cash=-90_000)])
+        for positions in ((position("ETH-PERP", -10, 2_000),), ())
+    )
+    assert evaluate(hedged, STABLE).maintenance_excess.low > evaluate(apart, STABLE).maintenance_excess.low
+    assert most_withdrawn(hedged) <= most_withdrawn(apart)
 
 
 def test_who_owes_nothing_may_take_everything_whatever_the_prices() -> None:
@@ -332,21 +353,21 @@ def test_a_plan_pays_the_claim_and_the_fees_for_closing() -> None:
 
 
 def test_a_fee_for_an_option_is_no_more_than_the_option_is_worth() -> None:
-    far = "ETH-31DEC27-100000-C"
-    view = account([CASH], [owes(position(far, -2_000, 0), cash=-99_000)])
-    assert evaluate(view, USUAL).status in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT)
-    [leg] = plan_liquidation(view, USUAL)
-    worth = evaluate(account([CASH], [owes(position(far, -2_000, 0))]), USUAL).venues[0].claim.high
-    assert leg.credit <= 99_000 * USD + 2 * worth
+    far = position("ETH-25MAR27-9000-C", -50, 0)
+    worth = evaluate(account([CASH], [owes(far)]), STABLE).venues[0].claim.high
+    assert worth < 100 * USD
+    view = account([CASH], [owes(far, cash=-99_000)])
+    assert evaluate(view, STABLE).status is HealthStatus.LIQUIDATABLE
+    assert PortfolioRules().owed(view, STABLE) == {"alpha": 99_000 * USD + 2 * worth}
 
 
 def test_what_is_uncertain_is_not_collected() -> None:
-    """At a disputed price the best case is liquidatable: what even that leaves of the loss is paid, and no fee."""
+    """At a disputed price the best case is liquidatable: what even that leaves of the loss is owed, and no fee."""
     disputed = profiled(prices={"ETH": price(2_000 * USD, 2_100 * USD, PriceStatus.DISPUTED)})
     view = account([CASH], [owes(position("ETH-PERP", 100, 3_100))])
     assert evaluate(view, disputed).status in (HealthStatus.LIQUIDATABLE, HealthStatus.INSOLVENT)
-    [leg] = plan_liquidation(view, disputed)
-    assert leg.credit < 100_000 * USD
+    owed = PortfolioRules().owed(view, disputed)["alpha"]
+    assert 90_000 * USD < owed <= 100 * (3_100 - 2_100) * USD
 
 
 # === Prices ===

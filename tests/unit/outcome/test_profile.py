@@ -164,6 +164,7 @@ def test_which_row_decided_is_in_the_answer_and_cannot_be_changed(leveraged: Lev
     health = answer.accounts[0].health
     assert (health.rules, health.decided_by) == ("hypothec", "low")
     assert health.maintenance_rows.low == health.maintenance_rows.high == "market -18% vol up"
+    assert health.initial_rows.low == "market -18% vol up"
     assert list(touched_assets(chain.state.view(owner.account), chain.policy)) == ["ETH", "ETH-VOL"]
     for field in ("rules", "decided_by"):
         changed = HealthAnswer.FromString(answer.SerializeToString())
