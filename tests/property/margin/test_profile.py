@@ -329,7 +329,8 @@ def _rounding(legs: Iterable[Any], context: MarginContext) -> int:
             asset = ASSETS[item.token]
             total += context.policy.asset_by_id[asset].min_value_micro_usd * PICO_PER_MICRO
             total += context.prices[asset].high // 10 ** DECIMALS[leg.chain_id, item.token] + 10**6
-            total += item.amount // 10 ** DECIMALS[leg.chain_id, item.token] * 64
+            total += 16 * context.prices[asset].high // 10**9  # steps of the depth end at whole 1e-9 units
+            total += (item.amount // 10 ** DECIMALS[leg.chain_id, item.token] + 1) * 64
     return total
 
 

@@ -10,6 +10,8 @@ from node.margin import evaluate, withdrawal_refusal
 from node.margin.models import shocks
 from node.margin.models.pricing import black76
 from node.margin.policy import Policy
+from node.model.frame import PriceStatus
+from node.model.health import Health, HealthStatus
 from node.model.ledger import VenueObligation
 from node.model.reports import Position
 from tests.unit.margin.books import (
@@ -95,3 +97,16 @@ def test_a_position_against_those_of_two_other_venues_supports_no_withdrawal() -
         )
 
     assert 0 < most(*honest, hedge) <= most(*honest)
+
+
+def test_who_holds_puts_is_not_liquidated_because_sources_disagree() -> None:
+    """At each price that they leave possible the account is well: rule 5 of the design."""
+    view = account([holding(A, USDX_A, 50_000)], [owes(position("ETH-31DEC27-1500-P", 20, 0), cash=-44_500)])
+
+    def judged(low: int, high: int, status: PriceStatus = PriceStatus.FRESH) -> Health:
+        return evaluate(view, market({"ETH": price(low * USD, high * USD, status)}, rules=profile_policy()))
+
+    assert judged(1_940, 1_940).maintenance_excess.high >= 0
+    disputed = judged(1_940, 2_060, PriceStatus.DISPUTED)
+    assert disputed.maintenance_excess.high >= judged(1_940, 1_940).maintenance_excess.high
+    assert disputed.status is HealthStatus.UNKNOWN

@@ -97,7 +97,8 @@ def option(account: str, position: Option, feed: Feed, parameters: Parameters, a
     now, changes = agreed
     span = Interval(now - max(0, *_differences(agreed, low)), now + max(0, *_differences(high, agreed)))
     if not feed.is_fresh:
-        span = Interval(0 if held else -max(0, *changes), span.high)
+        # What is held gains in no row, so its high end is what the best row makes of it.
+        span = Interval(0, high[0] + max(0, *high[1])) if held else Interval(-max(0, *changes), span.high)
         changes = list(nothing) if held else changes
     charges = parameters.charges
     return Unit(
