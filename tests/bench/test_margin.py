@@ -7,8 +7,8 @@ import pytest
 
 from node.bench import margin
 from node.bench.margin import linear, portfolio, tick
-from node.margin.engine.columns import PriceColumns
-from node.margin.engine.linear import evaluate
+from node.margin.engine.linear.columns import PriceColumns
+from node.margin.engine.linear.evaluate import evaluate
 
 
 def test_all_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None:

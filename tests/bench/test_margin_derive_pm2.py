@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from node.bench.margin import derive_pm2
-from node.margin.engine.derive_pm2 import evaluate, portfolio
-from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive.pm2 import evaluate, portfolio
+from node.margin.engine.derive.pm2_frame import Frame
 from node.margin.models import derive_pm2 as rules
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from node.bench.margin import hypothec
-from node.margin.engine.hypothec import evaluate
+from node.margin.engine.hypothec.evaluate import evaluate
 from node.model.health import HealthStatus
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from node.bench.margin import portfolio
 from node.margin.engine.portfolio import integers
-from node.margin.engine.span import margins
+from node.margin.engine.scanning.span import margins
 
 
 def test_figures_of_span_are_there() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from node.bench.margin.derive_pm2 import ACCOUNTS, beside_products, sample_market, sample_of, typical
 from node.bench.margin.portfolio import Figures
-from node.margin.engine.derive_pm1 import Frame, evaluate
+from node.margin.engine.derive.pm1 import Frame, evaluate
 from node.margin.models.derive_pm1 import Expiry, Portfolio
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 

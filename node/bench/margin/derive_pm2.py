@@ -14,11 +14,11 @@ from statistics import median
 import numpy as np
 
 from node.bench.margin.portfolio import Figures, beside_csr
-from node.margin.engine.derive_book import Accounts
-from node.margin.engine.derive_options import OPTION_UNIT, OptionFrame
-from node.margin.engine.derive_pm2 import evaluate
-from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_rows import kernel
+from node.margin.engine.derive.book import Accounts
+from node.margin.engine.derive.options import OPTION_UNIT, OptionFrame
+from node.margin.engine.derive.pm2 import evaluate
+from node.margin.engine.derive.pm2_frame import Frame
+from node.margin.engine.derive.rows import kernel
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2.portfolio import (

@@ -16,7 +16,7 @@ from node.bench.margin.portfolio import (
     sample_batch,
     sample_market,
 )
-from node.margin.engine.derive_sm import Frame, Positions, Required, margins
+from node.margin.engine.derive.sm import Frame, Positions, Required, margins
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Table
 from node.margin.models import derive_sm as model

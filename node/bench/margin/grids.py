@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from node.bench.margin.portfolio import ACCOUNTS, Figures, in_turn, sample, sample_market, vs_csr
-from node.margin.engine.grids import Frame, margins
+from node.margin.engine.scanning.grids import Frame, margins
 from node.margin.models import grids
 from node.margin.models.fields import Fields
 

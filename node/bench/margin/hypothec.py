@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from node.bench.margin.portfolio import ACCOUNTS, DAYS, LEGS, PRICES, STRIKES, Figures, in_turn, vs_csr
-from node.margin.engine.hypothec import evaluate
-from node.margin.engine.hypothec_frame import CHUNK, Accounts, Chunk, Frame, PartArrays, prepared
+from node.margin.engine.hypothec.evaluate import evaluate
+from node.margin.engine.hypothec.frame import CHUNK, Accounts, Chunk, Frame, PartArrays, prepared
 from node.margin.math.products import IntArray, Rows
 from node.margin.models.book import SECONDS_A_DAY
 from node.margin.models.fields import Fields

@@ -18,11 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import Instrument, Instruments, PriceColumns
-from node.margin.engine.incremental import Watch
-from node.margin.engine.levels import Levels
-from node.margin.engine.linear import evaluate
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import Instrument, Instruments, PriceColumns
+from node.margin.engine.linear.evaluate import evaluate
+from node.margin.engine.linear.incremental import Watch
+from node.margin.engine.linear.levels import Levels
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.fixed import Wad, as_float
 from node.margin.models.profiles import BORROW_AND_LIQUIDATION

@@ -26,8 +26,8 @@ from typing import TypeAlias
 import numpy as np
 
 from node.margin.engine.portfolio import Batch
-from node.margin.engine.scan_accounts import Market, Positions
-from node.margin.engine.span import Frame, margins
+from node.margin.engine.scanning.accounts import Market, Positions
+from node.margin.engine.scanning.span import Frame, margins
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import DenseRows, IntArray, Rows, Table, products
 from node.margin.models import span

@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from node.bench.margin.linear import PRICE_UNIT, sample
-from node.margin.engine.incremental import Watch
+from node.margin.engine.linear.incremental import Watch
 from node.margin.models.fixed import Wad
 
 TICKS = 301

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from node.margin.engine import drift, dydx, mango, synthetix
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import Instrument, Instruments
-from node.margin.engine.venue import Frame, Venue, evaluate
+from node.margin.engine.linear import drift, dydx, mango, synthetix
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import Instrument, Instruments
+from node.margin.engine.linear.venue import Frame, Venue, evaluate
 from node.margin.math.products import FloatArray
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money, Wad

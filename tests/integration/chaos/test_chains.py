@@ -217,7 +217,7 @@ async def test_an_asset_whose_price_stops_gives_no_credit_and_dust_gives_no_immu
     answer = await chaos.health(leaning, partial(_is, HealthStatus.MARGIN_CALL), "the credit for a stale price to end")
     assert [str(reason) for reason in answer.health.reasons] == ["STALE_PRICE"]
     initial, maintenance = answer.health.initial_excess, answer.health.maintenance_excess
-    assert initial.high < 0 <= maintenance.low < maintenance.high  # credit for what may be lost, none for what may be won
+    assert initial.high < 0 <= maintenance.low < maintenance.high  # no initial credit at either end
     for customer in (dusty, immune):
         health = (await chaos.demo.health(customer)).health
         assert (health.status, health.reasons) == (HealthStatus.HEALTHY, ())

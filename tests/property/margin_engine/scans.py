@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from node.margin.engine.portfolio import integers
-from node.margin.engine.scan import Margins
+from node.margin.engine.scanning.scan import Margins
 from node.margin.models.book import Book, read_book
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields

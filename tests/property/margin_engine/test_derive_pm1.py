@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.errors import InputError
-from node.margin.engine import derive_book
-from node.margin.engine.derive_book import Accounts
-from node.margin.engine.derive_pm1 import _NAMES, Frame, Margins, evaluate, portfolio
+from node.margin.engine.derive import book as derive_book
+from node.margin.engine.derive.book import Accounts
+from node.margin.engine.derive.pm1 import _NAMES, Frame, Margins, evaluate, portfolio
 from node.margin.math import products
 from node.margin.math.amounts import LARGEST, Amounts
 from node.margin.models import derive_pm1 as rules

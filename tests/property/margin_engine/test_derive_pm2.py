@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.errors import InputError
-from node.margin.engine import derive_book
-from node.margin.engine.derive_book import Accounts
-from node.margin.engine.derive_options import OPTION_UNIT
-from node.margin.engine.derive_pm2 import Margins, evaluate, portfolio
-from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive import book as derive_book
+from node.margin.engine.derive.book import Accounts
+from node.margin.engine.derive.options import OPTION_UNIT
+from node.margin.engine.derive.pm2 import Margins, evaluate, portfolio
+from node.margin.engine.derive.pm2_frame import Frame
 from node.margin.math import products
 from node.margin.math.amounts import LARGEST, Amounts
 from node.margin.math.products import Rows

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import derive_sm as engine
+from node.margin.engine.derive import sm as engine
 from node.margin.engine.portfolio import integers
 from node.margin.math import products
 from node.margin.models import derive_sm

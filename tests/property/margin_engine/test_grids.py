@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import grids as engine
-from node.margin.engine import scan
+from node.margin.engine.scanning import grids as engine
+from node.margin.engine.scanning import scan
 from node.margin.math import products
 from node.margin.models import grids
 from node.margin.models.errors import OutOfRange

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import incremental
-from node.margin.engine.columns import PriceColumns
-from node.margin.engine.incremental import Watch
-from node.margin.engine.linear import evaluate
+from node.margin.engine.linear import incremental
+from node.margin.engine.linear.columns import PriceColumns
+from node.margin.engine.linear.evaluate import evaluate
+from node.margin.engine.linear.incremental import Watch
 from node.margin.models.fields import LARGEST
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_engine.books import files

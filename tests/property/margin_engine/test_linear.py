@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine.columns import PriceColumns
-from node.margin.engine.composition import COMPOUND_COLUMNS, CROSS_COLUMNS, LTV_COLUMNS, Linear
-from node.margin.engine.levels import Levels
-from node.margin.engine.linear import evaluate
-from node.margin.engine.packing import Packed, pack
+from node.margin.engine.linear.columns import PriceColumns
+from node.margin.engine.linear.composition import COMPOUND_COLUMNS, CROSS_COLUMNS, LTV_COLUMNS, Linear
+from node.margin.engine.linear.evaluate import evaluate
+from node.margin.engine.linear.levels import Levels
+from node.margin.engine.linear.packing import Packed, pack
 from node.margin.models import book
 from node.margin.models.book import Book, read_book
 from node.margin.models.errors import PortfolioError

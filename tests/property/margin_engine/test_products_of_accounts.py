@@ -19,7 +19,8 @@ from node.bench.margin import derive_sm as of_sm
 from node.bench.margin import grids as of_grids
 from node.bench.margin.derive_pm2 import sample_of
 from node.bench.margin.portfolio import sample, sample_frame
-from node.margin.engine import derive_pm1, derive_sm, grids, span
+from node.margin.engine.derive import pm1 as derive_pm1
+from node.margin.engine.derive import sm as derive_sm
 from node.margin.engine.portfolio import (
     DECIMALS,
     MOST_UNITS,
@@ -30,6 +31,7 @@ from node.margin.engine.portfolio import (
     integers,
     of_integers,
 )
+from node.margin.engine.scanning import grids, span
 from node.margin.math import products as module
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import DenseRows, ExactSums, Rows, Table, exact_products, products

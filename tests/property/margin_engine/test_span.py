@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import scan
-from node.margin.engine import span as engine
 from node.margin.engine.portfolio import integers
+from node.margin.engine.scanning import scan
+from node.margin.engine.scanning import span as engine
 from node.margin.math import products
 from node.margin.models.book import Book
 from node.margin.models.errors import OutOfRange, UnsupportedInstrument

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.bench.margin.venues import ASSETS, VENUES, Sample, sample
-from node.margin.engine import drift
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.levels import Levels
-from node.margin.engine.venue import evaluate
+from node.margin.engine.linear import drift
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.levels import Levels
+from node.margin.engine.linear.venue import evaluate
 from node.margin.models import drift as rules
 from node.margin.models.book import Balance, Book, Perpetual
 from node.margin.models.fixed import Money, Wad

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import blocks, drift, dydx, mango, synthetix
-from node.margin.engine.levels import Levels
-from node.margin.engine.packing import Packed, pack_quoted
-from node.margin.engine.venue import Venue, evaluate
+from node.margin.engine.linear import blocks, drift, dydx, mango, synthetix
+from node.margin.engine.linear.levels import Levels
+from node.margin.engine.linear.packing import Packed, pack_quoted
+from node.margin.engine.linear.venue import Venue, evaluate
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.market import Quote

@@ -9,13 +9,13 @@ import pytest
 
 from chains.errors import HypothecError, InputError
 from node.bench.margin.linear import DEBTS, sample
-from node.margin.engine import incremental
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import PriceColumns
-from node.margin.engine.composition import CROSS_COLUMNS
-from node.margin.engine.incremental import Watch
-from node.margin.engine.levels import REFUSED
-from node.margin.engine.linear import LinearLevels, evaluate
+from node.margin.engine.linear import incremental
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import PriceColumns
+from node.margin.engine.linear.composition import CROSS_COLUMNS
+from node.margin.engine.linear.evaluate import LinearLevels, evaluate
+from node.margin.engine.linear.incremental import Watch
+from node.margin.engine.linear.levels import REFUSED
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fixed import WAD, Wad
 from tests.property.margin_engine.test_linear import packed

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from chains.errors import InputError, LimitError
-from node.margin.engine import blocks
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import MOST_INSTRUMENTS, Instrument, Instruments, PriceColumns, Ratios, wrapped
-from node.margin.engine.composition import CROSS_COLUMNS, LTV_COLUMNS
-from node.margin.engine.levels import Sums
-from node.margin.engine.linear import LinearLevels, evaluate
+from node.margin.engine.linear import blocks
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import MOST_INSTRUMENTS, Instrument, Instruments, PriceColumns, Ratios, wrapped
+from node.margin.engine.linear.composition import CROSS_COLUMNS, LTV_COLUMNS
+from node.margin.engine.linear.evaluate import LinearLevels, evaluate
+from node.margin.engine.linear.levels import Sums
 from node.margin.models.errors import OutOfRange, UnknownAsset, UnsupportedInstrument
 from node.margin.models.fixed import PICO, WAD, Money, Wad
 from node.margin.models.profiles import BORROW_AND_LIQUIDATION, INITIAL_AND_MAINTENANCE

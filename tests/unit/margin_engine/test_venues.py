@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from chains.errors import InputError
-from node.margin.engine import dydx
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import Instrument, Instruments
-from node.margin.engine.levels import Levels
-from node.margin.engine.venue import Frame, evaluate
+from node.margin.engine.linear import dydx
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import Instrument, Instruments
+from node.margin.engine.linear.levels import Levels
+from node.margin.engine.linear.venue import Frame, evaluate
 from node.margin.models.dydx import DydxParameters, Tier
 from node.margin.models.errors import OutOfRange, PortfolioError, UnknownAsset, UnsupportedInstrument
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad

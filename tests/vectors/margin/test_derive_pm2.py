@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.margin.engine import derive_pm2 as engine
-from node.margin.engine.derive_book import Accounts
-from node.margin.engine.derive_options import OPTION_UNIT
-from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive import pm2 as engine
+from node.margin.engine.derive.book import Accounts
+from node.margin.engine.derive.options import OPTION_UNIT
+from node.margin.engine.derive.pm2_frame import Frame
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import Rows
 from node.margin.models.derive_pm2 import evaluate
@@ -179,8 +179,8 @@ def test_the_engine_has_the_same_of_each_portfolio() -> None:
 _PROGRAM = """
 import hashlib, json, sys
 from node.bench.margin import derive_pm2 as made
-from node.margin.engine import derive_pm2 as engine
-from node.margin.engine.derive_pm2_frame import Frame
+from node.margin.engine.derive import pm2 as engine
+from node.margin.engine.derive.pm2_frame import Frame
 from node.margin.models.derive_pm2 import evaluate
 from node.margin.models.derive_pm2.vectors import read_vector
 digest = hashlib.sha256()

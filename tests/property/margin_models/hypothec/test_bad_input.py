@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from node.margin.engine import hypothec as engine
+from node.margin.engine.hypothec import evaluate as engine
 from node.margin.models.book import accounts
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields

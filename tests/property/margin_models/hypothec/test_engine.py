@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.margin.engine import hypothec as engine
+from node.margin.engine.hypothec import evaluate as engine
 from node.margin.models.errors import PortfolioError
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.portfolio import Portfolio

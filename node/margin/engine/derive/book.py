@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.derive_options import OPTION_DECIMALS, OPTION_UNIT, OptionFrame
-from node.margin.engine.derive_rows import owners, part_of
+from node.margin.engine.derive.options import OPTION_DECIMALS, OPTION_UNIT, OptionFrame
+from node.margin.engine.derive.rows import owners, part_of
 from node.margin.math.amounts import BASE, LARGEST, Amounts, BoolArray
 from node.margin.math.products import FloatArray, IntArray, Rows
 from node.margin.models.derive_pm2.portfolio import Option

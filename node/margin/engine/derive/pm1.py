@@ -15,9 +15,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from node.margin.engine.derive_book import Accounts, Bounds, check, evaluated, held_options, left_to_rules, owned
-from node.margin.engine.derive_options import ExpiryTable, OptionFrame, moves_of, sorted_places
-from node.margin.engine.derive_rows import evaluate_rows, naked_shorts, on_confidence
+from node.margin.engine.derive.book import Accounts, Bounds, check, evaluated, held_options, left_to_rules, owned
+from node.margin.engine.derive.options import ExpiryTable, OptionFrame, moves_of, sorted_places
+from node.margin.engine.derive.rows import evaluate_rows, naked_shorts, on_confidence
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import IntArray
 from node.margin.models import derive_pm1 as model

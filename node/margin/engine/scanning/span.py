@@ -16,8 +16,18 @@ from fractions import Fraction
 import numpy as np
 
 from node.margin.engine.portfolio import ObjectArray, in_wads, integers, of_integers
-from node.margin.engine.scan import Found, Margins, PriceRisk, Required, evaluated, half, hedged, larger, scanned
-from node.margin.engine.scan_accounts import LARGEST_CHARGE, Market, Positions, positions, positions_held
+from node.margin.engine.scanning.accounts import LARGEST_CHARGE, Market, Positions, positions, positions_held
+from node.margin.engine.scanning.scan import (
+    Found,
+    Margins,
+    PriceRisk,
+    Required,
+    evaluated,
+    half,
+    hedged,
+    larger,
+    scanned,
+)
 from node.margin.engine.table import BoolArray
 from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import IntArray

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.hypothec_frame import (
+from node.margin.engine.hypothec.frame import (
     Accounts,
     Chunk,
     Frame,
     prepared,
 )
-from node.margin.engine.hypothec_rows import Sums, health
-from node.margin.engine.hypothec_sums import BoolArray, chosen_of, exact, largest, whole
+from node.margin.engine.hypothec.rows import Sums, health
+from node.margin.engine.hypothec.sums import BoolArray, chosen_of, exact, largest, whole
 from node.margin.math.products import DenseRows, FloatArray, IntArray, Table, products
 from node.margin.models.errors import PortfolioError
 from node.margin.models.hypothec.margin import evaluate as by_rules

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.accounts import LinearAccounts
-from node.margin.engine.blocks import Part, blocks
-from node.margin.engine.columns import LARGEST, BoolArray, PriceColumns, Ratios, rounded, weighted
-from node.margin.engine.levels import Levels, Sums
+from node.margin.engine.linear.accounts import LinearAccounts
+from node.margin.engine.linear.blocks import Part, blocks
+from node.margin.engine.linear.columns import LARGEST, BoolArray, PriceColumns, Ratios, rounded, weighted
+from node.margin.engine.linear.levels import Levels, Sums
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.errors import PortfolioError, UnknownAsset
 from node.margin.models.fixed import Money, Wad, down, up, value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.columns import StatusArray
+from node.margin.engine.linear.columns import StatusArray
 from node.margin.math.products import IntArray
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import Money

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from node.margin.engine.columns import Instruments
-from node.margin.engine.venue import Block, Venue
-from node.margin.engine.venue_columns import LARGEST_OF_SMALL, Column, Ratio, Unit, Units
+from node.margin.engine.linear.columns import Instruments
+from node.margin.engine.linear.venue import Block, Venue
+from node.margin.engine.linear.venue_columns import LARGEST_OF_SMALL, Column, Ratio, Unit, Units
 from node.margin.math.products import IntArray
 from node.margin.models import dydx
 from node.margin.models.dydx import PPM, QUANTUM, DydxParameters, Tier

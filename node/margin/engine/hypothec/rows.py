@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.hypothec_frame import Frame
-from node.margin.engine.hypothec_sums import BoolArray, Numbers, Ratio, down, up
+from node.margin.engine.hypothec.frame import Frame
+from node.margin.engine.hypothec.sums import BoolArray, Numbers, Ratio, down, up
 from node.margin.math import sqrt
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.fixed import WAD, Wad, as_float
@@ -25,7 +25,7 @@ _LARGEST_ROOM = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Accounts and their rows: as in hypothec_frame.PartArrays, with the sums [columns, rows] of both tables."""
+    """Accounts and their rows: as in frame.PartArrays, with the sums [columns, rows] of both tables."""
 
     fixed: Numbers
     account: IntArray

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from node.margin.engine.derive_options import ExpiryTable, OptionFrame, moves_of, sorted_places
+from node.margin.engine.derive.options import ExpiryTable, OptionFrame, moves_of, sorted_places
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import ExpiryMarks, given
 from node.margin.models.derive_pm2.portfolio import Expiry, Option, Parameters, Portfolio

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.blocks import Part
-from node.margin.engine.columns import Instruments
-from node.margin.engine.venue import Block, Venue
-from node.margin.engine.venue_columns import Column, Ratio, Unit, Units
+from node.margin.engine.linear.blocks import Part
+from node.margin.engine.linear.columns import Instruments
+from node.margin.engine.linear.venue import Block, Venue
+from node.margin.engine.linear.venue_columns import Column, Ratio, Unit, Units
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models import drift
 from node.margin.models.drift import IMF, SIZE, WEIGHT, DriftParameters, Perp, Spot

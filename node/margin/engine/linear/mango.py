@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from node.margin.engine.blocks import Part
-from node.margin.engine.columns import Instruments, rounded
-from node.margin.engine.venue import Block, Venue
-from node.margin.engine.venue_columns import Column, Unit, Units, Wads
+from node.margin.engine.linear.blocks import Part
+from node.margin.engine.linear.columns import Instruments, rounded
+from node.margin.engine.linear.venue import Block, Venue
+from node.margin.engine.linear.venue_columns import Column, Unit, Units, Wads
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models import mango
 from node.margin.models.mango import MangoMarket, MangoParameters

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from node.margin.engine.portfolio import divided, floored, least, of_integers
-from node.margin.engine.scan_accounts import Market, Positions, Underlying
+from node.margin.engine.scanning.accounts import Market, Positions, Underlying
 from node.margin.engine.table import BoolArray
 from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import ExactSums, IntArray, Rows, Table, products

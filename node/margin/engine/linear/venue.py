@@ -17,11 +17,11 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.accounts import ExactLeg, LinearAccounts
-from node.margin.engine.blocks import Part, blocks
-from node.margin.engine.columns import LARGEST, BoolArray, Instruments, rounded
-from node.margin.engine.levels import Levels, Sums
-from node.margin.engine.venue_columns import Column, Units
+from node.margin.engine.linear.accounts import ExactLeg, LinearAccounts
+from node.margin.engine.linear.blocks import Part, blocks
+from node.margin.engine.linear.columns import LARGEST, BoolArray, Instruments, rounded
+from node.margin.engine.linear.levels import Levels, Sums
+from node.margin.engine.linear.venue_columns import Column, Units
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.book import Balance, Book, Perpetual
 from node.margin.models.errors import PortfolioError, UnknownAsset

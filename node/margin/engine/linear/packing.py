@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from node.margin.engine.accounts import (
+from node.margin.engine.linear.accounts import (
     LARGEST_AMOUNT,
     LARGEST_ENTRY,
     LARGEST_MONEY,
@@ -24,8 +24,8 @@ from node.margin.engine.accounts import (
     Legs,
     LinearAccounts,
 )
-from node.margin.engine.columns import WAD_DIGITS, Instrument, Instruments
-from node.margin.engine.composition import Linear
+from node.margin.engine.linear.columns import WAD_DIGITS, Instrument, Instruments
+from node.margin.engine.linear.composition import Linear
 from node.margin.models.book import Balance, Book, Future, Perpetual
 from node.margin.models.cross import mark, positions
 from node.margin.models.errors import PortfolioError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from node.margin.engine.hypothec_sums import LARGEST_TERM, Numbers, Ratio, ratio
+from node.margin.engine.hypothec.sums import LARGEST_TERM, Numbers, Ratio, ratio
 from node.margin.engine.portfolio import in_units
 from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Rows, Table
 from node.margin.models.errors import PortfolioError

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.margin.engine.portfolio import in_wads
-from node.margin.engine.scan import Found, Margins, Required, evaluated, hedged, larger, scanned
-from node.margin.engine.scan_accounts import LARGEST_CHARGE, Held, Market, Positions, positions, positions_held
+from node.margin.engine.scanning.accounts import LARGEST_CHARGE, Held, Market, Positions, positions, positions_held
+from node.margin.engine.scanning.scan import Found, Margins, Required, evaluated, hedged, larger, scanned
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import IntArray
 from node.margin.models import grids

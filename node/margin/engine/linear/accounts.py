@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.errors import InputError
-from node.margin.engine.columns import BoolArray, Instruments, wrapped
+from node.margin.engine.linear.columns import BoolArray, Instruments, wrapped
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.errors import OutOfRange, PortfolioError
 from node.margin.models.fixed import Money, Wad

@@ -16,9 +16,9 @@ from itertools import groupby
 
 import numpy as np
 
-from node.margin.engine.derive_options import ratio_columns
+from node.margin.engine.derive.options import ratio_columns
 from node.margin.engine.portfolio import Batch, batched, floored, in_wads, of_integers, raised
-from node.margin.engine.scan import larger
+from node.margin.engine.scanning.scan import larger
 from node.margin.engine.table import InstrumentTable
 from node.margin.math.amounts import LARGEST, Amounts, Digits
 from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Table, products

@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.errors import InputError
-from node.margin.engine.accounts import LinearAccounts
-from node.margin.engine.columns import PriceColumns, StatusArray
-from node.margin.engine.linear import LinearLevels, evaluate
+from node.margin.engine.linear.accounts import LinearAccounts
+from node.margin.engine.linear.columns import PriceColumns, StatusArray
+from node.margin.engine.linear.evaluate import LinearLevels, evaluate
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fields import LARGEST

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.derive_options import OPTION_DECIMALS, OPTION_UNIT, ExpiryTable, OptionFrame
+from node.margin.engine.derive.options import OPTION_DECIMALS, OPTION_UNIT, ExpiryTable, OptionFrame
 from node.margin.engine.portfolio import floored
 from node.margin.math.amounts import BASE, Amounts, BoolArray
 from node.margin.math.products import DenseRows, IntArray, Rows, Table, products

@@ -17,9 +17,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from chains.errors import InputError
-from node.margin.engine.derive_book import Accounts, Bounds, check, evaluated, held_options, left_to_rules, owned
-from node.margin.engine.derive_pm2_frame import Frame
-from node.margin.engine.derive_rows import evaluate_rows, naked_shorts, on_confidence
+from node.margin.engine.derive.book import Accounts, Bounds, check, evaluated, held_options, left_to_rules, owned
+from node.margin.engine.derive.pm2_frame import Frame
+from node.margin.engine.derive.rows import evaluate_rows, naked_shorts, on_confidence
 from node.margin.math.amounts import Amounts
 from node.margin.math.products import IntArray
 from node.margin.models.derive_pm2 import Result

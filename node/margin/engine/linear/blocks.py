@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from node.margin.engine.accounts import Legs, LinearAccounts
-from node.margin.engine.columns import BoolArray
+from node.margin.engine.linear.accounts import Legs, LinearAccounts
+from node.margin.engine.linear.columns import BoolArray
 from node.margin.math.products import FloatArray, IntArray
 
 BLOCK_LEGS = 1 << 15

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from node.margin.engine.columns import LARGEST, Instruments
-from node.margin.engine.venue import Block, Venue
-from node.margin.engine.venue_columns import Column, Ratio, Unit, Units, Wads
+from node.margin.engine.linear.columns import LARGEST, Instruments
+from node.margin.engine.linear.venue import Block, Venue
+from node.margin.engine.linear.venue_columns import Column, Ratio, Unit, Units, Wads
 from node.margin.math.products import IntArray
 from node.margin.models.fixed import WAD
 from node.margin.models.market import Quote

@@ -16,8 +16,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from node.margin.engine.blocks import Part
-from node.margin.engine.columns import LARGEST, LARGEST_DIVISOR, Instrument, Instruments, rounded, wrapped
+from node.margin.engine.linear.blocks import Part
+from node.margin.engine.linear.columns import LARGEST, LARGEST_DIVISOR, Instrument, Instruments, rounded, wrapped
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.models.fixed import PICO, WAD
 from node.margin.models.market import Quote
