@@ -282,8 +282,12 @@ def test_what_is_known_worse_is_never_certain_of_more(view: AccountView, context
 
 
 def unmoved(view: AccountView, context: MarginContext) -> int:
-    """What is left at maintenance as the market is, at the low end: haircut collateral less claims."""
-    return evaluate(view, context).maintenance_equity.low
+    """Haircut collateral as the market is, less what each venue requires by itself, at the low end.
+
+    A fee that is paid for closing ends as profit until the venue has closed: it is set against its own margin alone.
+    """
+    health = evaluate(view, context)
+    return health.maintenance_equity.low - sum(line.maintenance.high for line in health.venues)
 
 
 @settings(max_examples=60, deadline=None)
