@@ -78,10 +78,11 @@ def test_lines_are_the_formulas_rounded_against_the_account(
         }
         for line in level.lines[1:]:
             counted = Fraction(line.amount if line.side is Side.EQUITY else -line.amount, PICO)
-            assert 0 <= exact[line.component] - counted <= slack(exact[line.component], held, owed, quote)
+            assert 0 <= exact[line.component] - counted <= slack(exact[line.component], held, owed, quote, spot)
 
 
-def slack(exact: Fraction, held: int, owed: int, quote: Quote) -> Fraction:
-    """Each product loses less than 1e-12 USD, times at most 3 and 3 again; a scaled weight less than 1e-18."""
-    values = fraction(max(held, owed)) * fraction(max(quote.price, quote.stable))
-    return Fraction(20, PICO) + values / WAD + abs(exact) / WAD
+def slack(exact: Fraction, held: int, owed: int, quote: Quote, spot: MangoMarket) -> Fraction:
+    """Each product loses less than 1e-12 USD, times at most 3 twice and the scale; a scaled weight less than 1e-18."""
+    price = fraction(max(quote.price, quote.stable))
+    scale = max(Fraction(1), fraction(quote.borrows) * price / fraction(spot.borrow_start or ONE))
+    return 20 * scale / PICO + fraction(max(held, owed)) * price / WAD + abs(exact) / WAD
