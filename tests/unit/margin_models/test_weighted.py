@@ -23,7 +23,7 @@ TOKEN = {
 def drift(**account: object) -> dict[str, Any]:
     return {
         "market": {"SOL": {"price": 100, "twap": 90, "deposits": 1_000}, "USDC": {"price": 1, "twap": 1.1}},
-        "parameters": {"spots": {"SOL": SPOT, "USDC": SPOT}, "perpetuals": {"SOL": PERP}},
+        "parameters": {"spots": {"SOL": dict(SPOT), "USDC": dict(SPOT)}, "perpetuals": {"SOL": dict(PERP)}},
         **account,
     }
 
@@ -31,7 +31,7 @@ def drift(**account: object) -> dict[str, Any]:
 def mango(**account: object) -> dict[str, Any]:
     return {
         "market": {"SOL": {"price": 100, "stable_price": 90}, "USDC": {"price": 1, "stable_price": 1.1}},
-        "parameters": {"tokens": {"SOL": TOKEN, "USDC": TOKEN}, "perpetuals": {"SOL": TOKEN}},
+        "parameters": {"tokens": {"SOL": dict(TOKEN), "USDC": dict(TOKEN)}, "perpetuals": {"SOL": dict(TOKEN)}},
         **account,
     }
 
