@@ -28,6 +28,8 @@ EDGES: list[Any] = [
     "0." + "0" * 90 + "1", "-0", "1e-18", "1_000", " 1 ", "٣", "0x10", "", "x", "x" * 10_000, "\ud800", "ETH", "BTC",
     None, True, False, [], {}, [[]], [None], {"": None}, [{}], [1, 2, 3, 4, 5, 6, 7], [float("nan")] * 7,
 ]  # fmt: skip
+edges = st.sampled_from(EDGES).map(deepcopy)
+"""One's own copy: what an example changed of a list above, the next would draw from."""
 
 
 def places(content: Any, path: Path = ()) -> Iterator[Path]:  # noqa: ANN401 - any JSON
@@ -56,13 +58,13 @@ def changed(draw: st.DrawFn, content: dict[str, Any], within: Path = ()) -> dict
         holder, key = at(found, path[:-1]), path[-1]
         match draw(st.sampled_from(["edge", "edge", "edge", "edge", "remove", "double", "add", "rename", "exchange"])):
             case "edge":
-                holder[key] = deepcopy(draw(st.sampled_from(EDGES)))
+                holder[key] = draw(edges)
             case "remove":
                 del holder[key]
             case "double" if isinstance(holder, list):
                 holder.append(deepcopy(at(holder, (key,))))
             case "add" if isinstance(holder, dict):
-                holder["surprise"] = draw(st.sampled_from(EDGES))
+                holder["surprise"] = draw(edges)
             case "rename" if isinstance(holder, dict):
                 holder[draw(st.sampled_from(["surprise", "ETH", "amount", ""]))] = holder.pop(key)
             case _:
@@ -91,6 +93,13 @@ def evaluated(profile: str, content: object) -> list[Outcome]:
         assert all(level.excess == level.equity - level.requirement for level in each.levels)
         json.dumps(dict(each.components), allow_nan=False)
     return outcomes
+
+
+@settings(max_examples=200)
+@given(changed({"within": {}}))
+def test_what_is_changed_is_no_other_examples(content: dict[str, Any]) -> None:
+    found = {id(at(content, path)) for path in places(content)}
+    assert not [each for each in EDGES if isinstance(each, list | dict) and id(each) in found]
 
 
 @pytest.mark.parametrize("profile", PROFILES)

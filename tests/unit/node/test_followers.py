@@ -1,4 +1,7 @@
-"""How chains are opened: an L1 before its rollups, whose view of it rests on the L1's own adapter."""
+"""How chains are opened: an L1 before its rollups, whose view of it rests on the L1's own adapter.
+
+And each where the stored state left it: with the wallets that were being watched.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,15 @@ from typing import Any, Self, cast
 import pytest
 
 from chains.adapter import ChainAdapter, Endpoints, FaultSink
+from chains.simulated.endpoint import SimulatedChain
 from chains.types import ChainId, ChainRecipe
 from node.app import _open_followers
 from node.config import NodeConfig
 from node.consensus.outcome.transition import genesis
+from tests.kit import ONE
 from tests.shared import REPOSITORY
+from tests.unit.ingest.test_follower import ALICE
+from tests.unit.ingest.test_watched import OURS, WATCHING, Counting, agreed
 
 SEAL = b"\1" * 32
 
@@ -87,3 +94,19 @@ async def test_an_l1_that_the_policy_does_not_have_is_not_followed(config: NodeC
     rollup = (await opened(config, 10))[ChainId(10)].endpoints.rollup
     assert rollup is not None
     assert rollup.l1 is None
+
+
+async def test_a_chain_is_followed_with_the_wallets_that_the_stored_state_has_watched(config: NodeConfig) -> None:
+    """Else the first cuts after a start tell of none, and have to be amended while the others vote."""
+    chain = SimulatedChain(ONE)
+    policy: Any = SimpleNamespace(recipe_by_chain={ONE: WATCHING})
+    parts: Any = SimpleNamespace(policy=lambda _: policy, endpoint_fault=lambda _: None)
+    ours = ((ALICE, OURS),)
+    state = replace(genesis(config.network, config.policy), control=agreed(ours))
+    kinds = {WATCHING.kind: lambda recipe, _, __: Counting(chain, recipe)}
+    async with AsyncExitStack() as stack:
+        follower = (await _open_followers(stack, config, SEAL, kinds, parts, state, parts, parts))[ONE]
+        at = chain.mine()
+        await follower.poll()
+    assert follower.vote(at, ours) is not None
+    assert follower.vote(at) is None
