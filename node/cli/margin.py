@@ -122,8 +122,7 @@ def _is_wrong(outcome: Evaluation | PortfolioError) -> bool:
 
 def _shown(outcome: Evaluation | PortfolioError) -> dict[str, Any]:
     if isinstance(outcome, Exception):
-        values = {name: str(value) for name, value in outcome.values.items()}
-        return {"account": outcome.account, "error": {"reason": outcome.reason, "message": outcome.message, **values}}
+        return {"account": outcome.account, "error": shown_error(outcome)}
     shown: dict[str, Any] = {"account": outcome.account, "profile": outcome.profile, "status": outcome.status}
     if outcome.comparison is not None:
         shown["matches_vector"] = outcome.comparison.matches
@@ -133,6 +132,15 @@ def _shown(outcome: Evaluation | PortfolioError) -> dict[str, Any]:
     shown["levels"] = {level.threshold.name: _shown_level(level) for level in outcome.levels}
     shown["components"] = dict(outcome.components)
     return shown
+
+
+def shown_error(error: PortfolioError) -> dict[str, str]:
+    """What is wrong with an account, and where."""
+    return {
+        "reason": error.reason,
+        "message": error.message,
+        **{name: str(value) for name, value in error.values.items()},
+    }
 
 
 def _shown_level(level: Level) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.margin import DEFAULT_PROFILE, File, ProfileName, dollars, parsed, profile_named
+from node.cli.margin import DEFAULT_PROFILE, File, ProfileName, dollars, parsed, profile_named, shown_error
 
 if TYPE_CHECKING:
     from node.margin.models.errors import PortfolioError
@@ -49,7 +49,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
     """Say each account's margin before and after the trades, withdrawals and deposits of the file's `what_if`.
 
     One after the other, each upon those that were admitted; node/margin/planning/proposals.py says the format. Exit
-    status 1 when an account cannot be evaluated.
+    status 1 when an account, before or after, cannot be evaluated.
     """
     from node.cli.shown import print_json, print_lines
     from node.margin.planning.files import answers
@@ -63,7 +63,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
     else:
         for each in outcomes:
             print_lines(_told_error(each) if isinstance(each, Exception) else _told_answer(*each))
-    if any(isinstance(each, Exception) for each in outcomes):
+    if any(isinstance(each, Exception) or any(step.error for step in each[1]) for each in outcomes):
         raise typer.Exit(1)
 
 
@@ -71,8 +71,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
 
 
 def _error(error: PortfolioError) -> dict[str, Any]:
-    values = {name: str(value) for name, value in error.values.items()}
-    return {"account": error.account, "error": {"reason": error.reason, "message": error.message, **values}}
+    return {"account": error.account, "error": shown_error(error)}
 
 
 def _shown_plans(planned: Planned) -> dict[str, Any]:
@@ -198,6 +197,7 @@ def _shown_step(step: Step) -> dict[str, Any]:
         "before": None if step.before is None else _shown_evaluation(step.before),
         "after": None if step.after is None else _shown_evaluation(step.after),
         "change_usd": {name: usd(amount) for name, amount in step.change.items()},
+        **({} if step.error is None else {"error": shown_error(step.error)}),
     }
 
 
@@ -264,6 +264,8 @@ def _told_answer(account: Account, steps: tuple[Step, ...]) -> list[str]:
         verdict = step.verdict.value.replace("_", " ")
         of = "" if step.account == account.name else f" ({step.account})"
         lines.append(f"  {proposal.act.value} {proposal.amount / 10**18:g} {proposal.asset}{of}: {verdict}")
+        if step.error is not None:
+            lines.append(f"    cannot be evaluated: {step.error}")
         for name, amount in step.change.items():
             lines.append(f"    {name:12} excess {'+' if amount >= 0 else ''}{dollars(amount)}")
     return lines

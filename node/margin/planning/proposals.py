@@ -86,6 +86,12 @@ def carried_out(account: Account, proposal: Proposal) -> Account | None:
     return _traded(account, proposal) if proposal.act is Act.TRADE else _moved(account, proposal)
 
 
+def alone(account: Account, proposal: Proposal) -> Account:
+    """The account with what a trade trades, and nothing else that has a price."""
+    bare = replace(account, holdings={}, unread=())
+    return _added(bare, proposal.kind, {**proposal.item, "amount": text(proposal.amount)})
+
+
 def _moved(account: Account, proposal: Proposal) -> Account | None:
     """After a deposit, a withdrawal, a borrowing that leaves the account or a repayment from outside."""
     act, asset, amount = proposal.act, proposal.asset, proposal.amount
@@ -114,8 +120,7 @@ def _traded(account: Account, proposal: Proposal) -> Account | None:
     Both are rounded against the account.
     """
     kind, amount, fee = proposal.kind, proposal.amount, proposal.fee
-    alone = replace(account, holdings={}, unread=())
-    new = next(iter(_added(alone, kind, {**proposal.item, "amount": text(amount)}).holdings.values()), None)
+    new = next(iter(alone(account, proposal).holdings.values()), None)
     if new is None:
         return None
     same = next((each for each in account.holdings.values() if _is_same(account, each, new)), None)

@@ -4,8 +4,9 @@ One after the other, each upon those that were admitted. Admissible is what leav
 what adds collateral or takes a debt away; and a trade that strictly reduces risk: that leaves no level's excess lower,
 at its own price and at the market's, and the strictest one's higher. It is judged without what has no usable price, so
 that a bad feed never blocks a reduction elsewhere. A withdrawal is judged without any venue's profit. An isolated
-account is asked about by itself: what is deposited there comes from outside, as everywhere. Must not know how a
-proposal is carried out, or who asks.
+account is asked about by itself: what is deposited there comes from outside, as everywhere. Collateral that cannot be
+judged even alone is not admitted: it would leave the account unknown. Must not know how a proposal is carried out, or
+who asks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money
 from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Account, Kind
-from node.margin.planning.proposals import Act, Proposal, carried_out, read_proposal
+from node.margin.planning.proposals import Act, Proposal, alone, carried_out, read_proposal
 
 MOST_STEPS = 100
 
@@ -50,7 +51,7 @@ class Verdict(StrEnum):
 class Step:
     """One proposal and whose: the standing before and after, None where the account cannot be judged, and the verdict.
 
-    `blind` are the assets that it was judged without.
+    `blind` are the assets that it was judged without, `error` says why there is no standing.
     """
 
     account: str
@@ -58,7 +59,8 @@ class Step:
     before: Evaluation | None
     after: Evaluation | None
     verdict: Verdict
-    blind: tuple[str, ...]
+    blind: tuple[str, ...] = ()
+    error: PortfolioError | None = None
 
     @property
     def change(self) -> dict[str, Money]:
@@ -103,17 +105,21 @@ def what_if(family: Family, proposals: Sequence[object]) -> tuple[Step, ...]:
 
 
 def _step(account: Account, proposal: Proposal) -> tuple[Step, Account]:
-    act, before, changed = proposal.act, _judged(account), carried_out(account, proposal)
+    act, (before, unjudged), changed = proposal.act, _judged(account), carried_out(account, proposal)
     if changed is None:
         verdict = Verdict.UNKNOWN if act is Act.TRADE else Verdict.NOT_HELD
-        return Step(account.name, proposal, before, None, verdict, ()), account
-    after = _judged(changed)
+        error = _judged(alone(account, proposal))[1] if act is Act.TRADE else unjudged
+        return Step(account.name, proposal, before, None, verdict, error=error), account
+    after, error = _judged(changed)
     blind: tuple[str, ...] = ()
     if after is not None and after.levels[0].excess >= 0:
         verdict = Verdict.ADMITTED
         if act in {Act.WITHDRAW, Act.BORROW} and after.levels[0].excess < _profits(changed):
             verdict = Verdict.SUPPORTED_BY_PROFIT_ONLY
-    elif act in {Act.DEPOSIT, Act.REPAY} or (act is Act.WITHDRAW and _owes_nothing(changed)):
+    elif act in {Act.DEPOSIT, Act.REPAY}:
+        is_known = after is not None or _is_judged_alone(changed, proposal.asset)
+        verdict = Verdict.ADMITTED if is_known else Verdict.UNKNOWN
+    elif act is Act.WITHDRAW and _owes_nothing(changed):
         verdict = Verdict.ADMITTED
     else:
         blind = () if before is not None and after is not None else _unjudgeable(account, changed)
@@ -122,14 +128,16 @@ def _step(account: Account, proposal: Proposal) -> tuple[Step, Account]:
             verdict = Verdict.REDUCES_RISK
         else:
             verdict = Verdict.UNKNOWN if after is None else Verdict.BELOW_INITIAL_MARGIN
-    return Step(account.name, proposal, before, after, verdict, blind), changed if verdict.is_admitted else account
+    step = Step(account.name, proposal, before, after, verdict, blind, error or unjudged)
+    return step, changed if verdict.is_admitted else account
 
 
-def _judged(account: Account) -> Evaluation | None:
+def _judged(account: Account) -> tuple[Evaluation | None, PortfolioError | None]:
+    """What the profile says, or why it cannot."""
     try:
-        return account.evaluate()
-    except PortfolioError:
-        return None
+        return account.evaluate(), None
+    except PortfolioError as error:
+        return None, error
 
 
 def _profits(account: Account) -> int:
@@ -156,7 +164,7 @@ def _owes_nothing(account: Account) -> bool:
 
 
 def _reduces(account: Account, changed: Account, fair: Account, blind: tuple[str, ...]) -> bool:
-    before, after, at_market = (_judged(_without(each, blind)) for each in (account, changed, fair))
+    before, after, at_market = (_judged(_without(each, blind))[0] for each in (account, changed, fair))
     if before is None or after is None or at_market is None:
         return False
     for then in (after, at_market):
@@ -167,13 +175,14 @@ def _reduces(account: Account, changed: Account, fair: Account, blind: tuple[str
 
 def _unjudgeable(*accounts: Account) -> tuple[str, ...]:
     """The assets without which an account must be judged: those that it cannot be judged with, alone."""
-    blind = set()
-    for account in accounts:
-        for asset in _assets(account):
-            others = tuple(each for each in _assets(account) if each != asset)
-            if _judged(_without(account, others)) is None:
-                blind.add(asset)
-    return tuple(sorted(blind))
+    found = {asset for each in accounts for asset in _assets(each) if not _is_judged_alone(each, asset)}
+    return tuple(sorted(found))
+
+
+def _is_judged_alone(account: Account, asset: str) -> bool:
+    """Whether the account can be judged with what it has of an asset and nothing else."""
+    others = tuple(each for each in _assets(account) if each != asset)
+    return _judged(_without(account, others))[0] is not None
 
 
 def _assets(account: Account) -> set[str]:

@@ -92,8 +92,13 @@ def test_accounts_are_answered_one_by_one(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert good["outcome"] == "restored"
     assert (bad["error"]["reason"], bad["error"]["instrument"]) == ("PORTFOLIO_UNKNOWN_ASSET", "FTT")
-    asked = run(tmp_path, "what-if", {**content, "what_if": [{"deposit": "USD", "amount": 1}]})
-    assert asked.exit_code == 0
+    content["what_if"] = [{"deposit": "USD", "amount": 1}]
+    asked = run(tmp_path, "what-if", content, "--json")
+    assert asked.exit_code == 1
+    good, bad = (each["steps"][0] for each in json.loads(asked.output)["accounts"])
+    assert "error" not in good
+    assert (bad["error"]["account"], bad["error"]["instrument"], bad["error"]["field"]) == ("bad", "FTT", "market")
+    assert "cannot be evaluated: the market does not quote it" in run(tmp_path, "what-if", content).output
 
 
 def test_isolated_accounts_are_shown_with_their_own_plans(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.margin.models.errors import PortfolioError
+from node.margin.models.errors import ExpiredInstrument, MissingField, PortfolioError, UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import PICO
 from node.margin.planning.proposals import carried_out, read_proposal
@@ -95,11 +95,41 @@ def test_a_bad_feed_never_blocks_a_reduction_elsewhere(profile: str) -> None:
     assert step(profile, buy(-1, "BTC"), **mixed).verdict is Verdict.UNKNOWN
 
 
-def test_what_was_not_judged_is_said() -> None:
+def test_what_was_not_judged_is_said_with_the_reason() -> None:
     market = {**MARKET, "BTC": {}}
     mixed = {"market": market, "cash": 100, "perpetuals": [held("ETH", 2), held("BTC", "0.01")]}
     made = step("dydx", buy(-1), **mixed)
     assert (made.blind, made.before, made.after, made.change) == (("BTC",), None, None, {})
+    assert made.error is not None
+    assert (made.error.account, made.error.instrument, made.error.field) == ("alice", "BTC", "price")
+    assert step("dydx", buy(-1), cash=100, perpetuals=[held("ETH", 2)]).error is None
+
+
+def test_collateral_that_nobody_can_judge_is_not_admitted() -> None:
+    """Else a deposit of what has no price would leave the account unknown, and so immune."""
+    owing = {"collateral": [held("ETH", 10)], "debts": [held("USDC", 8_000)]}
+    proposals = [{"deposit": "DUST", "amount": 1}, {"withdraw": "ETH", "amount": 1}]
+    dust, after = asked("ltv", file("ltv", **owing, what_if=proposals))
+    assert dust.verdict is Verdict.UNKNOWN
+    assert dust.error is not None
+    assert (dust.error.instrument, dust.error.field) == ("DUST", "market")
+    assert (after.verdict, after.error) == (Verdict.ADMITTED, None)
+
+
+@pytest.mark.parametrize(
+    ("trade", "error", "field"),
+    [
+        (option(-1, seconds=-5), ExpiredInstrument, "seconds"),
+        (option(-1, seconds=77), MissingField, "expiries"),
+        ({**option(-1), "asset": "DOGE"}, UnknownAsset, "market"),
+        ({**option(-1), "venue": "elsewhere"}, MissingField, "venues"),
+    ],
+)
+def test_a_trade_that_cannot_be_judged_says_why(trade: dict[str, Any], error: type[PortfolioError], field: str) -> None:
+    made = step("hypothec", {"trade": "option", **trade}, cash=1_000)
+    assert made.verdict is Verdict.UNKNOWN
+    assert isinstance(made.error, error)
+    assert (made.error.account, made.error.field) == ("alice", field)
 
 
 def test_withdrawals_are_never_supported_by_a_venues_profit() -> None:
