@@ -78,8 +78,8 @@ def explain(file: File, profile: ProfileName = DEFAULT_PROFILE, *, stress: Stres
     from node.cli.shown import print_lines
 
     outcomes = _outcomes(profile, file, stress=stress)
-    for each in outcomes:
-        print_lines(_explained(each))
+    for place, each in enumerate(outcomes):
+        print_lines([*([""] if place else []), *_explained(each)])
     if any(_is_wrong(each) for each in outcomes):
         raise typer.Exit(1)
 

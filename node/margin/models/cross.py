@@ -70,7 +70,7 @@ def collateral(book: Book, parameters: CrossParameters, threshold: Threshold) ->
 def profits(book: Book, _: CrossParameters, __: Threshold) -> Iterable[Line]:
     """⌊amount·(price − entry)⌋ of each perpetual and dated future, with its funding."""
     for position in positions(book):
-        yield equity("profit", position.quote.asset, gain(position, mark(position)))
+        yield equity("profit", _name(position), gain(position, mark(position)))
 
 
 def margins(book: Book, parameters: CrossParameters, threshold: Threshold) -> Iterable[Line]:
@@ -78,4 +78,9 @@ def margins(book: Book, parameters: CrossParameters, threshold: Threshold) -> It
     for position in positions(book):
         asset = position.quote.asset
         notional = -value(-abs(position.amount), mark(position))
-        yield requirement("margin", asset, up(notional, rate_of(asset, book, parameters, threshold)))
+        yield requirement("margin", _name(position), up(notional, rate_of(asset, book, parameters, threshold)))
+
+
+def _name(position: Perpetual | Future) -> str:
+    """A future's own name, as an account may hold a perpetual on the same asset."""
+    return position.name if isinstance(position, Future) else position.quote.asset

@@ -260,7 +260,10 @@ def confidence(book: Book, parameters: SmParameters, threshold: Threshold) -> It
     if threshold.name != "initial":
         return
     sizes = [(each.quote.asset, each.amount, each.quote, each.quote.confidence) for each in book.collateral]
-    sizes += [(each.quote.asset, Wad(abs(each.amount)), each.quote, each.confidence) for each in book.perpetuals]
+    sizes += [
+        (f"{each.quote.asset} perpetual", Wad(abs(each.amount)), each.quote, each.confidence)
+        for each in book.perpetuals
+    ]
     for (asset, seconds), held in _expiries(book).items():
         quote = held[0].quote
         least = min(quote.confidence, held[0].expiry.confidence)
@@ -277,7 +280,7 @@ def depegged(book: Book, parameters: SmParameters, threshold: Threshold) -> Iter
     if threshold.name != "initial":
         return
     coin = parameters.depeg
-    sizes = [(each.quote.asset, Wad(abs(each.amount)), each.quote.price) for each in book.perpetuals]
+    sizes = [(f"{each.quote.asset} perpetual", Wad(abs(each.amount)), each.quote.price) for each in book.perpetuals]
     for (asset, seconds), held in _expiries(book).items():
         sizes.append((f"{asset} expiry {seconds}", _short(held), held[0].quote.price))
     for instrument, size, price in sizes:

@@ -39,6 +39,15 @@ def test_every_profile_reads_its_file(profile: str, tmp_path: Path) -> None:
         assert account["levels"]
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_line_has_a_name_of_its_own(profile: str, tmp_path: Path) -> None:
+    shown = json.loads(evaluate(profile, saved(tmp_path, FILES[profile])).output)
+    for account in shown.get("accounts", [shown]):
+        for level in account["levels"].values():
+            names = [(line["component"], line["instrument"]) for line in level["lines"]]
+            assert len(names) == len(set(names)), names
+
+
 @pytest.mark.parametrize("profile", SHARED)
 def test_a_bad_account_is_named_and_the_next_one_answered(profile: str, tmp_path: Path) -> None:
     content = deepcopy(FILES[profile])

@@ -7,7 +7,8 @@
     counted       a unit of collateral and of a debt; positions: of a perpetual, a future, an option
     portfolio     an account with its feeds; parts: what its parts come to
     margin        what rows, limits and the shortfall leave of it; shortfall: the formula
-    reverse       the nearest moves that would liquidate it; replay: what happened, as moves
+    breakdown     a result as components, for JSON and for people
+    reverse       the nearest moves that would liquidate it; replays: what happened, as moves
 
 An account fails when its worst row does: every row moves all underlyings at once, so positions on different ones offset
 each other as far as no row moves them apart. Each is made once a frame for a unit of each instrument; an account is

@@ -32,7 +32,7 @@ class Entry:
     """An amount of units, below zero when it is owed, and what was paid for it (a constant that no price moves).
 
     `apart`: a linear position on a feed that is not fresh; it counts by itself, so that no profit of it counts.
-    `holding` is what it is a step of.
+    `holding` is what it is a step of, and `step` which.
     """
 
     component: str
@@ -40,8 +40,8 @@ class Entry:
     unit: Unit
     fixed: Money = NOTHING
     apart: bool = False
-    detail: str = ""
     holding: Holding | None = None
+    step: int = 0
 
     def worth(self, units: Interval) -> Interval:
         """amount·unit of one's own range, in 1e-30 USD."""
@@ -215,9 +215,7 @@ def _holdings(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
         for each, amounts in zip(ordered, filled, strict=True):
             for step, amount in enumerate(amounts):
                 if amount:
-                    unit = units.holding(each, step, factor)
-                    known = f"{each.quality.assurance} {each.quality.finality}, step {step}"
-                    yield Entry("collateral", amount, unit, detail=known, holding=each)
+                    yield Entry("collateral", amount, units.holding(each, step, factor), holding=each, step=step)
 
 
 def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:

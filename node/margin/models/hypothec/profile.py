@@ -1,15 +1,14 @@
-"""The profile: parameters over the defaults, and a result as lines and components that add up. Must not know rules."""
+"""The profile: parameters over the defaults, and a result as lines that add up. Must not know rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import ONE, PICO, Money, Wad, as_float, down, usd
-from node.margin.models.hypothec import replays, reverse
-from node.margin.models.hypothec.counted import haircut_pair
+from node.margin.models.fixed import ONE, Money, Wad, as_float, down, up, usd
+from node.margin.models.hypothec import breakdown, replays, reverse
 from node.margin.models.hypothec.defaults import DEFAULTS
-from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, Result, claim, costs_of, evaluate
+from node.margin.models.hypothec.margin import End, Result, claim, costs_of, evaluate
 from node.margin.models.hypothec.parameters import Parameters, read_parameters
 from node.margin.models.hypothec.parts import Part, Units, parts
 from node.margin.models.hypothec.portfolio import Market, Portfolio, apart, read_portfolio
@@ -28,7 +27,6 @@ from node.margin.models.profile import (
     merged,
     requirement,
 )
-from node.margin.spec import entitlements
 from node.model.health import Interval
 
 INITIAL = Threshold("initial", "margin_call")
@@ -58,32 +56,48 @@ def _evaluate(content: object, account: str, market: Market, units: Units) -> Ev
     portfolio = read_portfolio(content, account, market, parameters)
     result = result_of(portfolio, parameters, units)
     isolated = {name: result_of(each, parameters, units) for name, each in portfolio.isolated.items()}
-    names = [UNMOVED, *(row.name for row in parameters.rows)]
+    names = breakdown.row_names(parameters)
 
     def components() -> dict[str, Shown]:
-        return {
-            **_summary(result, names),
-            "rows": _rows(result, names),
-            "claims": _claims(result),
-            "haircuts": _haircuts(portfolio, parameters),
-            "isolated": {name: _summary(each, names) for name, each in isolated.items()},
+        alone: dict[str, Shown] = {
+            name: {
+                **breakdown.components(portfolio.isolated[name], each, parameters, market.quotes),
+                "lines": _shown_lines(_levels(each, names)),
+            }
+            for name, each in isolated.items()
         }
+        return {**breakdown.components(portfolio, result, parameters, market.quotes), "isolated": alone}
 
-    levels = tuple(
-        Level(threshold, tuple(_lines(result.parts, ends[0], spans, names)))
-        for threshold, ends, spans in (
+    return Evaluation(
+        account,
+        PROFILE.name,
+        _levels(result, names),
+        Lazily(components),
+        verdict=result.status.name.lower(),
+        notes=tuple(breakdown.notes(result, names)),
+    )
+
+
+def _levels(result: Result, names: list[str]) -> tuple[Level, ...]:
+    """The low end at both thresholds."""
+    return tuple(
+        Level(threshold, tuple(_lines(result.parts, pair[0], spans, names)))
+        for threshold, pair, spans in (
             (INITIAL, result.initial, [part.initial for part in result.parts]),
             (MAINTENANCE, result.maintenance, [part.maintenance for part in result.parts]),
         )
     )
-    return Evaluation(
-        account,
-        PROFILE.name,
-        levels,
-        Lazily(components),
-        verdict=result.status.name.lower(),
-        notes=tuple(_notes(result, names)),
-    )
+
+
+def _shown_lines(levels: Iterable[Level]) -> dict[str, Shown]:
+    """By threshold what each line adds to the excess, or takes from it."""
+    return {
+        level.threshold.name: {
+            f"{line.component} {line.instrument}".rstrip(): usd(line.amount if line.side == "equity" else -line.amount)
+            for line in level.lines
+        }
+        for level in levels
+    }
 
 
 def stress(content: object, account: str, market: Fields, given: Fields) -> Mapping[str, Shown]:
@@ -98,7 +112,7 @@ def stress(content: object, account: str, market: Fields, given: Fields) -> Mapp
         "replays": {
             each.name: {
                 "status": each.result.status.name.lower(),
-                "maintenance_excess_usd": _ends(each.result.maintenance_excess),
+                "maintenance_excess_usd": breakdown.ends(each.result.maintenance_excess),
                 **({"of": each.what} if each.what else {}),
             }
             for each in replays.replay(portfolio, parameters)
@@ -115,93 +129,6 @@ def _breaking(found: Breaking | None) -> Shown:
         "deviations": found.deviations,
         "moves": {asset: as_float(move) for asset, move in found.moves.items()},
     }
-
-
-# === Components ===
-
-
-def _ends(interval: Interval) -> dict[str, Shown]:
-    return {"low": usd(interval.low), "high": usd(interval.high)}
-
-
-def _summary(result: Result, names: list[str]) -> dict[str, Shown]:
-    def level(ends: tuple[End, End], excess: Interval) -> dict[str, Shown]:
-        return {
-            "excess_usd": _ends(excess),
-            "decided_by_row": {"low": _decided(ends[0], names), "high": _decided(ends[1], names)},
-        }
-
-    return {
-        "status": result.status.name.lower(),
-        "decided_by": result.decided_by,
-        "reasons": [reason.value for reason in result.reasons],
-        "initial": level(result.initial, result.initial_excess),
-        "maintenance": level(result.maintenance, result.maintenance_excess),
-    }
-
-
-def _notes(result: Result, names: list[str]) -> Iterator[str]:
-    for name, ends in (("initial", result.initial), ("maintenance", result.maintenance)):
-        low, high = (f"{end.excess / PICO:,.2f} ({_decided(end, names)})" for end in ends)
-        yield f"{name:12} excess from {low} to {high}"
-    reasons = ", ".join(result.reasons) or "every input is good"
-    decided_by = "both ends" if result.decided_by == "both" else f"the {result.decided_by} end"
-    yield f"{'decided by':12} {decided_by}; {reasons}"
-
-
-def _decided(end: End, names: list[str]) -> str:
-    return SHORTFALL if end.worst is None else names[end.worst]
-
-
-def _rows(result: Result, names: list[str]) -> dict[str, Shown]:
-    """What initial margin leaves in each row, and less the shortfall."""
-    low, high = result.initial
-    shown: dict[str, Shown] = {
-        name: _ends(Interval(*pair)) for name, *pair in zip(names, low.left, high.left, strict=True)
-    }
-    shown[SHORTFALL] = _ends(Interval(low.left[0] - low.shortfall, high.left[0] - high.shortfall))
-    return shown
-
-
-def _claims(result: Result) -> dict[str, Shown]:
-    """What each venue may claim now, and its pro-rata part of what there is to pay claims with, without haircuts."""
-    venues = [part for part in result.parts if part.limit is not None]
-    owed = {part.venue: claim(part.market.high, part.limit or Money(0)) for part in venues}
-    available = max(0, sum(part.market.high for part in result.parts if part.limit is None))
-    entitled = entitlements(owed, dict.fromkeys(owed, 0), available)
-    return {
-        part.venue: {
-            "limit_usd": usd(part.limit or 0),
-            "worth_usd": _ends(part.maintenance),
-            "claim_usd": _ends(
-                Interval(
-                    *(claim(worth, part.limit or Money(0)) for worth in (part.maintenance.high, part.maintenance.low))
-                )
-            ),
-            "entitled_usd": usd(entitled.get(part.venue, 0)),
-        }
-        for part in venues
-    }
-
-
-def _haircuts(portfolio: Portfolio, parameters: Parameters) -> list[Shown]:
-    """The components of the haircut of each holding's first unit."""
-    shown: list[Shown] = []
-    for each in portfolio.holdings:
-        quality: dict[str, Shown] = {
-            "asset": each.feed.asset,
-            "assurance": each.quality.assurance,
-            "finality": each.quality.finality,
-            "chain": each.quality.chain,
-            "feed": each.feed.status.value,
-        }
-        for name, haircut in zip(
-            ("initial", "maintenance"), haircut_pair(each.feed, each.quality, 0, parameters), strict=True
-        ):
-            parts_of: dict[str, Shown] = {part: as_float(ratio) for part, ratio in haircut.parts.items()}
-            quality[name] = {**parts_of, "total": as_float(haircut.total)}
-        shown.append(quality)
-    return shown
 
 
 # === Lines ===
@@ -237,7 +164,7 @@ def _worth_lines(found: tuple[Part, ...], end: End, spans: list[Interval]) -> It
 
 def _requirement_lines(found: tuple[Part, ...], end: End, spans: list[Interval], names: list[str]) -> Iterable[Line]:
     row = end.worst
-    decided = _decided(end, names)
+    decided = breakdown.decided(end, names)
 
     def change(part: Part, ratio: Wad) -> Money:
         return down(part.changes[row - 1], ratio) if row else Money(0)
@@ -248,8 +175,10 @@ def _requirement_lines(found: tuple[Part, ...], end: End, spans: list[Interval],
         moved = change(part, end.ratio)
         if part.limit is None:
             own -= moved
-            if cost:
-                yield requirement("contingency", part.venue or "own positions", cost)
+            if contingency := up(part.contingency, end.ratio):
+                yield requirement("contingency", breakdown.part_name(part), contingency)
+            if concentration := cost - contingency:
+                yield requirement("concentration", breakdown.part_name(part), concentration)
         else:
             margin = claim(span.low + moved - cost, part.limit) - claim(span.low, part.limit)
             yield requirement(f"margin: {decided}", part.venue, margin)

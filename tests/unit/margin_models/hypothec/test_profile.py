@@ -67,6 +67,71 @@ def test_lines_add_up_to_the_low_end(account: dict[str, Any]) -> None:
         assert all(abs(line.amount) < 100 for line in level.lines if line.component == "rounding")
 
 
+def test_what_is_shown_of_collateral_is_what_it_counts() -> None:
+    """By step of the depth, with the issuer's factor: amount · price · (1 − total) · factor is its line."""
+    account = {
+        "collateral": [collateral("ETH", 50_000), collateral("ETH", 5, assurance="REPORTED"), collateral("FTT", 900)],
+        "venues": {"ftx": {"limit": 5_000}},
+        "perpetuals": [perpetual(venue="ftx")],
+    }
+    found: Any = evaluation(account, market(ETH={"low": 2_990, "high": 3_005}))
+    for level in found.levels:
+        for asset in ("ETH", "FTT"):
+            shown = sum(
+                each["amount"]
+                * float(each["price_usd"]["low"])
+                * (1 - each[level.threshold.name]["total"])
+                * each["issuer_factor"]
+                for each in found.components["haircuts"]
+                if each["asset"] == asset
+            )
+            counted = sum(line.amount for line in level.lines if line.instrument == asset)
+            assert shown == pytest.approx(counted / 1e12, rel=1e-12)
+    steps = {(each["asset"], each["depth_step"]): each["issuer_factor"] for each in found.components["haircuts"]}
+    assert steps["FTT", 0] == 0.05
+    assert steps["ETH", 3] == 1
+
+
+def test_both_values_of_a_staking_token_are_shown() -> None:
+    held = {"collateral": [collateral("WSTETH", 2), collateral("ETH", 1)]}
+    for price, basis in ((3_500, "market value"), (3_700, "redemption value")):
+        shown: Any = evaluation(held, market(WSTETH={"price": price})).components["haircuts"]
+        token = next(each for each in shown if each["asset"] == "WSTETH")
+        assert (token["market_usd"], token["redemption_usd"], token["counts_at"]) == (price, 3_600, basis)
+        assert float(token["price_usd"]["low"]) == min(price, 3_600)
+        assert all("counts_at" not in each for each in shown if each["asset"] == "ETH")
+    gone: Any = evaluation(held, market(ETH={"status": "MISSING"})).components["haircuts"]
+    assert [(each["asset"], each["feed"]) for each in gone] == [("ETH", "MISSING"), ("WSTETH", "MISSING")]
+
+
+def test_charges_are_shown_one_by_one() -> None:
+    account = {"cash": 10**7, "perpetuals": [perpetual("SOL", 90_000)], "options": [option(amount=-2)]}
+    found: Any = evaluation(account)
+    charges = found.components["charges"]["own positions"]
+    assert float(charges["contingency_usd"]) == 90_000 * 150 * 0.005 + 2 * 3_000 * 0.005
+    assert float(charges["concentration_usd"]) == (90_000 * 150 - 0.1 * 50_000_000) * 0.2
+    assert float(charges["deltas_usd"]["SOL"]) == 90_000 * 150
+    of = {line.component: line.amount / 1e12 for line in found.levels[0].lines}
+    assert of["contingency"] == float(charges["contingency_usd"])
+    assert of["concentration"] == float(charges["concentration_usd"])
+    shortfall = found.components["initial"]["shortfall_usd"]
+    rows = found.components["rows"]
+    for end in ("low", "high"):
+        less = float(rows["unmoved"][end]) - float(shortfall[end])
+        assert float(rows["expected shortfall"][end]) == pytest.approx(less)
+
+
+def test_an_isolated_account_is_shown_as_whole_as_the_main_one() -> None:
+    punt = {"cash": 200, "perpetuals": [perpetual("BTC", 0.01, entry_price=61_000)], "collateral": [collateral()]}
+    main: Any = evaluation({"cash": 5, "isolated": [{"name": "punt", **punt}]})
+    alone: Any = evaluation(punt)
+    shown = main.components["isolated"]["punt"]
+    lines = shown.pop("lines")
+    assert shown == {name: each for name, each in alone.components.items() if name != "isolated"}
+    for level in alone.levels:
+        assert sum(map(float, lines[level.threshold.name].values())) == pytest.approx(level.excess / 1e12)
+
+
 def test_notes_say_both_ends_and_which_decided() -> None:
     found = evaluation({"cash": 500, "perpetuals": [perpetual()]}, market(ETH={"low": 2_990, "high": 3_005}))
     initial, maintenance, decided = found.notes
