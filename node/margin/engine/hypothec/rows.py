@@ -159,9 +159,13 @@ def _worst(signed: Numbers, changes: IntArray, rows: IntArray) -> Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Nets:
-    """Shortfalls less relief: of an account's own deltas, with each row that has a limit (by row), with all such."""
+    """Shortfalls less relief: of an account's own deltas, with each row that has a limit (by row), with all such.
+
+    And of each such row `alone`.
+    """
 
     own: Numbers
+    alone: Numbers
     with_row: Numbers
     with_all: Numbers
     several: IntArray
@@ -184,33 +188,36 @@ class _Nets:
         fits = np.ones(sums.count, dtype=np.bool_)
         own_net, large = _net(own, relief, frame)
         fits &= ~large
-        with_row: Numbers = np.zeros(len(sums.account), dtype=deltas.dtype)
+        alone: Numbers = np.zeros(len(sums.account), dtype=deltas.dtype)
+        with_row: Numbers = alone.copy()
         rows = np.flatnonzero(limited)
         at = sums.account[rows]
+        alone[rows], large = _net(deltas[:, rows], alone[rows], frame)
+        fits[at[large]] = False
         with_row[rows], large = _net(own[:, at] + deltas[:, rows], relief[at], frame)
         fits[at[large]] = False
         several = np.flatnonzero(count > 1)
         with_all, large = _net(every[:, several], relief[several], frame)
         fits[several[large]] = False
-        return cls(own_net, with_row, with_all, several, fits)
+        return cls(own_net, alone, with_row, with_all, several, fits)
 
     def at(self, sums: Sums, after: Numbers, by: Ratio) -> Numbers:
-        """What a threshold takes: no row adds more than its limit has room for."""
+        """What a threshold takes: no row adds more than its own shortfall adds to its claim."""
         own = up(self.own, by)
         limited = np.flatnonzero(np.asarray(sums.limit >= 0, dtype=bool))
         if not len(limited):
             return own
         found: Numbers = own.copy()
-        limit = sums.limit[limited]
-        rooms: Numbers = np.zeros(len(sums.account), dtype=after.dtype)
-        rooms[limited] = limit - np.minimum(np.maximum(-after[limited], 0), limit)
-        alone = up(self.with_row, by)
+        now, limit = after[limited], sums.limit[limited]
+        added: Numbers = np.zeros(len(sums.account), dtype=after.dtype)
+        added[limited] = _taken(now, limit) - _taken(now - up(self.alone[limited], by), limit)
+        with_row = up(self.with_row, by)
         together: Numbers = np.zeros(sums.count, dtype=after.dtype)
         for every, accounts in sums.slots():
             some = np.asarray(sums.limit[every] >= 0, dtype=bool)
             rows, at = every[some], accounts[some]
-            found[at] = np.maximum(found[at], np.minimum(alone[rows], own[at] + rooms[rows]))
-            together[at] += rooms[rows]
+            found[at] = np.maximum(found[at], np.minimum(with_row[rows], own[at] + added[rows]))
+            together[at] += added[rows]
         if len(self.several):
             at = self.several
             found[at] = np.maximum(found[at], np.minimum(up(self.with_all, by), own[at] + together[at]))

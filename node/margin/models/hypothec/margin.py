@@ -132,7 +132,7 @@ def costs_of(part: Part, ratio: Wad) -> Money:
     return up(Money(part.contingency + part.concentration), ratio)
 
 
-def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: Sequence[NetShortfall]) -> End:
+def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: Shortfalls) -> End:
     costs = [costs_of(part, ratio) for part in parts]
     by_row = [0] * (1 + len(parts[0].changes))
     for part, worth, cost in zip(parts, worths, costs, strict=True):
@@ -140,43 +140,61 @@ def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: S
         if (limit := part.limit) is not None:  # as left() has it, without a call for each of the rows
             moved = [0 if each >= 0 else max(each, -limit) for each in moved]
         by_row = [total + each for total, each in zip(by_row, moved, strict=True)]
-    room = {
-        part.venue: part.limit - claim(worth - cost, part.limit)
+    added = {
+        part.venue: claim(worth - cost - up(shortfalls.alone[part.venue], ratio), part.limit)
+        - claim(worth - cost, part.limit)
         for part, worth, cost in zip(parts, worths, costs, strict=True)
         if part.limit is not None
     }
-    return End(ratio, tuple(map(Money, by_row)), max(each.at(ratio, room, shortfalls[0].amount) for each in shortfalls))
+    return End(ratio, tuple(map(Money, by_row)), shortfalls.at(ratio, added))
 
 
 @dataclass(frozen=True, slots=True)
-class NetShortfall:
-    """The shortfall of one's own deltas with those of some venues, less what haircuts have held back for it."""
+class Shortfalls:
+    """Of one's own deltas (`own`), of each venue's (`alone`), and of one's own with those of some venues (`together`).
 
-    venues: tuple[str, ...]
-    amount: Money
+    What includes one's own is less what haircuts have held back for it.
+    """
 
-    def at(self, ratio: Wad, room: Mapping[str, int], own: Money) -> Money:
-        """What a threshold takes of it: no venue adds more to one's own than its limit has room for."""
-        most = up(own, ratio) + sum(room[venue] for venue in self.venues)
-        return Money(min(up(self.amount, ratio), most))
+    own: Money
+    alone: Mapping[str, Money]
+    together: tuple[tuple[tuple[str, ...], Money], ...]
+
+    def at(self, ratio: Wad, added: Mapping[str, int]) -> Money:
+        """What a threshold takes: the greatest, but of venues no more than their own shortfalls add to their claims.
+
+        A profit bears the shortfall of its venue first, as it does in every row, and a limit bounds it.
+        """
+        own = up(self.own, ratio)
+        with_venues = (
+            min(up(amount, ratio), own + sum(added[venue] for venue in venues)) for venues, amount in self.together
+        )
+        return Money(max((own, *with_venues)))
 
 
-def net_shortfalls(portfolio: Portfolio, parts: Sequence[Part], parameters: Parameters) -> tuple[NetShortfall, ...]:
-    """One's own deltas alone (the first), with each venue's alone, and with all venues'.
+def net_shortfalls(portfolio: Portfolio, parts: Sequence[Part], parameters: Parameters) -> Shortfalls:
+    """One's own deltas alone, with each venue's alone, and with all venues'.
 
     A venue that is ahead takes no part in what the others lose, so offsets between venues may be worth nothing: the
     greatest of these is required.
     """
     own = [part for part in parts if part.limit is None]
     venues = [part for part in parts if part.limit is not None]
-    choices = [[], *([each] for each in venues), *([venues] if len(venues) > 1 else [])]
+    choices = [*([each] for each in venues), *([venues] if len(venues) > 1 else [])]
     relief = sum(part.relief for part in parts)
     roots = sorted({root for part in parts for root in part.deltas})
     vols = {root: portfolio.risks[root].vol for root in roots}
     groups = {root: parameters.assets[root].group for root in roots}
 
-    def net(chosen: Sequence[Part]) -> Money:
-        deltas = {root: Money(sum(part.deltas.get(root, 0) for part in (*own, *chosen))) for root in roots}
-        return Money(max(0, shortfall(deltas, vols, groups, parameters.shortfall) - relief))
+    def of(chosen: Sequence[Part]) -> Money:
+        deltas = {root: Money(sum(part.deltas.get(root, 0) for part in chosen)) for root in roots}
+        return shortfall(deltas, vols, groups, parameters.shortfall)
 
-    return tuple(NetShortfall(tuple(part.venue for part in chosen), net(chosen)) for chosen in choices)
+    def net(chosen: Sequence[Part]) -> Money:
+        return Money(max(0, of((*own, *chosen)) - relief))
+
+    return Shortfalls(
+        net(()),
+        {part.venue: of((part,)) for part in venues},
+        tuple((tuple(part.venue for part in chosen), net(chosen)) for chosen in choices),
+    )

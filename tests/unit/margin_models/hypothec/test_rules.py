@@ -280,6 +280,28 @@ def test_the_limit_clamps_in_every_row_and_in_the_shortfall() -> None:
     assert usd(gained) == 200
 
 
+def test_a_venues_profit_bears_the_shortfall_of_its_positions_first() -> None:
+    """As it does in every row: what is lost of a profit nobody can claim."""
+
+    def shortfall(profit: float, **more: object) -> float:
+        ahead = perpetual("ETH", 10, entry_price=3_000 - profit / 10, venue="a")
+        venues = {"a": {"limit": 1e6}, "b": {"limit": 1e6}}
+        account = {"cash": 5_000, "venues": venues, "perpetuals": [ahead], **more}
+        return usd(result(account, **STILL, **NO_CHARGES).initial[0].shortfall)
+
+    whole = shortfall(0)
+    assert whole > 3_000
+    assert shortfall(1_000) == pytest.approx(whole - 1_000)
+    assert shortfall(20_000) == 0
+    owed = {"debts": [collateral("SOL", 10)]}
+    alone = usd(result({"cash": 5_000, **owed}, **STILL, **NO_CHARGES).initial[0].shortfall)
+    assert shortfall(20_000, **owed) == pytest.approx(alone)
+    both = shortfall(0, perpetuals=[perpetual("ETH", 10, venue="a"), perpetual("ETH", 10, entry_price=1, venue="b")])
+    assert both == pytest.approx(whole)
+    assert evaluation({"cash": 1_000, "venues": {"a": {"limit": 1e6}}, "perpetuals": [
+        perpetual("ETH", 10, entry_price=1_000, venue="a")]}).status == "healthy"  # fmt: skip
+
+
 def test_claims_rank_pro_rata() -> None:
     venues = {"a": {"limit": 1e6, "cash": -300}, "b": {"limit": 1e6, "cash": -100}, "c": {"limit": 50, "cash": -900}}
     claims = evaluation({"cash": 90, "venues": venues}).components["claims"]
