@@ -11,14 +11,16 @@ takes USDC alone.) Floors and contingencies are of positions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from node.margin.math import power
 from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
+from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, usd, value
+from node.margin.models.market import Quotes, read_held
 from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 from node.margin.models.shocks import (
     Move,
@@ -155,6 +157,19 @@ def coins(book: Book, stables: Container[str]) -> dict[str, int]:
             if each.quote.moves_with not in stables:
                 found[each.quote.moves_with] += side * each.amount * each.quote.price
     return found
+
+
+def parted(market: Fields, _: Fields) -> Callable[[str], str]:
+    """What is in coin is judged with the positions on its coin."""
+    quotes = Quotes(market)
+
+    def part_of(asset: str) -> str:
+        try:
+            return quotes.get(read_held, asset).moves_with
+        except PortfolioError:  # so it is no collateral and no debt: what it redeems for is not asked
+            return asset
+
+    return part_of
 
 
 def scan_or_floor(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:

@@ -84,16 +84,16 @@ class Level:
 
     threshold: Threshold
     lines: tuple[Line, ...]
+    equity: Money = field(init=False, repr=False, compare=False)
+    """Σ equity."""
+    requirement: Money = field(init=False, repr=False, compare=False)
+    """Σ requirements."""
 
-    @property
-    def equity(self) -> Money:
-        """Σ equity."""
-        return Money(sum(line.amount for line in self.lines if line.side is Side.EQUITY))
-
-    @property
-    def requirement(self) -> Money:
-        """Σ requirements."""
-        return Money(sum(line.amount for line in self.lines if line.side is Side.REQUIREMENT))
+    def __post_init__(self) -> None:
+        """Sum up once: trials of a plan ask many times."""
+        for side in Side:
+            total = sum(line.amount for line in self.lines if line.side is side)
+            object.__setattr__(self, side.value, Money(total))
 
     @property
     def excess(self) -> Money:
@@ -182,6 +182,13 @@ class Evaluation:
 Rule: TypeAlias = Callable[[Book, Parameters, Threshold], Iterable[Line]]
 Judge: TypeAlias = Callable[[object, str], Evaluation]
 """What one account of a parsed file is, by its name. Raises PortfolioError."""
+Parted: TypeAlias = Callable[[Fields, Fields], Callable[[str], str]]
+"""Which assets are judged together, under a market and parameters. Raises PortfolioError."""
+
+
+def by_asset(_: Fields, __: Fields) -> Callable[[str], str]:
+    """Each asset is judged by itself."""
+    return lambda asset: asset
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +198,9 @@ class Profile:
     What the accounts of a file have in common (its parameters, quotes, units of instruments) a judge makes once, when
     the first account needs it, so that its error names an account. `stress` takes an account, its name, market and
     parameters, and gives the components of its stress tests, where it has any. `apart` splits an account, by its name,
-    into what is judged together and the isolated accounts in it, where the model has such.
+    into what is judged together and the isolated accounts in it, where the model has such. `parted` takes a file's
+    market and parameters, and gives of an asset the name of its part: at each level an account's equity and requirement
+    are the sums of those of its parts and of its cash, each judged by itself. Without it only the whole can be judged.
     """
 
     name: str
@@ -199,6 +208,7 @@ class Profile:
     judge: Callable[[Fields, Fields], Judge]
     stress: Callable[[object, str, Fields, Fields], Mapping[str, Shown]] | None = None
     apart: Callable[[object, str], tuple[object, Mapping[str, object]]] | None = None
+    parted: Parted | None = None
 
     def evaluate(self, content: object, account: str, market: Fields, parameters: Fields) -> Evaluation:
         """One account by itself. Raises PortfolioError."""
@@ -264,7 +274,8 @@ def composed(
 ) -> Composed[Parameters]:
     """A profile from rules and their parameters: the file's parameters over the defaults, section by section.
 
-    `components` are what the lines of its rules are made of.
+    `components` are what the lines of its rules are made of. A profile with a rule that looks at several assets at once
+    has another `parted`.
     """
 
     def judge(market: Fields, said: Fields) -> Judge:
@@ -279,7 +290,14 @@ def composed(
         return evaluate
 
     made = Composed(
-        name=name, summary=summary, judge=judge, thresholds=thresholds, rules=rules, read=read, holds=tuple(holds)
+        name=name,
+        summary=summary,
+        judge=judge,
+        parted=by_asset,
+        thresholds=thresholds,
+        rules=rules,
+        read=read,
+        holds=tuple(holds),
     )
     return made
 

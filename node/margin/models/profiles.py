@@ -90,15 +90,18 @@ SYNTHETIX = composed(
     ("collateral", "debts", "perpetuals"),
 )
 
-SPAN = composed(
-    "span",
-    "Classic SPAN: 16 scenarios, spread charge and credit, short-option minimum",
-    INITIAL_AND_MAINTENANCE,
-    (span.cash_and_futures, span.net_option_value, span.scan),
-    span.read_span,
-    {"initial_multiple": "1.1"},
-    ("perpetuals", "futures", "options"),
-    span.components,
+SPAN = replace(
+    composed(
+        "span",
+        "Classic SPAN: 16 scenarios, spread charge and credit, short-option minimum",
+        INITIAL_AND_MAINTENANCE,
+        (span.cash_and_futures, span.net_option_value, span.scan),
+        span.read_span,
+        {"initial_multiple": "1.1"},
+        ("perpetuals", "futures", "options"),
+        span.components,
+    ),
+    parted=span.parted,
 )
 
 DERIVE_SM = composed(
@@ -112,24 +115,30 @@ DERIVE_SM = composed(
     derive_sm.components,
 )
 
-DERIBIT = composed(
-    "deribit-like",
-    "27 price and volatility moves within ±16 %, eight beyond, contingencies by notional",
-    INITIAL_AND_MAINTENANCE,
-    (grids.values, grids.scan_or_floor, grids.contingencies),
-    grids.read_grid,
-    grids.DERIBIT,
-    components=grids.components,
+DERIBIT = replace(
+    composed(
+        "deribit-like",
+        "27 price and volatility moves within ±16 %, eight beyond, contingencies by notional",
+        INITIAL_AND_MAINTENANCE,
+        (grids.values, grids.scan_or_floor, grids.contingencies),
+        grids.read_grid,
+        grids.DERIBIT,
+        components=grids.components,
+    ),
+    parted=grids.parted,
 )
 
-PARADEX = composed(
-    "paradex-like",
-    "24 weighted moves, a floor by net and hedged delta",
-    INITIAL_AND_MAINTENANCE,
-    (grids.values, grids.scan_or_floor, grids.contingencies),
-    grids.read_grid,
-    grids.PARADEX,
-    components=grids.components,
+PARADEX = replace(
+    composed(
+        "paradex-like",
+        "24 weighted moves, a floor by net and hedged delta",
+        INITIAL_AND_MAINTENANCE,
+        (grids.values, grids.scan_or_floor, grids.contingencies),
+        grids.read_grid,
+        grids.PARADEX,
+        components=grids.components,
+    ),
+    parted=grids.parted,
 )
 
 PROFILES: dict[str, Profile] = {

@@ -7,7 +7,7 @@ CME quotes 3 × about 1/3, the worked example 2 × 35 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -136,6 +136,16 @@ def _spread(fields: Fields) -> Spread:
         fields.number("second_ratio", low=0),
         fields.number("rate", low=0, high=1),
     )
+
+
+def parted(_: Fields, fields: Fields) -> Callable[[str], str]:
+    """Underlyings between which there are credits, however far around, are judged together."""
+    part_of: dict[str, str] = {}
+    for spread in map(_spread, fields.items("spreads")):
+        first, second = (part_of.get(each, each) for each in (spread.first, spread.second))
+        joined = {name: first for name, part in part_of.items() if part == second}
+        part_of |= {**joined, spread.first: first, spread.second: first}
+    return lambda asset: part_of.get(asset, asset)
 
 
 @lru_cache(maxsize=1_024)  # the same moves for every account: what options are worth is remembered by them

@@ -6,9 +6,9 @@ margins, only what things are worth at the market. Must not know plans, or how f
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -16,7 +16,7 @@ from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, as_float, value
 from node.margin.models.market import Quotes
-from node.margin.models.profile import Evaluation, Judge, Profile
+from node.margin.models.profile import Evaluation, Judge, Level, Profile, equity, requirement
 from node.margin.spec import cap, claim, receivable
 
 CASH = "cash"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     @property
     def is_position(self) -> bool:
         """Whether it is closed, not sold or repaid."""
-        return self in {Kind.PERPETUAL, Kind.FUTURE, Kind.OPTION}
+        return self is not Kind.COLLATERAL and self is not Kind.DEBT
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +148,17 @@ class Change:
 
     def __hash__(self) -> int:
         parts = (self.amounts, self.funding, self.venues, self.seized)
-        return hash((self.cash, *(tuple(sorted(each.items())) for each in parts)))
+        return hash((self.cash, *(frozenset(each.items()) for each in parts)))
 
     @classmethod
     def total(cls, changes: Iterable[Change]) -> Change:
         """All of them together."""
-        cash, sums = 0, tuple(Counter[str]() for _ in range(4))
+        cash, sums = 0, tuple[dict[str, int], ...]({} for _ in range(4))
         for each in changes:
             cash += each.cash
             for total, part in zip(sums, (each.amounts, each.funding, each.venues, each.seized), strict=True):
                 for name, amount in part.items():
-                    total[name] += amount
+                    total[name] = total.get(name, 0) + amount
         return cls(cash, *sums)
 
 
@@ -189,16 +189,21 @@ class Form(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the accounts of a file have in common: its market, and the profile's judge of it and the parameters."""
+    """What the accounts of a file have in common: its market, and the profile's judge of it and the parameters.
+
+    `part_of` says which assets it judges together; None: an account has no parts.
+    """
 
     profile: Profile
     market: Quotes
     judge: Judge
+    part_of: Callable[[str], str] | None
 
     @classmethod
     def of(cls, profile: Profile, market: Fields, parameters: Fields) -> Setting:
         """A file's."""
-        return cls(profile, Quotes(market), profile.judge(market, parameters))
+        part_of = None if profile.parted is None else profile.parted(market, parameters)
+        return cls(profile, Quotes(market), profile.judge(market, parameters), part_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,7 @@ class Account:
     venues: Mapping[str, Venue]
     form: Form
     _known: dict[Change, Evaluation] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _parts: dict[str | None, Account] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def read(cls, form: Form, setting: Setting, content: object, name: str) -> Account:
@@ -234,10 +240,62 @@ class Account:
         return self.form.written(self, change)
 
     def evaluate(self, change: Change = NO_CHANGE) -> Evaluation:
-        """What the profile says of the account after a change, asked once for each. Raises PortfolioError."""
-        if change not in self._known:
-            self._known[change] = self.setting.judge(self.after(change), self.name)
-        return self._known[change]
+        """What the profile says of the account after a change, asked once for each. Raises PortfolioError.
+
+        Where the profile judges parts by themselves, only those that change are asked about again: the figures are the
+        same, and after a change each level has them in two lines.
+        """
+        known = self._known.get(change)
+        if known is None:
+            part_of = self.setting.part_of
+            if part_of is None or change == NO_CHANGE:
+                known = self.setting.judge(self.after(change), self.name)
+            else:
+                known = self._summed(change, part_of)
+            self._known[change] = known
+        return known
+
+    def _summed(self, change: Change, part_of: Callable[[str], str]) -> Evaluation:
+        """The account as it is, and the differences that its changed parts make."""
+        before = self.evaluate()
+        sums: list[list[int]] = [[level.equity, level.requirement] for level in before.levels]
+        for part, of_it in self._changed_parts(change, part_of):
+            pairs = zip(part.evaluate().levels, part.evaluate(of_it).levels, strict=True)
+            for total, (old, new) in zip(sums, pairs, strict=True):
+                total[0] += new.equity - old.equity
+                total[1] += new.requirement - old.requirement
+        levels = zip(before.levels, sums, strict=True)
+        return Evaluation(
+            self.name,
+            self.profile.name,
+            tuple(
+                Level(old.threshold, (equity("in all", "", counted), requirement("in all", "", needed)))
+                for old, (counted, needed) in levels
+            ),
+        )
+
+    def _changed_parts(self, change: Change, part_of: Callable[[str], str]) -> Iterator[tuple[Account, Change]]:
+        """Each part that a change is of, and what it is there; cash is one."""
+        parts = self._parts or self._divided(part_of)
+        amounts, funding = defaultdict[str, dict[str, int]](dict), defaultdict[str, dict[str, int]](dict)
+        for of_part, figures in ((amounts, change.amounts), (funding, change.funding)):
+            for name, figure in figures.items():
+                of_part[part_of(self.holdings[name].asset)][name] = figure
+        for part in {**amounts, **funding}:
+            yield parts[part], Change(0, amounts[part], funding[part])
+        if change.cash:
+            yield parts[None], Change(change.cash)
+
+    def _divided(self, part_of: Callable[[str], str]) -> Mapping[str | None, Account]:
+        """Its parts, remembered with what is known of them."""
+        held = defaultdict[str, dict[str, Holding]](dict)
+        for name, each in self.holdings.items():
+            held[part_of(each.asset)][name] = each
+        alone = replace(self, setting=replace(self.setting, part_of=None), holdings={}, unread=())
+        self._parts[None] = alone
+        for part, holdings in held.items():
+            self._parts[part] = replace(alone, cash=Money(0), holdings=holdings)
+        return self._parts
 
     def changed(self, change: Change) -> Account:
         """The account after a change, as an account."""

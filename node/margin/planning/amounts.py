@@ -6,11 +6,24 @@ Must not know which candidates are chosen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from node.margin.models.fixed import WAD, Money, Wad
 from node.margin.planning.account import CASH, USD, Holding, Kind, cash_holding
-from node.margin.planning.legs import OWED, Candidate, Close, Exchange, Leg, Room, carried_out, claim_of, largest, most
+from node.margin.planning.legs import (
+    OWED,
+    Candidate,
+    Close,
+    Exchange,
+    Leg,
+    Room,
+    affordable,
+    carried_out,
+    claim_of,
+    largest,
+    most,
+)
 from node.margin.planning.target import Goal
 
 GRAINS = 4_096
@@ -28,12 +41,21 @@ def with_amount(selection: Selection, candidate: Candidate, amount: Wad) -> Sele
     return [*selection, (candidate, amount)]
 
 
+class _Done(NamedTuple):
+    """A leg of the selection that was last carried out, and the room after it."""
+
+    candidate: Candidate
+    leg: Leg
+    room: Room
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What one plan for an account may take of each holding."""
 
     goal: Goal
     limits: Mapping[str, int]
+    _done: list[_Done] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, goal: Goal, *, bounded: bool) -> Scope:
@@ -45,8 +67,23 @@ class Scope:
         return cls(goal, {**limits, CASH: max(0, cash_holding(goal.account.cash).amount)})
 
     def legs(self, selection: Selection) -> tuple[Leg, ...] | None:
-        """What a selection comes to; None where there is not so much."""
-        return carried_out(self.goal.account, self.goal.terms, selection, Room(dict(self.limits)))
+        """What a selection comes to; None where there is not so much.
+
+        What begins as the one before did is not carried out again: trials differ in their last amounts.
+        """
+        done, same = self._done, 0
+        for (candidate, amount), before in zip(selection, done, strict=False):
+            if candidate is not before.candidate or amount != before.leg.amount:
+                break
+            same += 1
+        del done[same:]
+        for candidate, amount in selection[same:]:
+            room = done[-1].room.copy() if done else Room(self.limits)
+            leg = carried_out(self.goal.terms, candidate, amount, room)
+            if leg is None:
+                return None
+            done.append(_Done(candidate, leg, room))
+        return tuple(each.leg for each in done)
 
     def reach(self, candidate: Candidate, selection: Selection, wanted: Wad) -> Wad:
         """The largest amount of a candidate up to `wanted` that there is beside the rest of a selection.
@@ -59,10 +96,12 @@ class Scope:
 
         if fits(wanted):
             return wanted
+        self.legs([(each, amount) for each, amount in selection if each != candidate])
+        room = self._done[-1].room if self._done else Room(self.limits)
+        guess, step = affordable(self.goal.terms, candidate, room), self.step(candidate)
         if isinstance(candidate, Exchange):
-            return Wad(largest(fits, wanted))
-        step = self.step(candidate)
-        return Wad(step * largest(lambda count: fits(count * step), wanted // step))
+            return Wad(largest(fits, wanted, guess))
+        return Wad(step * largest(lambda count: fits(count * step), wanted // step, guess // step))
 
     def step(self, candidate: Candidate) -> int:
         """What a candidate's amount is a multiple of, unless it is all that there is."""

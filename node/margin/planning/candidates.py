@@ -7,7 +7,7 @@ candidates are chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
@@ -23,7 +23,7 @@ _UNLIMITED = 10**15 * PICO
 
 
 def candidates(goal: Goal) -> Iterator[Candidate]:
-    """Every candidate, by name."""
+    """Every candidate, by name; exchanges as yet without a bonus."""
     found: list[Candidate] = [*_closes(goal.account.holdings.values()), *_exchanges(goal)]
     yield from sorted(found, key=lambda each: each.name)
 
@@ -48,22 +48,30 @@ def _exchanges(goal: Goal) -> Iterator[Exchange]:
     usable = [each for each in account.holdings.values() if each.is_available]
     held = [each for each in usable if each.kind is Kind.COLLATERAL and each.price > 0]
     debts = [each for each in usable if each.kind is Kind.DEBT]
+    targets = (*debts, *owed(goal))
     for source in held:
-        given = goal.terms.of(source.asset).bonus
-        for target in (*debts, *owed(goal)):
-            exchange = Exchange(f"{source.name} for {target.name}", source, target, Wad(0))
-            yield replace(exchange, bonus=_bonus(goal, exchange, given))
+        for target in targets:
+            yield Exchange(f"{source.name} for {target.name}", source, target, Wad(0))
     if account.cash > 0:
         for target in debts:
             yield Exchange(f"{CASH} for {target.name}", cash_holding(account.cash), target, Wad(0))
 
 
-def _bonus(goal: Goal, exchange: Exchange, given: Wad) -> Wad:
-    """The bonus that is given, but at most half of what would make the exchange worthless to the account.
+def priced(candidate: Candidate, scope: Scope) -> Candidate:
+    """A candidate with its bonus, in a scope that no close factor bounds."""
+    if isinstance(candidate, Close) or candidate.source.name == CASH:
+        return candidate
+    return replace(candidate, bonus=_bonus(candidate, scope))
+
+
+def _bonus(exchange: Exchange, scope: Scope) -> Wad:
+    """The bonus of the terms, but at most half of what would make the exchange worthless to the account.
 
     From two trials, without a bonus and with twice the given one: between them what an exchange gains falls in a line.
     """
-    scope, twice = Scope.of(goal, bounded=False), Wad(2 * given)
+    goal = scope.goal
+    given = goal.terms.of(exchange.source.asset).bonus
+    twice = Wad(2 * given)
     amount = scope.reach(replace(exchange, bonus=twice), [], Wad(-(-most(exchange) // 4)))
 
     def gains(bonus: Wad) -> list[int]:
@@ -99,12 +107,9 @@ def rank(goal: Goal, candidate: Candidate) -> Money | Wad:
     return Money(max((each.depth or _UNLIMITED for each in rules), default=_UNLIMITED))
 
 
-def is_whole(goal: Goal, candidate: Candidate) -> bool:
-    """Whether it leaves no position of its venue out."""
-    if isinstance(candidate, Exchange):
-        return True
-    held = [each for each in goal.account.holdings.values() if each.kind.is_position]
-    return len(candidate.holdings) == sum(each.venue == candidate.holdings[0].venue for each in held)
+def is_whole(candidate: Candidate, positions: Mapping[str, int]) -> bool:
+    """Whether it leaves no position of its venue out; `positions` are how many there are, by venue."""
+    return isinstance(candidate, Exchange) or len(candidate.holdings) == positions[candidate.holdings[0].venue]
 
 
 def overlap(first: Candidate, second: Candidate) -> bool:

@@ -8,8 +8,9 @@ are worth it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import isqrt
 
 from node.margin.models.fixed import PICO, WAD, Money, Wad, up, value
 from node.margin.planning.account import CASH, Account, Change, Holding
@@ -48,6 +49,9 @@ class Close:
     name: str
     holdings: tuple[Holding, ...]
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def is_slice(self) -> bool:
         """Whether amounts are fractions of all its positions."""
@@ -65,6 +69,9 @@ class Exchange:
     source: Holding
     target: Holding
     bonus: Wad
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 Candidate = Close | Exchange
@@ -95,7 +102,7 @@ def _change(account: Account, action: Action) -> Change:
         amounts[action.holding] = -action.amount if held.amount > 0 else action.amount
     if held is not None and held.kind.is_position:
         funding = {action.holding: -action.funding} if action.funding else {}
-        return Change.total((account.settled(held.venue, action.cash), Change(0, amounts, funding)))
+        return replace(account.settled(held.venue, action.cash), amounts=amounts, funding=funding)
     if action.settles in account.holdings:
         amounts[action.settles] = -action.settled
     claimed = next((name for name in account.venues if action.settles == claim_of(name)), None)
@@ -113,18 +120,27 @@ def claim_of(venue: str) -> str:
     return f"claim of {venue}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Room:
-    """What may still be done within one plan: of each holding so much, and the value already traded of each asset."""
+    """What may be done within one plan, and what is by now: taken of each holding, traded (a value) of each asset."""
 
-    left: dict[str, int]
+    limits: Mapping[str, int]
+    taken: dict[str, int] = field(default_factory=dict)
     traded: dict[str, int] = field(default_factory=dict)
+
+    def copy(self) -> Room:
+        """The same, to go on from."""
+        return Room(self.limits, dict(self.taken), dict(self.traded))
+
+    def left(self, name: str) -> int:
+        """What may still be taken of a holding."""
+        return self.limits.get(name, 0) - self.taken.get(name, 0)
 
     def take(self, name: str, amount: int) -> bool:
         """Whether so much is left of a holding; it is gone then."""
-        if amount > self.left.get(name, 0):
+        if amount > self.left(name):
             return False
-        self.left[name] = self.left.get(name, 0) - amount
+        self.taken[name] = self.taken.get(name, 0) + amount
         return True
 
     def impact(self, asset: str, worth: Money, depth: Money) -> Money:
@@ -136,20 +152,13 @@ class Room:
         return Money(min(worth, -((before**2 - (before + worth) ** 2) // (100 * depth))))
 
 
-def carried_out(
-    account: Account, terms: Terms, selection: Iterable[tuple[Candidate, Wad]], room: Room
-) -> tuple[Leg, ...] | None:
-    """Each candidate to its amount, one after the other; None where there is not the room for it."""
-    legs = []
-    for candidate, amount in selection:
-        if isinstance(candidate, Close):
-            actions = _closed(terms, candidate, amount, room)
-        else:
-            actions = _exchanged(terms, candidate, amount, room)
-        if actions is None:
-            return None
-        legs.append(Leg(candidate.name, amount, actions))
-    return tuple(legs)
+def carried_out(terms: Terms, candidate: Candidate, amount: Wad, room: Room) -> Leg | None:
+    """A candidate to an amount, after all that was done before in the room; None where there is not so much."""
+    if isinstance(candidate, Close):
+        actions = _closed(terms, candidate, amount, room)
+    else:
+        actions = _exchanged(terms, candidate, amount, room)
+    return None if actions is None else Leg(candidate.name, amount, actions)
 
 
 def _closed(terms: Terms, close: Close, amount: Wad, room: Room) -> tuple[Action, ...] | None:
@@ -181,10 +190,10 @@ def _exchanged(terms: Terms, exchange: Exchange, amount: Wad, room: Room) -> tup
     rules = terms.of(traded.asset)
     cost = Money(up(worth, rules.fee) + up(worth, exchange.bonus) + room.impact(traded.asset, worth, rules.depth))
     taken = -(-(worth + cost) * _WAD_OF_USD * WAD // source.price)
-    left = room.left.get(source.name, 0) - taken
+    left = room.left(source.name) - taken
     if left > 0 and source.name != CASH and value(left, source.price) < _CRUMBS:
         taken += left
-    if not room.take(OWED if target.name == CASH else target.name, amount) or not room.take(source.name, taken):
+    if not room.take(_place(target), amount) or not room.take(source.name, taken):
         return None
     cash = (worth if target.name == CASH else 0) - (worth + cost if source.name == CASH else 0)
     return (Action(source.name, Wad(taken), target.name, amount, Money(cash), Money(0), cost),)
@@ -198,6 +207,29 @@ def most(candidate: Candidate) -> Wad:
     if isinstance(candidate, Close):
         return Wad(WAD) if candidate.is_slice else candidate.holdings[0].size
     return candidate.target.size
+
+
+def affordable(terms: Terms, candidate: Candidate, room: Room) -> Wad:
+    """About the largest amount that there is room for: what roundings leave out is for whoever asks to try."""
+    if isinstance(candidate, Close):
+        left = ((room.left(held.name), held) for held in candidate.holdings)
+        return Wad(min(WAD * most_of // held.size if candidate.is_slice else most_of for most_of, held in left))
+    source, target = candidate.source, candidate.target
+    traded = target if source.name == CASH else source
+    rules, before = terms.of(traded.asset), room.traded.get(traded.asset, 0)
+    rate, pays = WAD + rules.fee + candidate.bonus, value(room.left(source.name), source.price)
+    if rules.depth:
+        # worth·rate + (2·before·worth + worth²)/(100·depth) = pays, but the impact is at most the worth.
+        linear, constant = 2 * before + 100 * rules.depth * rate // WAD, 100 * rules.depth * pays
+        worth = max((isqrt(linear**2 + 4 * constant) - linear) // 2, pays * WAD // (rate + WAD))
+    else:
+        worth = pays * WAD // rate
+    return Wad(min(room.left(_place(target)), worth * _WAD_OF_USD * WAD // target.price))
+
+
+def _place(target: Holding) -> str:
+    """Where the room for a target is."""
+    return OWED if target.name == CASH else target.name
 
 
 def holdings_of(candidate: Candidate) -> tuple[Holding, ...]:

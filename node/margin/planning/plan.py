@@ -138,7 +138,7 @@ def assembled(goal: Goal, outcome: Outcome, legs: tuple[Leg, ...]) -> Plan:
     """The plan of given legs with its proof: everything but the legs follows from the account and the terms."""
     account, terms = goal.account, goal.terms
     left = after(account, legs) if legs else account
-    proof = tuple(standing(tuple(leg.name for leg in part), evaluated(goal, part)) for part in subsets(legs))
+    proof = tuple(standing(tuple(leg.name for leg in part), after) for part, after in subsets(goal, legs))
     return Plan(
         account=account.name,
         profile=account.profile.name,

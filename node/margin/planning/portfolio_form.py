@@ -7,6 +7,7 @@ know what a change is for.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 
 from node.margin.models.book import Balance, Book, Future, Option, Perpetual, read_book
@@ -29,6 +30,7 @@ class PortfolioForm:
         """What the account holds. Raises PortfolioError."""
         cash = fields.money("cash", default=0)
         held: dict[str, Holding] = {}
+        alike = Counter[str]()
         unread: list[tuple[Kind, Mapping[str, object]]] = []
         for kind in Kind:
             for item in _ordered(fields, kind):
@@ -38,8 +40,9 @@ class PortfolioForm:
                     unread.append((kind, item))
                     continue
                 for each in _instruments(book):
-                    holding = _holding(each, kind, Fields.of(item, fields.account), held, market)
+                    holding = _holding(each, kind, Fields.of(item, fields.account), alike, market)
                     held[holding.name] = holding
+                    alike[holding.name.split(" #")[0]] += 1
         return cash, held, tuple(unread), _venues(fields)
 
     def written(self, account: Account, change: Change) -> dict[str, object]:
@@ -102,13 +105,12 @@ def _instruments(book: Book) -> tuple[_Instrument, ...]:
     return (*book.collateral, *book.debts, *book.perpetuals, *book.futures, *book.options)
 
 
-def _holding(each: _Instrument, kind: Kind, item: Fields, others: Mapping[str, Holding], market: Quotes) -> Holding:
+def _holding(each: _Instrument, kind: Kind, item: Fields, alike: Mapping[str, int], market: Quotes) -> Holding:
     chain, venue = item.text("chain", ""), item.text("venue", "")
     what = each.name if isinstance(each, Option | Future) else each.quote.asset
     name = " ".join(part for part in (_SINGULAR[kind], what, chain and f"on {chain}", venue and f"at {venue}") if part)
-    alike = sum(other.split(" #")[0] == name for other in others)
     return Holding(
-        name=f"{name} #{alike + 1}" if alike else name,
+        name=f"{name} #{alike[name] + 1}" if alike[name] else name,
         kind=kind,
         asset=each.quote.asset,
         amount=each.amount,

@@ -8,16 +8,18 @@ account worse, is mended by holding that candidate back and starting over. Must 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import nsmallest
 from itertools import combinations
 
 from node.margin.models.fixed import Money, Wad
 from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Change
 from node.margin.planning.amounts import Scope, Selection, with_amount
-from node.margin.planning.candidates import candidates, is_whole, overlap, rank
+from node.margin.planning.candidates import candidates, is_whole, overlap, priced, rank
 from node.margin.planning.legs import Candidate, Leg, holdings_of, is_untidy, largest, most
 from node.margin.planning.target import Goal
 
@@ -45,10 +47,12 @@ def evaluated(goal: Goal, legs: tuple[Leg, ...]) -> Evaluation:
     return goal.after(Change.total(leg.change(goal.account) for leg in legs))
 
 
-def subsets(legs: tuple[Leg, ...]) -> Iterator[tuple[Leg, ...]]:
-    """Every subset that is not empty, the smaller first."""
+def subsets(goal: Goal, legs: tuple[Leg, ...]) -> Iterator[tuple[tuple[Leg, ...], Evaluation]]:
+    """Every subset that is not empty, the smaller first, and the account after it."""
+    changes = [(leg, leg.change(goal.account)) for leg in legs]
     for count in range(1, len(legs) + 1):
-        yield from combinations(legs, count)
+        for part in combinations(changes, count):
+            yield tuple(leg for leg, _ in part), goal.after(Change.total(change for _, change in part))
 
 
 def search(goal: Goal, *, bounded: bool, whole: bool = False) -> Found:
@@ -56,10 +60,13 @@ def search(goal: Goal, *, bounded: bool, whole: bool = False) -> Found:
 
     `bounded` by the close factor; `whole` closes no position but together with all others of its venue.
     """
-    tried = [each for each in candidates(goal) if not whole or is_whole(goal, each)]
+    positions = Counter(held.venue for held in goal.account.holdings.values() if held.kind.is_position)
+    tried = [each for each in candidates(goal) if not whole or is_whole(each, positions)]
     if len(tried) > MOST_TRIED:
-        tried = sorted(tried, key=lambda each: (rank(goal, each), -_size(each), each.name))[:MOST_TRIED]
-    return _Search(goal, Scope.of(goal, bounded=bounded), tried).run()
+        tried = nsmallest(MOST_TRIED, tried, key=lambda each: (rank(goal, each), -_size(each), each.name))
+    everything = Scope.of(goal, bounded=False)
+    scope = Scope.of(goal, bounded=True) if bounded else everything
+    return _Search(goal, scope, [priced(each, everything) for each in tried]).run()
 
 
 def _size(candidate: Candidate) -> int:
@@ -207,8 +214,8 @@ class _Search:
             if self._is_untidy(trial, place):
                 return candidate, Wad(0) if candidate in self.pinned else self._tidied(trial, place)
         chosen = {leg.name: candidate for leg, (candidate, _) in zip(trial.legs, trial.selection, strict=True)}
-        for part in subsets(trial.legs):
-            if self.goal.is_worse(evaluated(self.goal, part)):
+        for part, after in subsets(self.goal, trial.legs):
+            if self.goal.is_worse(after):
                 return chosen[part[-1].name], Wad(0)
         return None
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from node.margin.models.fixed import Wad
 from node.margin.planning.account import Account
 from node.margin.planning.amounts import Scope, Selection
-from node.margin.planning.candidates import candidates, overlap
+from node.margin.planning.candidates import candidates, overlap, priced
 from node.margin.planning.errors import PlanRefused
-from node.margin.planning.legs import Leg, is_untidy
-from node.margin.planning.plan import Outcome, Plan, assembled, best, plan_liquidation
+from node.margin.planning.legs import Leg, after, is_untidy
+from node.margin.planning.plan import Outcome, Plan, assembled, best, plan_liquidation, standing
 from node.margin.planning.search import evaluated, subsets
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Terms
@@ -35,6 +35,9 @@ def verify(plan: Plan, account: Account, terms: Terms) -> None:
     honest = assembled(goal, plan.outcome, plan.legs)
     for claim in ("level", "before", "proof", "net_value", "settlement", "auction"):
         _expect(account, claim, getattr(plan, claim), getattr(honest, claim))
+    if plan.legs:
+        # The proof is made of the parts of the account that change: its end is judged once more as the account it is.
+        _expect(account, "proof", plan.after, standing(plan.after.legs, after(account, plan.legs).evaluate()))
     _check_outcome(goal, plan, selection)
 
 
@@ -52,12 +55,13 @@ def _selection(goal: Goal, plan: Plan) -> Selection:
     if len(plan.legs) > goal.terms.most_legs:
         raise _refused(goal.account, "legs", "too many legs", legs=len(plan.legs), bound=goal.terms.most_legs)
     named = {each.name: each for each in candidates(goal)} if plan.legs else {}
+    everything = Scope.of(goal, bounded=False)
     selection: Selection = []
     for leg in plan.legs:
         candidate = named.pop(leg.name, None)
         if candidate is None or leg.amount <= 0 or any(overlap(candidate, other) for other, _ in selection):
             raise _refused(goal.account, "legs", "a leg is none of what can be done beside the others", leg=leg.name)
-        selection.append((candidate, leg.amount))
+        selection.append((priced(candidate, everything), leg.amount))
     return selection
 
 
@@ -70,8 +74,8 @@ def _check_legs(goal: Goal, plan: Plan, selection: Selection) -> None:
         _expect(account, "legs", said, recomputed)
         if not goal.is_lost and is_untidy(account, legs, recomputed, goal.terms.least_left):
             raise _refused(account, "legs", "a leg leaves dust", leg=said.name)
-    for part in subsets(legs):
-        if goal.is_worse(evaluated(goal, part)):
+    for part, left in subsets(goal, legs):
+        if goal.is_worse(left):
             raise _refused(
                 account, "legs", "a part of the plan leaves the account worse", part=[leg.name for leg in part]
             )
@@ -105,4 +109,4 @@ def _is_too_much(goal: Goal, selection: Selection) -> bool:
 
 def _is_faulty(goal: Goal, legs: tuple[Leg, ...]) -> bool:
     untidy = any(is_untidy(goal.account, legs, leg, goal.terms.least_left) for leg in legs)
-    return untidy or any(goal.is_worse(evaluated(goal, part)) for part in subsets(legs))
+    return untidy or any(goal.is_worse(left) for _, left in subsets(goal, legs))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from node.margin.models.fixed import PICO, Wad
 from node.margin.planning.amounts import Scope, Selection
-from node.margin.planning.candidates import candidates, overlap
+from node.margin.planning.candidates import candidates, overlap, priced
 from node.margin.planning.legs import Candidate, Leg, largest, most
 from node.margin.planning.plan import Outcome, plan_liquidation
 from node.margin.planning.search import evaluated, subsets
@@ -31,7 +31,7 @@ def is_plan(goal: Goal, legs: tuple[Leg, ...] | None) -> bool:
     """Whether legs reach the target, and every part of them is safe."""
     if legs is None or goal.missing(evaluated(goal, legs)) > 0:
         return False
-    return not any(goal.is_worse(evaluated(goal, part)) for part in subsets(legs))
+    return not any(goal.is_worse(after) for _, after in subsets(goal, legs))
 
 
 def cut(goal: Goal, scope: Scope, fixed: Selection, last: Candidate) -> int | None:
@@ -51,7 +51,8 @@ def cut(goal: Goal, scope: Scope, fixed: Selection, last: Candidate) -> int | No
 
 def costs(goal: Goal) -> Iterator[int]:
     """Of every way with up to two legs that there is on the grid."""
-    scope, every = Scope.of(goal, bounded=True), list(candidates(goal))
+    scope, free = Scope.of(goal, bounded=True), Scope.of(goal, bounded=False)
+    every = [priced(each, free) for each in candidates(goal)]
     fixed: list[tuple[Selection, Candidate]] = [([], each) for each in every]
     for first, last in permutations(every, 2):
         whole = scope.reach(first, [], most(first))
