@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -226,3 +227,63 @@ def test_who_holds_what_a_chain_no_longer_says_is_looked_at() -> None:
     assert screen.evaluations == looked + 1
     short = market(rules=PROFILE, tokens={(A, ETH_A): TokenFact(Amount(100), Amount(10))})
     assert ledger.screened(screen, short) == ledger.looked_through(short) != []
+
+
+def test_who_holds_what_a_vault_lacks_is_looked_at_as_it_lacks_more() -> None:
+    ledger = Ledger([nearer(account([holding(A, ETH_A, 100)], [owes(cash=-100)]), eth(200_000), 50_000 * USD)])
+    screen = Screen()
+    lacking = [TokenFact(Amount(100), Amount(held)) for held in (100, 95, 90, 10)]
+    contexts = [market(rules=PROFILE, tokens={(A, ETH_A): fact}) for fact in lacking]
+    assert [len(ledger.screened(screen, context)) for context in contexts] == [0, 0, 0, 1]
+
+
+# === Each bound by itself: nothing moves in the only row, so that none hides behind what rows may take ===
+
+STILL = """[margin.parameters]
+maintenance = 1
+rows = [{ name = "still" }]
+[margin.parameters.assets.USDX]
+vol = 0
+"""
+CROWDED = """[margin.parameters.assets.ETH]
+depth = 1_000_000
+[margin.parameters.charges]
+concentration_rate = 1
+"""
+
+
+def is_found_in_time(
+    view: AccountView, cushion_usd: int, vol: int, steps: Mapping[str, int], parameters: str = ""
+) -> None:
+    """All levels move together in small steps, in 1e-5 of where they were, until the account is below."""
+    rules = profile_policy(STILL + parameters, dust_usd=0)
+    usual = {"ETH": 2_000 * USD, "USDX": USD, "ETH-VOL": vol}
+
+    def after(step: int) -> MarginContext:
+        moved = {name: price(was + was * steps.get(name, 0) * step // 10**5) for name, was in usual.items()}
+        return market(moved, rules=rules)
+
+    ledger, screen = Ledger([near(view, after(0), cushion_usd * USD)]), Screen()
+    found = [ledger.screened(screen, after(step)) for step in range(60)]
+    assert found == [ledger.looked_through(after(step)) for step in range(60)]
+    assert not found[10]
+    assert found[-1]
+    assert screen.evaluations < 60
+
+
+def test_a_shortfall_grows_with_what_is_owed_and_with_its_volatility() -> None:
+    """At 2,000 % nearly three times what is owed, while what secures it falls."""
+    short = account([holding(A, USDX_A, 30_000)], [owes(position("ETH-PERP", -5, 2_000))])
+    is_found_in_time(short, 500, 20 * USD, {"ETH": 15, "USDX": -15, "ETH-VOL": 15})
+
+
+def test_a_charge_for_concentration_grows_with_what_is_beyond_the_room() -> None:
+    """Room for a hundred thousand, which is what is owed before its price rises: all that is beyond is charged."""
+    short = account([holding(A, USDX_A, 34_500)], [owes(position("ETH-PERP", -50, 2_000))])
+    is_found_in_time(short, 33_000, USD // 100, {"ETH": 400}, CROWDED)
+
+
+def test_an_option_moves_with_its_forward() -> None:
+    """Deep in the money, a unit for a unit, and twenty times what secures it."""
+    short = account([holding(A, USDX_A, 5_000)], [owes(position("ETH-31DEC27-1000-C", -50, 0))])
+    is_found_in_time(short, 4_000, USD // 10, {"ETH": 100})
