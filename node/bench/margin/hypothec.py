@@ -88,7 +88,7 @@ def _chunk(frame: Frame, places: IntArray, chosen: np.random.Generator) -> Chunk
     return Chunk.of(
         places=places,
         fixed=np.stack([cash, cash]),
-        parts=PartArrays(np.arange(count), zeros, zeros - 1, np.stack([zeros, zeros]), zeros + 1),
+        parts=PartArrays(np.arange(count), zeros, zeros - 1, np.stack([zeros, zeros]), zeros + 1, zeros),
         rows=Rows(np.arange(count + 1) * LEGS, columns.astype(np.int64).ravel(), amounts),
         columns=units,
         decimals=DECIMALS,

@@ -22,8 +22,7 @@ from node.margin.headroom import Headroom, Key, Level
 from node.margin.models.book import Option
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 from node.margin.models.hypothec.counted import Unit
-from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, Result, claim, margin_by_row
-from node.margin.models.hypothec.margin import evaluate as evaluated
+from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, evaluate, margin_by_row
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
@@ -44,7 +43,7 @@ class PortfolioRules:
         """The profile's result, with its lines."""
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
-        result = _judged(book, found, parameters)
+        result = evaluate(book.portfolio, found, parameters)
         holdings = tuple(_holding_lines(book, found[0]))
         venues = tuple(_venue_lines(book, found, parameters))
         claims = spec.total(line.claim for line in venues)
@@ -78,7 +77,8 @@ class PortfolioRules:
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
         return all(
-            _judged(book, tuple(_without_gains(part, side) for part in found), parameters).initial_excess.low >= 0
+            evaluate(book.portfolio, tuple(_without_gains(part, side) for part in found), parameters).initial_excess.low
+            >= 0
             for side in (1, -1)
         )
 
@@ -126,28 +126,13 @@ class PortfolioRules:
         """By the bounds of node.margin.portfolio.distance."""
         book, parameters = account_book(view, context), context.policy.parameters
         found = parts(book.portfolio, parameters, context.market.units)
-        return distance.headroom(book, found, _judged(book, found, parameters).maintenance_excess.high, context)
+        return distance.headroom(
+            book, found, evaluate(book.portfolio, found, parameters).maintenance_excess.high, context
+        )
 
     def level(self, key: Key, context: MarginContext) -> Level:
         """A feed, a token, a chain, a volatility, a forward or the deviations of an expiry."""
         return distance.level(key, context)
-
-
-def _judged(book: AccountBook, found: tuple[Part, ...], parameters: Parameters) -> Result:
-    """The profile's result. Who owes nothing needs nothing: no shortfall of what is one's own makes that less."""
-    result = evaluated(book.portfolio, found, parameters)
-    if any(part.limit is not None for part in found):
-        return result
-    initial, maintenance = (
-        tuple(replace(end, shortfall=Money(0), most=None) for end in ends)
-        for ends in (result.initial, result.maintenance)
-    )
-    return replace(
-        result,
-        initial=(initial[0], initial[1]),
-        maintenance=(maintenance[0], maintenance[1]),
-        status=HealthStatus.HEALTHY,
-    )
 
 
 def _rows(ends: tuple[End, End], parameters: Parameters) -> tuple[str, str]:
@@ -248,7 +233,7 @@ def _without_gains(part: Part, side: int) -> Part:
     initial, maintenance = (Interval(min(span.low, 0), min(span.high, 0)) for span in (part.initial, part.maintenance))
     changes = tuple(Money(min(change, 0)) for change in part.changes)
     deltas = {root: Money(side * max(0, side * delta)) for root, delta in part.deltas.items()}
-    return replace(part, initial=initial, maintenance=maintenance, changes=changes, deltas=deltas)
+    return replace(part, initial=initial, maintenance=maintenance, changes=changes, deltas=deltas, floor=None)
 
 
 def _certain(part: Part, owing: Owing, fee_bps: int) -> tuple[int, int]:

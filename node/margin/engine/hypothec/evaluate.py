@@ -98,7 +98,18 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
     np.maximum.at(most, part.account, np.maximum(size, other))
     fits = most < np.minimum(2.0**61 / np.maximum(rows, 1), largest(chunk.decimals))
     found = health(
-        Sums(chunk.fixed, part.account, part.slot, part.limit, part.constant, part.is_charged, signed, owed), frame
+        Sums(
+            chunk.fixed,
+            part.account,
+            part.slot,
+            part.limit,
+            part.constant,
+            part.is_charged,
+            part.is_bounded,
+            signed,
+            owed,
+        ),
+        frame,
     )
     return found.excess, found.status, fits & found.fits
 
@@ -123,6 +134,7 @@ def _exactly(chunk: Chunk, accounts: IntArray, frame: Frame) -> tuple[IntArray, 
             part.limit[chosen].astype(object),
             part.constant[:, chosen].astype(object),
             part.is_charged[chosen],
+            part.is_bounded[chosen],
             exact(chosen_of(chunk.rows, chosen), frame.signed.entries, chunk.decimals),
             exact(chosen_of(chunk.owed_rows, chosen), frame.owed.entries, chunk.decimals),
         ),

@@ -210,6 +210,7 @@ class PartRow:
     low: int
     high: int
     is_charged: bool
+    is_bounded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,14 +266,15 @@ def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
         held[column] = Wad(held.get(column, 0) + entry.amount)
         alone = entry.counted(entry.unit.maintenance) if entry.apart else Interval(entry.fixed, entry.fixed)
         low, high = low + alone.low, high + alone.high
-    return PartRow(held, draft.limit, low, high, draft.is_charged)
+    return PartRow(held, draft.limit, low, high, draft.is_charged, draft.floor is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class PartArrays:
     """Parts by row: the account's place in the chunk, the part's in the account, and constants.
 
-    `limit` is −1 for none; `constant` [2, rows] is that of parts with a limit, at either end.
+    `limit` is −1 for none; `constant` [2, rows] is that of parts with a limit, at either end. What `is_bounded` is
+    worth no less than its constants.
     """
 
     account: IntArray
@@ -280,6 +282,7 @@ class PartArrays:
     limit: Numbers
     constant: Numbers
     is_charged: IntArray
+    is_bounded: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +367,7 @@ def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: 
                 ]
             ),
             is_charged=array(row.is_charged for _, _, row, _ in rows),
+            is_bounded=array(row.is_bounded for _, _, row, _ in rows),
         ),
         rows=Rows(starts, column, amount),
         columns=columns,

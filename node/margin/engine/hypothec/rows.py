@@ -33,6 +33,7 @@ class Sums:
     limit: Numbers
     constant: Numbers
     is_charged: IntArray
+    is_bounded: IntArray
     signed: Numbers
     owed: Numbers
 
@@ -65,9 +66,10 @@ def health(sums: Sums, frame: Frame) -> Found:
     found = []
     for place, worth in enumerate(worths):
         by = frame.ratios[place // 2]
-        after = worth - up(charged, by)
-        now, least = _left(sums, after, place % 2), _least(sums, frame, after, by, place % 2)
-        found.append(np.minimum(least, now - nets.at(sums, after, by)))
+        cost = up(charged, by)
+        after, floor = worth - cost, sums.constant[place % 2] - cost
+        now, least = _left(sums, after, place % 2), _least(sums, frame, after, floor, by, place % 2)
+        found.append(np.minimum(least, now - nets.at(sums, after, floor, by)))
     found[:2] = (np.minimum(stricter, below) for stricter, below in zip(found[:2], found[2:], strict=True))
     excess = np.stack(found)
     market = sums.signed[frame.signed.figures["market high"]] + sums.owed[frame.owed.figures["market width"]]
@@ -114,6 +116,11 @@ def _taken(after: Numbers, limit: Numbers) -> Numbers:
     return np.where(limit < 0, after, -np.minimum(np.maximum(-after, 0), limit))
 
 
+def _no_less(sums: Sums, numbers: Numbers, floor: Numbers, rows: IntArray) -> Numbers:
+    """What some rows come to, bounded ones no less than their floors; `numbers` [..., rows]."""
+    return np.where(sums.is_bounded[rows] > 0, np.maximum(numbers, floor[rows]), numbers)
+
+
 def _left(sums: Sums, after: Numbers, end: int) -> Numbers:
     """By account, constants and all that its rows count."""
     found: Numbers = sums.fixed[end].copy()
@@ -122,7 +129,7 @@ def _left(sums: Sums, after: Numbers, end: int) -> Numbers:
     return found
 
 
-def _least(sums: Sums, frame: Frame, after: Numbers, by: Ratio, end: int) -> Numbers:
+def _least(sums: Sums, frame: Frame, after: Numbers, floor: Numbers, by: Ratio, end: int) -> Numbers:
     """By account, the least that any row of the scenarios leaves, or the market as it is."""
     changes = frame.signed.changes
     single = np.bincount(sums.account, minlength=sums.count) <= 1
@@ -130,7 +137,8 @@ def _least(sums: Sums, frame: Frame, after: Numbers, by: Ratio, end: int) -> Num
     alone = np.flatnonzero(single[sums.account])
     if len(alone):
         worst = np.minimum(_worst(sums.signed, changes, alone), 0)
-        found[sums.account[alone]] += _taken(after[alone] + down(worst, by), sums.limit[alone])
+        moved = _no_less(sums, after[alone] + down(worst, by), floor, alone)
+        found[sums.account[alone]] += _taken(moved, sums.limit[alone])
     together = np.flatnonzero(~single)
     if len(together):
         place = np.zeros(sums.count, dtype=np.int64)
@@ -141,7 +149,7 @@ def _least(sums: Sums, frame: Frame, after: Numbers, by: Ratio, end: int) -> Num
             rows, at = every[some], place[accounts[some]]
             total[0, at] += _taken(after[rows], sums.limit[rows])
             moved = after[rows] + down(sums.signed[changes[:, None], rows[None, :]], by)
-            total[1:, at] += _taken(moved, sums.limit[rows])
+            total[1:, at] += _taken(_no_less(sums, moved, floor, rows), sums.limit[rows])
         found[together] = total.min(axis=0)
     return found
 
@@ -201,16 +209,17 @@ class _Nets:
         fits[several[large]] = False
         return cls(own_net, alone, with_row, with_all, several, fits)
 
-    def at(self, sums: Sums, after: Numbers, by: Ratio) -> Numbers:
+    def at(self, sums: Sums, after: Numbers, floor: Numbers, by: Ratio) -> Numbers:
         """What a threshold takes: no row adds more than its own shortfall adds to its claim."""
-        own = up(self.own, by)
+        own = self._own(sums, after - floor, by)
         limited = np.flatnonzero(np.asarray(sums.limit >= 0, dtype=bool))
         if not len(limited):
             return own
         found: Numbers = own.copy()
         now, limit = after[limited], sums.limit[limited]
         added: Numbers = np.zeros(len(sums.account), dtype=after.dtype)
-        added[limited] = _taken(now, limit) - _taken(now - up(self.alone[limited], by), limit)
+        lost = _no_less(sums, now - up(self.alone[limited], by), floor, limited)
+        added[limited] = _taken(now, limit) - _taken(lost, limit)
         with_row = up(self.with_row, by)
         together: Numbers = np.zeros(sums.count, dtype=after.dtype)
         for every, accounts in sums.slots():
@@ -221,6 +230,18 @@ class _Nets:
         if len(self.several):
             at = self.several
             found[at] = np.maximum(found[at], np.minimum(up(self.with_all, by), own[at] + together[at]))
+        return found
+
+    def _own(self, sums: Sums, worth: Numbers, by: Ratio) -> Numbers:
+        """Of one's own alone: no more than rows without a limit are worth beyond their floors, where they have some."""
+        taken, most = up(self.own, by), np.zeros(sums.count, dtype=worth.dtype)
+        unbounded = np.zeros(sums.count, dtype=np.bool_)
+        for every, accounts in sums.slots():
+            free = np.asarray(sums.limit[every] < 0, dtype=bool)
+            rows, at = every[free], accounts[free]
+            most[at] += np.where(sums.is_bounded[rows] > 0, worth[rows], 0)
+            unbounded[at] |= sums.is_bounded[rows] == 0
+        found: Numbers = np.where(unbounded, taken, np.minimum(taken, most))
         return found
 
 

@@ -6,8 +6,9 @@ it at maintenance,
 
     left(row) = own worth + ⌊κ·own change⌋ − own costs − Σ_venues clamp(costs − worth − ⌊κ·change⌋, 0, limit),
 
-and the excess is the least of it over the rows, the market as it is, and the market as it is less the shortfall. Must
-not know instruments or where anything comes from.
+and the excess is the least of it over the rows, the market as it is, and the market as it is less the shortfall. A part
+without shorts or debts is worth no less in any of them than if all prices were zero (its floor): what is owned outright
+needs no margin beyond its worth. Must not know instruments or where anything comes from.
 """
 
 from __future__ import annotations
@@ -137,16 +138,26 @@ def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: S
     by_row = [0] * (1 + len(parts[0].changes))
     for part, worth, cost in zip(parts, worths, costs, strict=True):
         moved = [worth - cost, *(worth - cost + change * ratio // WAD for change in part.changes)]
+        if part.floor is not None:
+            moved = [max(each, part.floor - cost) for each in moved]
         if (limit := part.limit) is not None:  # as left() has it, without a call for each of the rows
             moved = [0 if each >= 0 else max(each, -limit) for each in moved]
         by_row = [total + each for total, each in zip(by_row, moved, strict=True)]
-    added = {
-        part.venue: claim(worth - cost - up(shortfalls.alone[part.venue], ratio), part.limit)
-        - claim(worth - cost, part.limit)
-        for part, worth, cost in zip(parts, worths, costs, strict=True)
-        if part.limit is not None
-    }
-    return End(ratio, tuple(map(Money, by_row)), shortfalls.at(ratio, added))
+    own = lost(up(shortfalls.own, ratio), [pair for pair in zip(parts, worths, strict=True) if pair[0].limit is None])
+    added = {}
+    for part, worth, cost in zip(parts, worths, costs, strict=True):
+        if part.limit is not None:
+            after = worth - cost - lost(up(shortfalls.alone[part.venue], ratio), [(part, worth)])
+            added[part.venue] = claim(after, part.limit) - claim(worth - cost, part.limit)
+    return End(ratio, tuple(map(Money, by_row)), shortfalls.at(ratio, own, added))
+
+
+def lost(shortfall: Money, parts: Sequence[tuple[Part, int]]) -> Money:
+    """Of a shortfall what parts of so much worth can lose: no more than takes them to their floors."""
+    floors = [part.floor for part, _ in parts]
+    if None in floors:
+        return shortfall
+    return Money(min(shortfall, sum(worth for _, worth in parts) - sum(floor or 0 for floor in floors)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +171,12 @@ class Shortfalls:
     alone: Mapping[str, Money]
     together: tuple[tuple[tuple[str, ...], Money], ...]
 
-    def at(self, ratio: Wad, added: Mapping[str, int]) -> Money:
+    def at(self, ratio: Wad, own: Money, added: Mapping[str, int]) -> Money:
         """What a threshold takes: the greatest, but of venues no more than their own shortfalls add to their claims.
 
-        A profit bears the shortfall of its venue first, as it does in every row, and a limit bounds it.
+        A profit bears the shortfall of its venue first, as it does in every row, and a limit bounds it. `own` is what
+        one's own can lose of one's own shortfall.
         """
-        own = up(self.own, ratio)
         with_venues = (
             min(up(amount, ratio), own + sum(added[venue] for venue in venues)) for venues, amount in self.together
         )

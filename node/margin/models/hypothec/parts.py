@@ -77,7 +77,7 @@ class Part:
     """A part of an account, in 1e-12 USD: worth at both thresholds, changes by row, costs, deltas by underlying.
 
     `limit` is the most of it that may be claimed, None where its worth counts whatever its sign. `market` is its worth
-    without haircuts. `relief` is what of the deltas' shortfall haircuts have held back.
+    without haircuts. `relief` is what of the deltas' shortfall haircuts have held back. `floor` as in Draft.
     """
 
     venue: str
@@ -92,6 +92,7 @@ class Part:
     relief: Money
     market: Interval
     entries: tuple[Entry, ...]
+    floor: Money | None
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -108,6 +109,13 @@ class Draft:
     cash: Money
     entries: tuple[Entry, ...]
     is_charged: bool
+
+    @property
+    def floor(self) -> Money | None:
+        """The least that it can ever be worth, at prices of zero; None where something is owed or counts apart."""
+        if any(entry.amount < 0 or entry.apart for entry in self.entries):
+            return None
+        return Money(self.cash + sum(entry.fixed for entry in self.entries))
 
 
 class Units:
@@ -301,6 +309,7 @@ def _summed(draft: Draft, parameters: Parameters) -> Part:
         relief=floor_of(entries, lambda unit: unit.relief),
         market=span(lambda unit: unit.market),
         entries=entries,
+        floor=draft.floor,
     )
 
 

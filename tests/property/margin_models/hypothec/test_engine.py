@@ -119,6 +119,26 @@ def test_where_nothing_moves_the_shortfall_decides() -> None:
     check([portfolio(each, MARKET, rules) for each in many()[:14]], rules)
 
 
+def test_where_no_market_can_take_more_than_there_is_the_worth_decides() -> None:
+    """What is owned outright, alone, beside what is not, at a venue and beyond 63 bits, in the wildest market."""
+    wild = market(**{asset: {"vol": 40, "depth": 1e15} for asset in ("ETH", "BTC", "SOL")})
+    rules = parameters(rows=[{"together": -1}, {"together": 0.3}])
+    calls, venues = [option(amount=9, strike=4_500)], {"a": {"limit": 1e6}, "b": {"limit": 1e6, "cash": 70}}
+    outright: list[dict[str, Any]] = [
+        {"collateral": [collateral("SOL", "0.000000000000000001")]},
+        {"collateral": [collateral("ETH", "0.3"), collateral("SOL", "7.123")]},
+        {"cash": 9, "options": calls, "collateral": [collateral("ETH", "0.3")]},
+        {"cash": 3e9, "perpetuals": [perpetual("BTC", 20_000)], "options": calls},
+        {"cash": 9, "venues": venues, "options": [{**each, "venue": "a"} for each in calls]},
+        {"collateral": [collateral("SOL", "0.00000012345677")], "options": calls},
+        {"cash": 4e3, "venues": venues, "perpetuals": [perpetual(venue="b"), perpetual("SOL", venue="a")]},
+        {"cash": 4e3, "venues": venues, "perpetuals": [perpetual(venue="b"), perpetual("SOL", -1, venue="a")]},
+        {"cash": 4e3, "perpetuals": [perpetual()], "debts": [collateral("SOL", 3)]},
+        {"cash": 4e3, "perpetuals": [perpetual()], "options": [option()]},
+    ]
+    check([portfolio(each, wild, rules) for each in outright], rules)
+
+
 def test_ratios_with_many_digits_and_no_accounts() -> None:
     check([portfolio(each, MARKET, TOO_FINE) for each in many()[:9]], TOO_FINE)
     assert check([], RULES).excess.shape == (4, 0)

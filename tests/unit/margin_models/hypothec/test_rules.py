@@ -15,6 +15,7 @@ from node.margin.models.hypothec.counted import Quality, haircut_pair, steps_of
 from node.margin.models.hypothec.parts import concentration, parts
 from node.margin.models.hypothec.portfolio import Risk
 from node.margin.models.hypothec.shortfall import shortfall
+from node.model.health import HealthStatus
 from tests.unit.margin_models.hypothec.accounts import (
     collateral,
     evaluation,
@@ -300,6 +301,39 @@ def test_a_venues_profit_bears_the_shortfall_of_its_positions_first() -> None:
     assert both == pytest.approx(whole)
     assert evaluation({"cash": 1_000, "venues": {"a": {"limit": 1e6}}, "perpetuals": [
         perpetual("ETH", 10, entry_price=1_000, venue="a")]}).status == "healthy"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("account", "least"),
+    [
+        ({"collateral": [collateral("ETH", "0.000000000000000001")]}, 0),
+        ({"collateral": [collateral("ETH", 3), collateral("SOL", "1e-18")]}, 0),
+        ({"options": [option(amount=1, strike=4_500)]}, 0),
+        ({"cash": 5, "venues": {"a": {"limit": 1e6}}, "options": [option(amount=90, strike=4_500, venue="a")]}, 5),
+        ({"cash": 7_100, "perpetuals": [perpetual("ETH", 2, entry_price=3_500)]}, 100 - 30),
+        (
+            {"cash": 7_100, "venues": {"a": {"limit": 1e6}}, "perpetuals": [perpetual(amount=2, venue="a")]},
+            1_100 - 30,
+        ),
+    ],
+)
+def test_what_is_owned_outright_needs_no_more_than_it_is_worth(account: dict[str, Any], least: int) -> None:
+    """However wild the market: without a short or a debt nothing is lost beyond what was paid."""
+    for vol in (0.5, 30):
+        found = result(account, market(ETH={"vol": vol}, SOL={"vol": vol}))
+        assert found.initial_excess.low >= least * PICO
+        assert found.status is HealthStatus.HEALTHY
+    rows: Any = {"rows": [{"name": "all is gone", "together": -1}]}
+    assert result(account, market(), **rows).initial_excess.low >= least * PICO
+    owing = result({**account, "debts": [collateral("USDC", 9_000)]}, market(ETH={"vol": 30}))
+    assert owing.status is not HealthStatus.HEALTHY
+
+
+def test_a_short_beside_it_has_no_floor() -> None:
+    wild, hedge = market(ETH={"vol": 30}), option(amount=90, strike=4_500)
+    cash = {"cash": 200, "options": [hedge, option(amount=-0.1, strike=4_600)]}
+    assert result(cash, wild).status is not HealthStatus.HEALTHY
+    assert result({"cash": 200, "options": [hedge]}, wild).status is HealthStatus.HEALTHY
 
 
 def test_claims_rank_pro_rata() -> None:
