@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from chains.errors import EquivocationError, HypothecError, InputError, LimitError, SignatureError, StaleError
 from chains.types import AccountId, Hash32
 from node.consensus.outcome.observation import MAX_HEADS, MAX_REQUESTS, HeadObservation
+from node.consensus.outcome.reports import has_room
 from node.ingest.checks import (
     MAX_NONCES_AHEAD,
     MAX_REQUEST_BYTES,
@@ -58,6 +59,12 @@ class OutOfSequence(InputError):
     """A report that does not continue what this node holds of its venue."""
 
     reason = "OUT_OF_SEQUENCE"
+
+
+class TooMuchOpen(LimitError):
+    """The venue would have more open than the policy allows it; what is beyond would change nothing."""
+
+    reason = "TOO_MUCH_OPEN"
 
 
 class VenueFrozen(InputError):
@@ -150,6 +157,8 @@ class Inbox:
                 return digest
             check_report(report, self._network, self._policy_in_force())
             self._check_sequence(report, len(raw), held)
+            if venue is not None:  # peers pass on what one of them took, and the network leaves out what is beyond
+                self._check_open(report)
             await self._bodies.save_report(digest, report)
             entry = _HeldReport(digest, report, len(raw), self._current().header.sequence)
             self._reports.setdefault(report.venue, {})[report.sequence] = entry
@@ -278,6 +287,16 @@ class Inbox:
         ahead = size + sum(entry.size for sequence, entry in held.items() if sequence > head.sequence)
         if ahead > MAX_BYTES_AHEAD:
             raise LimitError("wait until earlier reports are adopted", venue=report.venue, bytes=ahead)
+
+    def _check_open(self, report: Report) -> None:
+        most = self._policy_in_force().venue_by_id[report.venue].max_open
+        if not has_room(self._current(), report, most):
+            self._meter.count("venue.too_much_open", venue=report.venue, sequence=report.sequence)
+            raise TooMuchOpen(
+                "close positions before others are opened, or have the policy allow more",
+                venue=report.venue,
+                bound=most,
+            )
 
     def _check_room(self, request: Request) -> None:
         """Raise LimitError, or UnknownAccount, for what could be in the way of others for nobody knows how long."""

@@ -65,12 +65,16 @@ class ChainControl:
 
 @dataclass(frozen=True, slots=True)
 class VenueHead:
-    """The newest report of a venue that the network has adopted. A frozen venue signed two histories."""
+    """The newest report of a venue that the network has adopted. A frozen venue signed two histories.
+
+    `open` is what it has open, over all accounts, as node.consensus.outcome.reports counts it.
+    """
 
     venue: str
     sequence: int
     digest: Hash32
     frozen: bool
+    open: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Control:
         writer = Writer().u8(_VERSION).u64(self.policy_version).many(self.chains, _write_chain)
         writer.many(
             self.venues,
-            lambda w, head: w.text(head.venue).u64(head.sequence).raw(head.digest, 32).flag(head.frozen),
+            lambda w, head: w.text(head.venue).u64(head.sequence).raw(head.digest, 32).flag(head.frozen).u64(head.open),
         )
         writer.flag(self.policy_change is not None)
         if (change := self.policy_change) is not None:
@@ -129,7 +133,7 @@ class Control:
         chains = reader.many(_read_chain, _MAX_CHAINS)
         reader.ascending((chain.chain_id for chain in chains), "chains")
         venues = reader.many(
-            lambda r: VenueHead(r.text(), r.u64(), Hash32(r.raw(32)), r.flag()),
+            lambda r: VenueHead(r.text(), r.u64(), Hash32(r.raw(32)), r.flag(), r.u64()),
             _MAX_VENUES,
         )
         reader.ascending((head.venue for head in venues), "venues")

@@ -122,7 +122,9 @@ def derive(
 
     heads = {head.venue: head for head in _heads(policy, control.venues)}
     for venue, digest in in_turn(reports, held.reports, sequence):
-        heads[venue] = apply_report(draft, heads[venue], held.reports[digest], digest)
+        heads[venue] = apply_report(
+            draft, heads[venue], held.reports[digest], digest, policy.venue_by_id[venue].max_open
+        )
     settle(draft, context)
     outflow = under_way(draft, policy)
     owner_requests.apply_owner_requests(

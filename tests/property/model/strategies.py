@@ -180,7 +180,7 @@ controls = st.builds(
     NodeControl,
     policy_version=u64,
     chains=ascending(chain_controls, lambda chain: chain.chain_id),
-    venues=ascending(st.builds(VenueHead, name, stored, hash32, st.booleans()), lambda head: head.venue),
+    venues=ascending(st.builds(VenueHead, name, stored, hash32, st.booleans(), u64), lambda head: head.venue),
     policy_change=st.none() | st.builds(PolicyChange, u64, hash32, u64),
     reserved=ascending(hash32),
     issued=ascending(st.tuples(u64, hash32), lambda item: item[0]),

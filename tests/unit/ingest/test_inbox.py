@@ -8,8 +8,9 @@ import pytest
 
 from chains.errors import EquivocationError, HypothecError, LimitError, SignatureError
 from chains.types import Hash32
+from node.consensus.outcome.reports import ACCOUNT_OPEN
 from node.ingest.checks import MAX_NONCES_AHEAD, NonceUsed, UnknownAccount, UnknownVenue
-from node.ingest.inbox import Inbox, OutOfSequence, VenueFrozen
+from node.ingest.inbox import Inbox, OutOfSequence, TooMuchOpen, VenueFrozen
 from node.model.codec import Malformed
 from node.model.ledger import AccountRecord
 from node.model.reports import MAX_REPORT_BYTES
@@ -93,6 +94,21 @@ async def test_a_frozen_venue_is_refused(desk: Desk) -> None:
     await desk.head_at(0, Hash32(bytes(32)), frozen=True)
     with pytest.raises(VenueFrozen):
         await desk.inbox.submit_report(desk.report().encode())
+
+
+async def test_a_venue_that_would_have_too_much_open_is_told_so_and_its_report_is_not_taken(desk: Desk) -> None:
+    body = kit.policy(text={'id = "demo"\n': f'id = "demo"\nmax_open = {ACCOUNT_OPEN}\n'}).body
+    policy = await desk.inbox.admit_policy(body)
+    desk.disk.saved.clear()
+    desk.state = replace(desk.state, header=replace(desk.state.header, policy_hash=policy.hash))
+    await desk.inbox.committed(desk.state)
+    report = desk.report()
+    with pytest.raises(TooMuchOpen) as caught:
+        await desk.inbox.submit_report(report.encode(), "demo")
+    assert (caught.value.status, caught.value.reason) == ("RESOURCE_EXHAUSTED", "TOO_MUCH_OPEN")
+    assert (desk.disk.saved, desk.peers.told) == ([], [])
+    assert desk.events.seen == ["venue.too_much_open"]
+    await desk.inbox.submit_report(report.encode())  # a peer took it, when there was room: the network decides
 
 
 async def test_a_request_is_saved_told_offered_and_forgotten_when_decided(desk: Desk) -> None:

@@ -157,6 +157,73 @@ def test_one_outcome_takes_in_so_many_entries_and_positions_and_the_next_one_the
     assert [chain.round().control.venues[0].sequence for _ in range(2)] == [2, 4]
 
 
+def limited(owners: int, most: int) -> tuple[Chain, list[Owner]]:
+    """Owners, in the order of their accounts, who authorised a venue that may have so much open."""
+    chain = Chain(kit.policy(text={'id = "demo"\n': f'id = "demo"\nmax_open = {most}\n'}))
+    found = sorted((Owner(f"owner {each}") for each in range(owners)), key=lambda owner: owner.account)
+    for step in (Owner.link, Owner.authorize):
+        for owner in found:
+            chain.world.submit(step(owner))
+        chain.round()
+    return chain, found
+
+
+def open_by_account(chain: Chain) -> dict[AccountId, int]:
+    """Positions, which a venue has open; the head says what they and their accounts count as."""
+    views = (chain.state.view(AccountId(Hash32(key))) for key, _ in chain.state.obligations)
+    found = {view.account: len(view.obligations.venues[0].positions) for view in views if view.obligations}
+    assert chain.state.control.venues[0].open == sum(reports.ACCOUNT_OPEN + each for each in found.values())
+    return found
+
+
+@pytest.mark.parametrize("last_opens", [True, False])
+def test_a_venue_has_no_more_open_than_the_policy_allows_and_what_closes_makes_room(last_opens: bool) -> None:
+    """Or a venue and its customers could have a round judge as many accounts as they like, report after report."""
+    most = 3 * (reports.ACCOUNT_OPEN + 1)
+    chain, owners = limited(4, most)
+    venue = Venue()
+    *usual, other = owners if last_opens else owners[::-1]
+
+    def report(*sizes: tuple[Owner, int]) -> bool:
+        made = venue.report(*(kit.entry(owner.account, size * ETHER, 2000) for owner, size in sizes))
+        fits = reports.has_room(chain.state, made, most)
+        chain.world.publish(made)
+        chain.round()
+        assert chain.state.control.venues[0].sequence == made.sequence, "whatever comes of it, the chain goes on"
+        return fits
+
+    assert report(*((owner, 1) for owner in usual))
+    assert open_by_account(chain).keys() == {owner.account for owner in usual}
+    assert not report((other, 1), (usual[0], 5))
+    assert open_by_account(chain).keys() == {owner.account for owner in usual}
+    [left] = [chain.state.view(usual[0].account).obligations]
+    assert left is not None
+    assert left.venues[0].positions[0].size == 5 * ETHER, "what opens nothing more is taken in"
+    assert report((other, 1), (usual[0], 0))
+    assert open_by_account(chain).keys() == {owner.account for owner in (*usual[1:], other)}
+    assert not report((usual[0], 1))
+    assert report((usual[1], 0), (usual[2], 0), (other, 0))
+    assert open_by_account(chain) == {}
+
+
+def test_a_venue_that_has_more_open_than_a_new_policy_allows_may_change_and_close_it() -> None:
+    chain, owners = limited(2, 2 * (reports.ACCOUNT_OPEN + 1))
+    venue = Venue()
+    chain.world.publish(venue.report(*(kit.entry(owner.account, ETHER, 2000) for owner in owners)))
+    chain.round()
+    text = {'id = "demo"\n': 'id = "demo"\nmax_open = 1\n'}
+    activate(chain, kit.policy(2, text))
+    changed = venue.report(*(kit.entry(owner.account, 2 * ETHER, 2000) for owner in owners))
+    assert reports.has_room(chain.state, changed, 1)
+    chain.world.publish(changed)
+    chain.round()
+    views = [chain.state.view(owner.account).obligations for owner in owners]
+    assert [view.venues[0].positions[0].size for view in views if view is not None] == [2 * ETHER, 2 * ETHER]
+    chain.world.publish(venue.report(*(kit.entry(owner.account, *CLOSED) for owner in owners)))
+    chain.round()
+    assert open_by_account(chain) == {}
+
+
 # === Prices ===
 
 

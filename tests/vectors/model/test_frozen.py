@@ -70,7 +70,7 @@ def control() -> Control:
     return Control(
         2,
         chains,
-        (VenueHead("demo", 3, FILLED, frozen=True),),
+        (VenueHead("demo", 3, FILLED, frozen=True, open=21),),
         PolicyChange(3, FILLED, 9),
         (ACCOUNT,),
         ((41, FILLED),),
