@@ -125,3 +125,9 @@ def test_bad_input_is_a_typed_error(tmp_path: Path, command: str) -> None:
 def test_profiles_are_listed() -> None:
     output = run("profiles").output
     assert all(name in output for name in PROFILES)
+
+
+def test_the_readme_says_a_sentence_of_each() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    for profile in PROFILES.values():
+        assert readme.count(f"| `{profile.name}` | {profile.summary} |") == 1

@@ -5,7 +5,7 @@ Must not know rules: it names and shows what they have found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from node.margin.models.errors import PortfolioError
@@ -49,6 +49,13 @@ def notes(result: Result, names: list[str]) -> Iterator[str]:
     reasons = ", ".join(result.reasons) or "every input is good"
     decided_by = "both ends" if result.decided_by == "both" else f"the {result.decided_by} end"
     yield f"{'decided by':12} {decided_by}; {reasons}"
+
+
+def notes_of_isolated(isolated: Mapping[str, Result]) -> Iterator[str]:
+    """In short how each isolated account stands: the main one's status says nothing of it."""
+    for name, each in isolated.items():
+        low, high = (f"{end.excess / PICO:,.2f}" for end in each.maintenance)
+        yield f"{'isolated':12} {name}: {each.status.name.lower()}, maintenance excess from {low} to {high}"
 
 
 def components(portfolio: Portfolio, result: Result, parameters: Parameters, quotes: Quotes) -> dict[str, Shown]:

@@ -74,7 +74,7 @@ def _evaluate(content: object, account: str, market: Market, units: Units) -> Ev
         _levels(result, names),
         Lazily(components),
         verdict=result.status.name.lower(),
-        notes=tuple(breakdown.notes(result, names)),
+        notes=(*breakdown.notes(result, names), *breakdown.notes_of_isolated(isolated)),
     )
 
 

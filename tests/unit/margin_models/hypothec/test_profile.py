@@ -128,6 +128,8 @@ def test_an_isolated_account_is_shown_as_whole_as_the_main_one() -> None:
     shown = main.components["isolated"]["punt"]
     lines = shown.pop("lines")
     assert shown == {name: each for name, each in alone.components.items() if name != "isolated"}
+    assert main.notes[-1].startswith("isolated     punt: healthy, maintenance excess from ")
+    assert len(main.notes) == len(alone.notes) + 1
     for level in alone.levels:
         assert sum(map(float, lines[level.threshold.name].values())) == pytest.approx(level.excess / 1e12)
 
