@@ -40,9 +40,11 @@ Must not know any model's rules.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -71,6 +73,7 @@ MOST_ACCOUNTS = 100_000
 _FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perpetuals", "futures", "options"})
 _FILE = frozenset({"market", "parameters", "plan", "what_if"})
 _SLACK = 1e-9
+Instrument = TypeVar("Instrument")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,23 +210,6 @@ def _name(content: object, default: str) -> str:
     return name if isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT else default
 
 
-@dataclass(frozen=True, slots=True)
-class _Once:
-    """What has been read of one account, so that nothing is twice."""
-
-    seen: set[Hashable] = field(default_factory=set)
-
-    def add(self, fields: Fields, *identity: Hashable) -> None:
-        if identity in self.seen:
-            raise DuplicateInstrument(
-                "the account holds it twice: sum it up",
-                account=fields.account,
-                instrument=fields.instrument,
-                field=str(identity[0]),
-            )
-        self.seen.add(identity)
-
-
 def read_book(content: object, name: str, market: Fields | Quotes) -> Book:
     """One account of a file. Raises PortfolioError, which names account, instrument and field.
 
@@ -234,103 +220,133 @@ def read_book(content: object, name: str, market: Fields | Quotes) -> Book:
         if key not in _FIELDS:
             raise fields.wrong("an account has no such field; its model may read another format", key)
     fields.text("account", name)
-    quotes, once = (market if isinstance(market, Quotes) else Quotes(market)).of(name), _Once()
+    quotes = (market if isinstance(market, Quotes) else Quotes(market)).of(name)
     return Book(
         account=name,
         category=fields.text("category", ""),
         cash=fields.money("cash", default=0),
-        collateral=tuple(_collateral(fields, quotes, once)),
-        debts=tuple(_debts(fields, quotes, once)),
-        perpetuals=tuple(_perpetuals(fields, quotes, once)),
-        futures=tuple(_futures(fields, quotes, once)),
-        options=tuple(_options(fields, quotes, once)),
+        collateral=tuple(_held(fields, "collateral", quotes, _collateral)),
+        debts=tuple(_held(fields, "debts", quotes, _debt)),
+        perpetuals=tuple(_held(fields, "perpetuals", quotes, _perpetual)),
+        futures=tuple(_held(fields, "futures", quotes, _future)),
+        options=_uncrossed(name, tuple(_held(fields, "options", quotes, _option))),
     )
 
 
-def _collateral(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Balance]:
-    for each in fields.items("collateral"):
-        held = each.named(each.text("asset"))
-        if amount := held.number("amount", low=0):
-            once.add(held, "collateral", held.instrument)
-            yield Balance(amount, quotes.get(read_held, held.instrument))
+class _Item(NamedTuple, Generic[Instrument]):
+    """An item of an account: its name for people, what it is, and by what no other is the same."""
+
+    name: str
+    held: Instrument
+    identity: Hashable
 
 
-def _debts(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Balance]:
-    for each in fields.items("debts"):
-        owed = each.named(each.text("asset"))
-        if amount := read_debt(quotes.market, owed.instrument, owed):
-            once.add(owed, "debts", owed.instrument)
-            yield Balance(amount, quotes.get(read_owed, owed.instrument))
+_Reader: TypeAlias = Callable[[object, str, int, Quotes], _Item[Instrument] | None]
+"""Reads an item, of an account, at a place, in a market; None without an amount."""
 
 
-def _perpetuals(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Perpetual]:
-    for each in fields.items("perpetuals"):
-        asset = each.text("asset")
-        held = each.named(f"{asset} perpetual")
-        if amount := held.number("amount"):
-            once.add(held, "perpetuals", asset)
-            quote = quotes.get(read_quote, asset)
-            entry = held.number("entry_price", low=0) if held.has("entry_price") else quote.price
-            mark = quotes.get(read_mark, asset)
-            yield Perpetual(amount, entry, held.money("funding", default=0), quote, mark)
+def _held(fields: Fields, section: str, quotes: Quotes, read: _Reader[Instrument]) -> Iterator[Instrument]:
+    """What has an amount in a section of the account."""
+    seen: set[Hashable] = set()
+    for place, content in enumerate(fields.entries(section)):
+        item = quotes.items.once(read, content, fields.account, place, quotes)
+        if item is None:
+            continue
+        if item.identity in seen:
+            raise DuplicateInstrument(
+                "the account holds it twice: sum it up",
+                account=fields.account,
+                instrument=item.name,
+                field=section,
+            )
+        seen.add(item.identity)
+        yield item.held
 
 
-def _futures(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Future]:
-    for place, each in enumerate(fields.items("futures")):
-        asset = each.text("asset")
-        held = each.named(f"{asset} future {place}")
-        if amount := held.number("amount"):
-            seconds = held.seconds_ahead("seconds")
-            once.add(held, "futures", asset, seconds)
-            forward = quotes.get(read_forward, asset, seconds)
-            entry = held.number("entry_price", low=0) if held.has("entry_price") else forward
-            yield Future(amount, entry, seconds, forward, quotes.get(read_quote, asset))
+def _collateral(content: object, account: str, _: int, quotes: Quotes) -> _Item[Balance] | None:
+    item = Fields.of(content, account, "collateral")
+    asset = item.text("asset")
+    if amount := item.named(asset).number("amount", low=0):
+        return _Item(asset, Balance(amount, quotes.get(read_held, asset)), asset)
+    return None
 
 
-def _options(fields: Fields, quotes: Quotes, once: _Once) -> Iterator[Option]:
-    found: list[Option] = []
-    for place, each in enumerate(fields.items("options")):
-        option = quotes.once(each.content, lambda each=each, place=place: _option(each, place, quotes))  # type: ignore[misc]
-        if option is not None:
-            asset, seconds = option.quote.asset, option.expiry.seconds
-            once.add(each.named(f"{asset} option {place}"), "options", asset, seconds, option.strike, option.is_call)
-            found.append(option)
-    _refuse_crossed(fields.account, found)
-    yield from found
+def _debt(content: object, account: str, _: int, quotes: Quotes) -> _Item[Balance] | None:
+    item = Fields.of(content, account, "debts")
+    asset = item.text("asset")
+    if amount := read_debt(quotes.market, asset, item.named(asset)):
+        return _Item(asset, Balance(amount, quotes.get(read_owed, asset)), asset)
+    return None
 
 
-def _option(item: Fields, place: int, quotes: Quotes) -> Option | None:
+def _perpetual(content: object, account: str, _: int, quotes: Quotes) -> _Item[Perpetual] | None:
+    item = Fields.of(content, account, "perpetuals")
+    asset = item.text("asset")
+    held = item.named(f"{asset} perpetual")
+    if amount := held.number("amount"):
+        quote = quotes.get(read_quote, asset)
+        entry = held.number("entry_price", low=0) if held.has("entry_price") else quote.price
+        mark = quotes.get(read_mark, asset)
+        funding = held.money("funding", default=0)
+        return _Item(held.instrument, Perpetual(amount, entry, funding, quote, mark), asset)
+    return None
+
+
+def _future(content: object, account: str, place: int, quotes: Quotes) -> _Item[Future] | None:
+    item = Fields.of(content, account, "futures")
+    asset = item.text("asset")
+    held = item.named(f"{asset} future {place}")
+    if amount := held.number("amount"):
+        seconds = held.seconds_ahead("seconds")
+        forward = quotes.get(read_forward, asset, seconds)
+        entry = held.number("entry_price", low=0) if held.has("entry_price") else forward
+        future = Future(amount, entry, seconds, forward, quotes.get(read_quote, asset))
+        return _Item(held.instrument, future, (asset, seconds))
+    return None
+
+
+def _option(content: object, account: str, place: int, quotes: Quotes) -> _Item[Option] | None:
+    item = Fields.of(content, account, "options")
     asset = item.text("asset")
     held = item.named(f"{asset} option {place}")
-    amount = held.number("amount")
-    if not amount:
-        return None
-    seconds = held.seconds_ahead("seconds")
-    strike, is_call = held.positive("strike"), held.flag("call")
-    return Option(strike, is_call, amount, quotes.get(read_expiry, asset, seconds), quotes.get(read_quote, asset))
+    if amount := held.number("amount"):
+        seconds = held.seconds_ahead("seconds")
+        strike, is_call = held.positive("strike"), held.flag("call")
+        expiry = quotes.get(read_expiry, asset, seconds)
+        option = Option(strike, is_call, amount, expiry, quotes.get(read_quote, asset))
+        return _Item(held.instrument, option, (asset, seconds, strike, is_call))
+    return None
 
 
-def _refuse_crossed(account: str, options: list[Option]) -> None:
-    """Expiries must not cross where the account looks at them: at one ln(K/F), total variance grows with time."""
-    strikes: defaultdict[str, dict[int, tuple[Expiry, set[float]]]] = defaultdict(dict)
+def _uncrossed(account: str, options: tuple[Option, ...]) -> tuple[Option, ...]:
+    """The options, if their expiries do not cross where the account looks at them."""
+    strikes: defaultdict[str, dict[int, tuple[Expiry, set[Wad]]]] = defaultdict(dict)
     for option in options:
         place = strikes[option.quote.asset].setdefault(option.expiry.seconds, (option.expiry, set()))
-        place[1].add(as_float(option.strike))
+        place[1].add(option.strike)
     for asset, by_time in strikes.items():
         ordered = [by_time[seconds] for seconds in sorted(by_time)]
         for (first, near), (second, far) in pairwise(ordered):
-            ratio = _center(second) / _center(first)
-            ladder = np.array(sorted(near | {each / ratio for each in far}))
-            crossed = _variance(first, ladder) > _variance(second, ladder * ratio) * (1.0 + _SLACK)
-            if crossed.any():
+            strike = _crossed(first, frozenset(near), second, frozenset(far))
+            if strike is not None:
                 raise CrossedSurface(
                     "the surface allows arbitrage: total variance falls with time",
                     account=account,
                     instrument=f"{asset} surface",
                     field="svi" if isinstance(second.surface, Svi) else "vol",
                     expiry=second.seconds,
-                    strike=float(ladder[int(np.argmax(crossed))] * ratio),
+                    strike=strike,
                 )
+    return options
+
+
+@lru_cache(maxsize=1 << 10)  # trials of a plan look at the same strikes
+def _crossed(first: Expiry, near: frozenset[Wad], second: Expiry, far: frozenset[Wad]) -> float | None:
+    """At which strike of the later expiry total variance is lower than earlier, at one ln(K/F)."""
+    ratio = _center(second) / _center(first)
+    ladder = np.array(sorted({as_float(each) for each in near} | {as_float(each) / ratio for each in far}))
+    crossed = _variance(first, ladder) > _variance(second, ladder * ratio) * (1.0 + _SLACK)
+    return float(ladder[int(np.argmax(crossed))] * ratio) if crossed.any() else None
 
 
 def _center(expiry: Expiry) -> float:

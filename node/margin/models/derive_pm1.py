@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -194,30 +195,49 @@ def _values(account: str, expiry: Expiry) -> list[Money]:
     """The options' value unmoved, at the two moves of the basis contingency, and in each scenario; undiscounted."""
     moves = [UNMOVED, (BASIS.spot_up, Shock.NONE), (BASIS.spot_down, Shock.NONE)]
     moves += [(scenario.spot, scenario.shock) for scenario in SCENARIOS]
-    return [rules.options_value(expiry.options, marks) for marks in marked(account, expiry, moves)]
+    return [*rules.options_values(expiry.options, marked(account, expiry, moves))]
 
 
 def marked(account: str, expiry: Expiry, moves: Sequence[Move]) -> list[list[Money]]:
     """What the options of an expiry are worth under each move. Raises OutOfRange, which names the option."""
-    vol = np.array([as_float(each) for each in expiry.vols])
-    multiple = rules.term_multiple(expiry.seconds, VOL)
+    listed = tuple((option.strike, option.is_call) for option in expiry.options)
+    return _marked(account, expiry.seconds, (expiry.variable, expiry.fixed), listed, expiry.vols, tuple(moves))
+
+
+@lru_cache(maxsize=128)  # amounts apart, trials of a plan ask for the same
+def _marked(
+    account: str,
+    seconds: int,
+    forward: tuple[Wad, Wad],
+    listed: tuple[tuple[Wad, bool], ...],
+    of_options: tuple[Wad, ...],
+    moves: tuple[Move, ...],
+) -> list[list[Money]]:
+    vol = np.array([as_float(each) for each in of_options])
+    multiple = rules.term_multiple(seconds, VOL)
     vols: dict[Shock, FloatArray] = {
         Shock.NONE: vol,
         Shock.UP: rules.vol_up(vol, multiple, VOL),
         Shock.DOWN: rules.vol_down(vol, multiple, VOL),
     }
-    forwards = [[as_float(product(expiry.variable, spot) + expiry.fixed)] for spot, _ in moves]
-    strikes = np.array([as_float(option.strike) for option in expiry.options])
-    calls = np.array([float(option.is_call) for option in expiry.options])
+    variable, fixed = forward
+    forwards = [[as_float(product(variable, spot) + fixed)] for spot, _ in moves]
+    strikes = np.array([as_float(strike) for strike, _ in listed])
+    calls = np.array([float(is_call) for _, is_call in listed])
     prices = black76(
-        np.array(forwards), strikes, expiry.years, np.array([vols[shock] for _, shock in moves]), 1.0, calls
+        np.array(forwards),
+        strikes,
+        seconds / SECONDS_A_YEAR,
+        np.array([vols[shock] for _, shock in moves]),
+        1.0,
+        calls,
     )
     absurd = ~(prices < _LARGEST_MARK).all(axis=0)
     if absurd.any():
         raise OutOfRange(
             "the market gives no finite price; check forward and vol",
             account=account,
-            instrument=f"option with strike {strikes[absurd][0]:g} in {expiry.seconds} s",
+            instrument=f"option with strike {strikes[absurd][0]:g} in {seconds} s",
             field="mark",
         )
     return [[as_money(price) for price in row] for row in prices.tolist()]

@@ -6,12 +6,12 @@ Must not know any format: readers of formats say which fields there are and what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, TypeVar, cast
 
 from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange, PortfolioError
 from node.margin.models.fixed import WAD, Money, Wad, nearest, value
@@ -24,6 +24,7 @@ LONGEST_SECONDS = 100 * 365 * 86_400
 """A hundred years: no instrument lives longer."""
 MOST_ITEMS = 10_000
 _SMALLEST_EXPONENT = -60
+Read = TypeVar("Read")
 _PLAIN = re.compile(r"[0-9A-Za-z.+-]+")
 """What a number is written with; Python's own readers take spaces, underscores and the digits of every script too."""
 
@@ -99,13 +100,13 @@ class Fields:
     def whole(self, name: str, *, low: int = 0, high: int = LARGEST, default: int | None = None) -> int:
         """An integer within [low, high]."""
         content = self._get(name, default)
-        number, _ = self._parsed(content, name)
+        number = self._parsed(content, name)
         if number.denominator != 1:
             raise self.wrong("give a whole number", name)
         self._check(number, low, high, name, content)
-        return int(number)
+        return number.numerator
 
-    def number(self, name: str, *, low: float = -LARGEST, high: float = LARGEST, default: int | None = None) -> Wad:
+    def number(self, name: str, *, low: int = -LARGEST, high: int = LARGEST, default: int | None = None) -> Wad:
         """A number within [low, high], to the nearest 1e-18: a JSON number, or its decimal text."""
         content = self._get(name, default)
         return self.as_number(content, name, low=low, high=high)
@@ -117,7 +118,7 @@ class Fields:
             raise self._out_of_range("give a number above zero", name, self.content[name])
         return number
 
-    def money(self, name: str, *, low: float = -LARGEST, default: int | None = None) -> Money:
+    def money(self, name: str, *, low: int = -LARGEST, default: int | None = None) -> Money:
         """A sum in USD, rounded down."""
         return value(self.number(name, low=low, default=default), WAD)
 
@@ -134,11 +135,11 @@ class Fields:
             )
         return seconds
 
-    def as_number(self, content: object, name: str, *, low: float = -LARGEST, high: float = LARGEST) -> Wad:
+    def as_number(self, content: object, name: str, *, low: int = -LARGEST, high: int = LARGEST) -> Wad:
         """`content`, which is the value of the field `name`, as number() reads it."""
-        number, rounded = self._parsed(content, name)
+        number = self._parsed(content, name)
         self._check(number, low, high, name, content)
-        return rounded
+        return number.rounded
 
     def wrong(self, message: str, name: str) -> PortfolioError:
         """An error about a field, to be raised."""
@@ -153,42 +154,68 @@ class Fields:
             raise MissingField("give the field", account=self.account, instrument=self.instrument, field=name)
         return default
 
-    def _parsed(self, content: object, name: str) -> tuple[Fraction, Wad]:
+    def _parsed(self, content: object, name: str) -> _Number:
         if isinstance(content, bool) or not isinstance(content, int | float | str):
             raise self.wrong("give a number", name)
         if isinstance(content, int) and content.bit_length() > 4 * LONGEST_NUMBER:
             raise self._out_of_range("it is absurdly large: check its unit", name, content)
-        text = content if isinstance(content, str) else repr(content)
-        if len(text) > LONGEST_NUMBER:
-            raise self._out_of_range(f"give a number of at most {LONGEST_NUMBER} characters", name, content)
-        if not _PLAIN.fullmatch(text):
-            raise self.wrong("give a number", name)
         try:
-            return _number(text)
+            return _number(content if isinstance(content, str) else repr(content))
         except InvalidOperation:
             raise self.wrong("give a number", name) from None
         except ValueError as error:
             raise self._out_of_range(str(error), name, content) from None
 
-    def _check(self, number: Fraction, low: float, high: float, name: str, content: object) -> None:
-        if not low <= number <= high:
-            message = "it may not be negative" if number < low == 0 else f"it is to be from {low} to {high}"
+    def _check(self, number: _Number, low: int, high: int, name: str, content: object) -> None:
+        if not low * number.denominator <= number.numerator <= high * number.denominator:
+            message = "it may not be negative" if number.numerator < 0 == low else f"it is to be from {low} to {high}"
             raise self._out_of_range(message, name, content)
 
     def _out_of_range(self, message: str, name: str, content: object) -> OutOfRange:
         return OutOfRange(message, account=self.account, instrument=self.instrument, field=name, value=content)
 
 
+class Known:
+    """What was read of objects, remembered with them, up to a number: trials of a plan share nearly all of theirs."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, tuple[object, object]] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def once(self, read: Callable[..., Read], item: object, *others: object) -> Read:
+        """What a reader makes of an object with others, which do not change what comes of it. Raises what it raises."""
+        kept = self._found.get((read, id(item)))
+        if kept is None:
+            if len(self._found) >= MOST_ITEMS:
+                self._found.clear()
+            kept = self._found[read, id(item)] = item, read(item, *others)
+        return cast("Read", kept[1])
+
+
+class _Number(NamedTuple):
+    """A number exactly, and the Wad nearest to it."""
+
+    numerator: int
+    denominator: int
+    rounded: Wad
+
+
 @lru_cache(maxsize=1 << 14)
-def _number(text: str) -> tuple[Fraction, Wad]:
-    """A number and the Wad nearest to it, remembered: trials of a plan read all but a few numbers again.
+def _number(text: str) -> _Number:
+    """Remembered: trials of a plan read all but a few numbers again.
 
     Raises InvalidOperation for text that is none, ValueError for one that is infinite, undefined or absurdly large.
     """
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"give a number of at most {LONGEST_NUMBER} characters")
+    if not _PLAIN.fullmatch(text):
+        raise InvalidOperation
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError("give a finite number")
     if number.adjusted() > len(str(LARGEST)):
         raise ValueError("it is absurdly large: check its unit")
     exact = Fraction(number) if number and number.adjusted() > _SMALLEST_EXPONENT else Fraction(0)
-    return exact, Wad(nearest(exact * WAD))
+    return _Number(exact.numerator, exact.denominator, Wad(nearest(exact * WAD)))

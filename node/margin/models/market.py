@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import MissingField, OutOfRange, PortfolioError, UnknownAsset
-from node.margin.models.fields import LARGEST, LONGEST_SECONDS, MOST_ITEMS, Fields
+from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields, Known, Read
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float
 from node.margin.models.interest import (
     LARGEST_EXPONENT,
@@ -101,29 +101,18 @@ class Expiry:
 
 # === Quotes ===
 
-Read = TypeVar("Read")
-
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """A market of which every part is read once, when an account needs it."""
+    """A market of which every part is read once, when an account needs it; and what is known of accounts' items."""
 
     market: Fields
     found: dict[Hashable, object] = field(default_factory=dict, repr=False, compare=False)
-    items: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
+    items: Known = field(default_factory=Known, repr=False, compare=False)
 
     def of(self, account: str) -> Quotes:
         """The same, in whose errors an account is named."""
         return Quotes(Fields(self.market.content, account), self.found, self.items)
-
-    def once(self, item: object, make: Callable[[], Read]) -> Read:
-        """What is made of an object of an account: trials of a plan share nearly all. Some are remembered, with it."""
-        kept = self.items.get(id(item))
-        if kept is None:
-            if len(self.items) >= MOST_ITEMS:
-                self.items.clear()
-            kept = self.items[id(item)] = item, make()
-        return cast("Read", kept[1])
 
     def get(self, read: Callable[..., Read], asset: str, *expiry: int) -> Read:
         """What one of the readers below makes of an asset, or of an expiry of it. Raises what it raises."""

@@ -61,8 +61,10 @@ class PmrmForm:
             _with_amount(each, left.get(f"collateral {each['Name']}", 0)) for each in _items(scenario, "Collaterals")
         ]
         by_place = {place_of(name): amount for name, amount in left.items() if name.startswith("option ")}
+        same = {place_of(name) for name in left if name.startswith("option ") and not change.amounts.get(name)}
         written["Options"] = [
-            _with_amount(each, by_place.get(place, 0)) for place, each in enumerate(_items(scenario, "Options"))
+            each if place in same else _with_amount(each, by_place.get(place, 0))
+            for place, each in enumerate(_items(scenario, "Options"))
         ]
         perpetual = account.holdings.get(_PERPETUAL)
         if perpetual is None:

@@ -74,9 +74,8 @@ def test_the_product_of_lots_and_marks_is_what_the_rules_add_up(books: list[list
     sums = exact_products(sparse(rows), table).integers()
     for row, held in zip(sums, rows, strict=True):
         legs = [Option(Wad(0), True, Wad(amount * 10**16)) for amount in held.values()]
-        for scenario, total in enumerate(row):
-            marks = [Money(int(table[place, scenario])) for place in held]
-            assert total // 100 == rules.options_value(legs, marks)
+        marks = [[Money(int(table[place, scenario])) for place in held] for scenario in range(len(row))]
+        assert [total // 100 for total in row] == list(rules.options_values(legs, marks))
 
 
 @given(st.lists(options, max_size=4), st.integers(0, 10**9))

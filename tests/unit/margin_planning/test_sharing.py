@@ -9,7 +9,7 @@ import pytest
 
 from node.margin.models import shocks
 from node.margin.models.derive_pm2 import marks as pmrm_marks
-from node.margin.models.market import Quotes
+from node.margin.models.fields import Known
 from node.margin.planning.files import terms_of
 from node.margin.planning.plan import Outcome, plan_liquidation
 from tests.unit.margin_planning.files import DAY, file, held, option, read
@@ -60,9 +60,14 @@ def test_so_it_is_with_expiries_of_derive_pm2(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_remembered_of_items_is_bounded_and_never_of_another() -> None:
-    quotes = Quotes(read("ltv", file())[0].setting.market.market)
+    known = Known()
     kept = [{"amount": place} for place in range(10_005)]
-    assert [quotes.once(each, lambda each=each: each["amount"]) for each in kept] == list(range(10_005))  # type: ignore[misc]
-    assert len(quotes.items) == 5
-    assert quotes.once(kept[-1], lambda: -1) == 10_004
-    assert quotes.once(kept[0], lambda: -1) == -1
+
+    def amount(item: dict[str, int], more: int) -> int:
+        return item["amount"] + more
+
+    assert [known.once(amount, each, 0) for each in kept] == list(range(10_005))
+    assert len(known) == 5
+    assert known.once(amount, kept[-1], -1) == 10_004
+    assert known.once(amount, kept[0], -1) == -1
+    assert known.once(len, kept[0]) == 1

@@ -140,7 +140,7 @@ def _priced(account: str, expiry: Expiry, markets: Markets) -> _Priced:
     moves = [UNMOVED, (basis.spot_up, Shock.NONE), (basis.spot_down, Shock.NONE)]
     moves += [(scenario.spot, scenario.shock) for scenario in parameters.scenarios]
     marks, lines = markets.priced(account, expiry, moves)
-    current, at_up, at_down, *shocked = (rules.options_value(expiry.options, row) for row in marks)
+    current, at_up, at_down, *shocked = rules.options_values(expiry.options, marks)
     long = as_wad(rules.long_discount(expiry.rate, expiry.years, parameters.loss))
     short = as_wad(rules.short_discount(expiry.rate, expiry.years, parameters.loss))
     line = ExpiryLine(

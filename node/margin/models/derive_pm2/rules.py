@@ -8,8 +8,9 @@ against it. Must not know how portfolios are read or shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import mul
 
 import numpy as np
 
@@ -126,9 +127,10 @@ def discounted(option_value: Money, long: Wad, short: Wad) -> Money:
 # === Profit and loss under a scenario ===
 
 
-def options_value(options: Sequence[Option], marks: Iterable[Money]) -> Money:
-    """Σ amount·mark, rounded down once."""
-    return Money(sum(option.amount * mark for option, mark in zip(options, marks, strict=True)) // WAD)
+def options_values(options: Sequence[Option], marks: Iterable[Sequence[Money]]) -> Iterator[Money]:
+    """Under each move Σ amount·mark, rounded down once."""
+    amounts = [option.amount for option in options]
+    return (Money(sum(map(mul, amounts, row)) // WAD) for row in marks)
 
 
 def spot_move(exposure: Money, scenario: Scenario) -> Money:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
+from typing import NamedTuple
 
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import Markets
@@ -29,7 +30,7 @@ from node.margin.models.derive_pm2.portfolio import (
     VolShock,
 )
 from node.margin.models.errors import MissingField, PortfolioError
-from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.fields import LONGEST_SECONDS, Fields, Known
 from node.margin.models.fixed import ONE, Wad, as_float
 from node.margin.models.svi import read_svi
 
@@ -51,15 +52,16 @@ def read_vector(content: object, account: str) -> tuple[Portfolio, Parameters]:
 
 
 class Reader:
-    """Reads parameters again only where they are others than those of the account before."""
+    """Reads parameters again only where they are others than those of the account before, and each option once."""
 
     def __init__(self) -> None:
+        self._known = Known()
         self._last: tuple[object, Markets] | None = None
 
     def read_for(self, content: object, account: str) -> tuple[Portfolio, Markets]:
         """A portfolio, and the markets of the parameters that judge it. Raises as read_vector."""
         file = _vector(content, account)
-        portfolio, given = _portfolio(file.section("Scenario").named("")), file.content["Parameters"]
+        portfolio, given = _portfolio(file.section("Scenario").named(""), self._known), file.content["Parameters"]
         if self._last is None or self._last[0] is not given:
             self._last = given, Markets(_parameters(file.section("Parameters")))
         return portfolio, self._last[1]
@@ -79,10 +81,10 @@ def _vector(content: object, account: str) -> Fields:
 # === Scenario ===
 
 
-def _portfolio(scenario: Fields) -> Portfolio:
+def _portfolio(scenario: Fields, known: Known) -> Portfolio:
     collaterals = tuple(item for fields in scenario.items("Collaterals") if (item := _collateral(fields)) is not None)
     perpetual = _perpetual(scenario)
-    expiries, shown, count = _expiries(scenario)
+    expiries, shown, count = _expiries(scenario, known)
     needs_spot = bool(collaterals or perpetual or expiries)
     return Portfolio(
         account=scenario.account,
@@ -128,17 +130,26 @@ def _perpetual(fields: Fields) -> Perpetual | None:
     )
 
 
-def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], tuple[Expiry, ...], int]:
+class _Listed(NamedTuple):
+    """An item of the options: its fields, and what is held of it: its time to expiry and the option, or None."""
+
+    fields: Fields
+    held: tuple[int, Option] | None
+
+
+def _expiries(scenario: Fields, known: Known) -> tuple[tuple[Expiry, ...], tuple[Expiry, ...], int]:
     """The expiries that hold something, in the order of the feeds; those only shown; how many options there are."""
-    given = [_option(place, each) for place, each in enumerate(scenario.items("Options"))]
-    amounts = [fields.number("Amount") for fields in given]
-    held = {fields.seconds_ahead("Expiry") for fields, amount in zip(given, amounts, strict=True) if amount}
-    options: dict[int, list[tuple[int, Option]]] = {seconds: [] for seconds in held}
+    listed = [
+        known.once(_listed, content, scenario.account, place)
+        for place, content in enumerate(scenario.entries("Options"))
+    ]
+    options: dict[int, list[tuple[int, Option]]] = {item.held[0]: [] for item in listed if item.held is not None}
     without: defaultdict[int, list[tuple[int, Fields]]] = defaultdict(list)
-    for place, (fields, amount) in enumerate(zip(given, amounts, strict=True)):
-        seconds = _raw_seconds(fields)
-        if amount or seconds in held:  # without an amount it is only shown, beside others
-            options[fields.seconds_ahead("Expiry")].append((place, _read_option(fields, amount)))
+    for place, (fields, held) in enumerate(listed):
+        if held is not None:
+            options[held[0]].append((place, held[1]))
+        elif (seconds := _raw_seconds(fields)) in options:  # it is only shown, beside others
+            options[fields.seconds_ahead("Expiry")].append((place, _read_option(fields, Wad(0))))
         elif seconds is not None:
             without[seconds].append((place, fields))
     expiries, shown = [], []
@@ -149,27 +160,30 @@ def _expiries(scenario: Fields) -> tuple[tuple[Expiry, ...], tuple[Expiry, ...],
             expiries.append(_expiry(feed, seconds, options.pop(seconds)))
         elif seconds in without and seconds >= 0:
             with suppress(PortfolioError):  # nothing is held: what cannot be shown stops nobody
-                listed = [(place, _read_option(each, Wad(0))) for place, each in without.pop(seconds)]
-                shown.append(_expiry(feed, seconds, listed))
+                beside = [(place, _read_option(each, Wad(0))) for place, each in without.pop(seconds)]
+                shown.append(_expiry(feed, seconds, beside))
     for seconds, lost in options.items():
         place = lost[0][0]
         raise MissingField(
             "there is no feed for the expiry of an option",
             account=scenario.account,
-            instrument=given[place].instrument,
+            instrument=listed[place].fields.instrument,
             field="OptionFeeds",
             expiry=seconds,
         )
-    return tuple(expiries), tuple(shown), len(given)
+    return tuple(expiries), tuple(shown), len(listed)
 
 
 def _read_option(fields: Fields, amount: Wad) -> Option:
     return Option(fields.positive("Strike"), fields.flag("IsCall"), amount)
 
 
-def _option(place: int, fields: Fields) -> Fields:
-    strike, expiry = fields.content.get("Strike"), fields.content.get("Expiry")
-    return fields.named(f"option {place}: strike {strike}, expiry {expiry}")
+def _listed(content: object, account: str, place: int) -> _Listed:
+    item = Fields.of(content, account, "Options")
+    strike, expiry = item.content.get("Strike"), item.content.get("Expiry")
+    fields = item.named(f"option {place}: strike {strike}, expiry {expiry}")
+    amount = fields.number("Amount")
+    return _Listed(fields, (fields.seconds_ahead("Expiry"), _read_option(fields, amount)) if amount else None)
 
 
 def _raw_seconds(fields: Fields) -> int | None:
