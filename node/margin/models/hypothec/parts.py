@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from operator import mul
 
 from node.margin.models.book import Future, Option, Perpetual
-from node.margin.models.fields import LARGEST
+from node.margin.models.fields import LARGEST, Known
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad, up, value
 from node.margin.models.hypothec import positions
 from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, steps_of
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Charges, Parameters
-from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Risk
+from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Position, Risk
 from node.margin.models.market import Expiry
 from node.margin.models.shocks import Points, vol_at
 from node.model.health import Interval, Reason
@@ -119,10 +119,11 @@ class Draft:
 
 
 class Units:
-    """The units of one market, each made once, when it is asked for."""
+    """The units of one market, each made once, when it is asked for; and what is known of its accounts' positions."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
+        self.known = Known()
         self._found: dict[tuple[object, ...], Unit] = {}
         self._points: dict[tuple[Feed, Expiry, bool, float], Points] = {}
 
@@ -233,18 +234,19 @@ def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
 
 def _positions(account: str, held: Iterable[Held], units: Units) -> Iterator[Entry]:
     for each in held:
-        position, feed = each.position, each.feed
-        if isinstance(position, Option):
-            yield Entry("option", position.amount, units.option(account, position, feed))
-            continue
-        unit = units.linear(position, feed)
-        yield Entry(
-            "perpetual" if isinstance(position, Perpetual) else "future",
-            position.amount,
-            unit,
-            paid(position, is_missing=feed.status is FeedStatus.MISSING),
-            apart=not feed.is_fresh,
-        )
+        yield units.known.once(_position, each.position, account, each.feed, units)
+
+
+def _position(position: Position, account: str, feed: Feed, units: Units) -> Entry:
+    if isinstance(position, Option):
+        return Entry("option", position.amount, units.option(account, position, feed))
+    return Entry(
+        "perpetual" if isinstance(position, Perpetual) else "future",
+        position.amount,
+        units.linear(position, feed),
+        paid(position, is_missing=feed.status is FeedStatus.MISSING),
+        apart=not feed.is_fresh,
+    )
 
 
 def paid(position: Perpetual | Future, *, is_missing: bool) -> Money:
@@ -302,10 +304,7 @@ def _summed(draft: Draft, parameters: Parameters) -> Part:
         changes=_changes(entries, len(parameters.rows)),
         contingency=contingency(entries),
         concentration=NOTHING,
-        deltas={
-            root: floor_of([entry for entry in entries if entry.unit.factor == root], lambda unit: unit.delta)
-            for root in sorted({entry.unit.factor for entry in entries})
-        },
+        deltas=_deltas(entries),
         relief=floor_of(entries, lambda unit: unit.relief),
         market=span(lambda unit: unit.market),
         entries=entries,
@@ -318,6 +317,14 @@ def _changes(entries: Sequence[Entry], rows: int) -> tuple[Money, ...]:
     amounts = [entry.amount for entry in entries]
     by_row = zip(*(entry.unit.changes for entry in entries), strict=True) if entries else [()] * rows
     return tuple(Money(sum(map(mul, amounts, row)) // WAD) for row in by_row)
+
+
+def _deltas(entries: Iterable[Entry]) -> dict[str, Money]:
+    """By underlying ⌊Σ amount·delta⌋."""
+    sums: defaultdict[str, int] = defaultdict(int)
+    for entry in entries:
+        sums[entry.unit.factor] += entry.amount * entry.unit.delta
+    return {root: Money(sums[root] // WAD) for root in sorted(sums)}
 
 
 def floor_of(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> Money:
@@ -335,9 +342,14 @@ def worth(entries: Sequence[Entry], of: Callable[[Unit], Interval]) -> Interval:
 
     low = ⌊Σ amount·low⌋ − ⌈Σ owed·(high − low)⌉, high = ⌊Σ amount·high⌋ + ⌊Σ owed·(high − low)⌋.
     """
-    width = of_short(entries, lambda unit: of(unit).high - of(unit).low)
-    low, high = floor_of(entries, lambda unit: of(unit).low), floor_of(entries, lambda unit: of(unit).high)
-    return Interval(low + -width // WAD, high + width // WAD)
+    low = high = width = 0
+    for entry in entries:
+        amount, span = entry.amount, of(entry.unit)
+        low += amount * span.low
+        high += amount * span.high
+        if amount < 0:
+            width -= amount * (span.high - span.low)
+    return Interval(low // WAD + -width // WAD, high // WAD + width // WAD)
 
 
 def contingency(entries: Sequence[Entry]) -> Money:

@@ -145,9 +145,9 @@ def _read(fields: Fields, market: Market) -> Portfolio:
     holdings = tuple(_holdings(fields, feeds))
     venues = tuple(_venues(fields, feeds))
     debts = tuple(Debt(each.amount, feeds.balance(each, owed=True)) for each in book.debts)
-    used = [each.feed for each in holdings] + [each.feed for each in debts]
-    used += [each.feed for venue in venues for each in venue.positions]
-    roots = {parameters.assets[feed.asset].root for feed in used}
+    used = {each.feed.asset for each in holdings} | {each.feed.asset for each in debts}
+    used |= {each.feed.asset for venue in venues for each in venue.positions}
+    roots = {parameters.assets[asset].root for asset in used}
     return Portfolio(
         account=fields.account,
         cash=book.cash,
@@ -255,7 +255,7 @@ def _venues(fields: Fields, feeds: _Feeds) -> Iterator[Venue]:
     by_venue: dict[str, dict[str, list[object]]] = {OWN: {}, **{name: {} for name in sorted(terms.content)}}
     for key in POSITIONS:
         for each in fields.items(key):
-            name = each.text("venue", OWN)
+            name = each.text("venue", OWN) if "venue" in each.content else OWN
             if name not in by_venue:
                 raise MissingField(
                     "the account has not authorised the venue",
@@ -287,8 +287,9 @@ def _positions(content: Mapping[str, list[object]], feeds: _Feeds) -> Iterator[H
     for key in ("perpetuals", "futures"):
         for raw in content.get(key, []):
             fields = Fields.of(raw, feeds.market.account)
-            priced = feeds.market.section(fields.text("asset")).has("price") or not fields.number("amount")
-            if not priced and not fields.has("entry_price"):
+            if fields.has("entry_price") or not fields.number("amount"):
+                continue
+            if not feeds.market.section(fields.text("asset")).has("price"):
                 raise MissingField(
                     "without a price there is no default for it",
                     account=fields.account,
