@@ -89,7 +89,10 @@ def _outcomes(name: str, path: Path, *, stress: bool) -> list[Evaluation | Portf
     from node.margin.models.errors import PortfolioError
     from node.margin.models.profiles import evaluate_file
 
-    outcomes = list(evaluate_file(profile_named(name), parsed(path), path.stem, stress=stress))
+    profile = profile_named(name)
+    if stress and profile.stress is None:
+        raise ConfigError("the profile has no stress tests", profile=name)
+    outcomes = list(evaluate_file(profile, parsed(path), path.stem, stress=stress))
     if len(outcomes) == 1 and isinstance(outcomes[0], PortfolioError):
         raise outcomes[0]
     return outcomes
@@ -210,8 +213,10 @@ def _component(name: str, value: Any, depth: int) -> list[str]:  # noqa: ANN401 
     indent = "  " * depth
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         return [line for place, each in enumerate(value) for line in _component(f"{name} {place + 1}", each, depth)]
+    if isinstance(value, list) and value and all(isinstance(each, list) for each in value):
+        return [f"{indent}{name}", *(f"{indent}  {'  '.join(map(_short, each))}" for each in value)]
     if not isinstance(value, dict) or not value:
-        return [f"{indent}{name:30} {_short(value) if value not in ({}, []) else 'none'}"]
+        return [f"{indent}{name:30} {_short(value) if value not in ({}, [], None) else 'none'}"]
     if set(value) == {"low", "high"}:
         return [f"{indent}{name:30} {_short(value['low'])} to {_short(value['high'])}"]
     return [f"{indent}{name}", *(line for key, each in value.items() for line in _component(key, each, depth + 1))]

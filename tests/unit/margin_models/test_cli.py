@@ -131,3 +131,17 @@ def test_the_readme_says_a_sentence_of_each() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     for profile in PROFILES.values():
         assert readme.count(f"| `{profile.name}` | {profile.summary} |") == 1
+
+
+def test_stress_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"account": "alice", "cash": 5})
+    for command in ("evaluate", "explain"):
+        assert isinstance(run(command, "--profile", "ltv", "--stress", path).exception, ConfigError)
+        assert run(command, "--stress", path).exit_code == 0
+
+
+def test_tables_are_explained_row_by_row() -> None:
+    lines = run("explain", "--profile", "derive-pm2", published()).output.splitlines()
+    place = lines.index("  reg_losses")
+    assert lines[place + 1].split()[:2] == ["0.18", "1"]
+    assert not any("[[" in line for line in lines)
