@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -61,7 +61,7 @@ def evaluate(
     """
     from node.cli.shown import print_json, print_lines
 
-    outcomes = _outcomes(profile, file, stress=stress)
+    outcomes = _outcomes(profile, file, stress=stress, as_json=as_json)
     if as_json:
         shown = [_shown(each) for each in outcomes]
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
@@ -84,7 +84,7 @@ def explain(file: File, profile: ProfileName = DEFAULT_PROFILE, *, stress: Stres
         raise typer.Exit(1)
 
 
-def _outcomes(name: str, path: Path, *, stress: bool) -> list[Evaluation | PortfolioError]:
+def _outcomes(name: str, path: Path, *, stress: bool, as_json: bool = False) -> list[Evaluation | PortfolioError]:
     """What became of each account; for a file with one, its error is raised."""
     from node.margin.models.errors import PortfolioError
     from node.margin.models.profiles import evaluate_file
@@ -94,8 +94,17 @@ def _outcomes(name: str, path: Path, *, stress: bool) -> list[Evaluation | Portf
         raise ConfigError("the profile has no stress tests", profile=name)
     outcomes = list(evaluate_file(profile, parsed(path), path.stem, stress=stress))
     if len(outcomes) == 1 and isinstance(outcomes[0], PortfolioError):
-        raise outcomes[0]
+        raise_only(outcomes[0], as_json=as_json)
     return outcomes
+
+
+def raise_only(error: PortfolioError, *, as_json: bool) -> NoReturn:
+    """Raise what is wrong with a file's one account; where JSON is asked for, that has it too."""
+    from node.cli.shown import print_json
+
+    if as_json:
+        print_json({"account": error.account, "error": shown_error(error)})
+    raise error
 
 
 def profile_named(name: str) -> Profile:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.margin import DEFAULT_PROFILE, File, ProfileName, dollars, parsed, profile_named, shown_error
+from node.cli.margin import DEFAULT_PROFILE, File, ProfileName, dollars, parsed, profile_named, raise_only, shown_error
 
 if TYPE_CHECKING:
     from node.margin.models.errors import PortfolioError
@@ -34,7 +34,7 @@ def plan(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJson 
 
     outcomes = list(plans(profile_named(profile), parsed(file), file.stem))
     if len(outcomes) == 1 and isinstance(outcomes[0].found, Exception) and not outcomes[0].isolated:
-        raise outcomes[0].found
+        raise_only(outcomes[0].found, as_json=as_json)
     if as_json:
         shown = [_shown_plans(each) for each in outcomes]
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})
@@ -56,7 +56,7 @@ def what_if(file: File, profile: ProfileName = DEFAULT_PROFILE, *, as_json: AsJs
 
     outcomes = list(answers(profile_named(profile), parsed(file), file.stem))
     if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
-        raise outcomes[0]
+        raise_only(outcomes[0], as_json=as_json)
     if as_json:
         shown = [_error(each) if isinstance(each, Exception) else _shown_answer(*each) for each in outcomes]
         print_json(shown[0] if len(shown) == 1 else {"profile": profile, "accounts": shown})

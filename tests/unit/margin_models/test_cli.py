@@ -145,3 +145,13 @@ def test_tables_are_explained_row_by_row() -> None:
     place = lines.index("  reg_losses")
     assert lines[place + 1].split()[:2] == ["0.18", "1"]
     assert not any("[[" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plan", "what-if"])
+def test_the_error_of_one_account_is_in_its_json_too(tmp_path: Path, command: str) -> None:
+    path = saved(tmp_path, {"account": "alice", "collateral": {"ETH": 1}})
+    result = run(command, "--profile", "ltv", path, "--json")
+    assert isinstance(result.exception, PortfolioError)
+    shown = json.loads(result.output)
+    assert (shown["account"], shown["error"]["account"], shown["error"]["field"]) == ("alice", "alice", "collateral")
+    assert not run(command, "--profile", "ltv", path).output
