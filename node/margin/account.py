@@ -6,7 +6,7 @@ say, and are the same for all of them. Must not know any rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from node.margin.context import MarginContext
@@ -47,8 +47,8 @@ class Rules(Protocol):
         """When an asset is seized by the policy's order: the lower the earlier, equal ones together."""
         ...
 
-    def headroom(self, view: AccountView, context: MarginContext) -> Headroom:
-        """How far the account is from being liquidatable."""
+    def headrooms(self, views: Iterable[AccountView], context: MarginContext) -> Iterator[Headroom]:
+        """How far each account is from being liquidatable, in order; what they have in common is made together."""
         ...
 
     def level(self, key: Key, context: MarginContext) -> Level:

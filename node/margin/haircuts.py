@@ -85,7 +85,11 @@ class Haircuts:
             return 0
         return -policy.asset_by_id[asset].maintenance_haircut_bps
 
-    def headroom(self, view: AccountView, context: MarginContext) -> Headroom:
+    def headrooms(self, views: Iterable[AccountView], context: MarginContext) -> Iterator[Headroom]:
+        """Each by itself."""
+        return (self._headroom(view, context) for view in views)
+
+    def _headroom(self, view: AccountView, context: MarginContext) -> Headroom:
         """Of what the excess at the high end depends on: the high ends of tokens' marks, both ends of underlyings'.
 
         Where a vault lacks some of a token, its holders also depend on the share that is there, which moves with

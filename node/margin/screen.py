@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from chains.proofs.keccak import keccak
 from chains.types import AccountId, Hash32
-from node.margin.account import rules_of
+from node.margin.account import Rules, rules_of
 from node.margin.context import MarginContext
-from node.margin.headroom import Key, Level
+from node.margin.headroom import Headroom, Key, Level
 from node.model.ledger import AccountView
 from node.model.merkle import MerkleMap
 
@@ -97,11 +97,15 @@ class _Known:
         return len(self._due)
 
     def _evaluated(self, most: int, view: View, context: MarginContext) -> Iterator[AccountId]:
-        for _ in range(min(most, len(self._due))):
-            account = self._due.pop()
+        due = [self._due.pop() for _ in range(min(most, len(self._due)))]
+        for account in due:
             self._close.discard(account)
             self._numbers.pop(account, None)
-            if self._maps["obligations"].get(account) is not None and self._is_below(view(account), context):
+        owing = [account for account in due if self._maps["obligations"].get(account) is not None]
+        rules = rules_of(context.policy)
+        for account, found in zip(owing, rules.headrooms(map(view, owing), context), strict=True):
+            self._note(account, found, rules, context)
+            if found.excess < 0:
                 yield account
 
     def _changed(self, maps: Mapping[str, MerkleMap]) -> set[AccountId]:
@@ -114,20 +118,17 @@ class _Known:
         self._maps = dict(maps)
         return changed
 
-    def _is_below(self, view: AccountView, context: MarginContext) -> bool:
-        """Evaluate an account, and note until when it need not be evaluated again."""
+    def _note(self, account: AccountId, found: Headroom, rules: Rules, context: MarginContext) -> None:
+        """Until when an account that was evaluated need not be evaluated again."""
         self.evaluations += 1
-        rules = rules_of(context.policy)
-        found = rules.headroom(view, context)
         if found.safe is None:
-            self._close.add(view.account)
-        else:
-            self._numbers[view.account] = self.evaluations
-            for key, ticks in found.safe.items():
-                if key not in self._clocks:
-                    self._clocks[key] = _Clock(rules.level(key, context))
-                self._clocks[key].push(ticks, self.evaluations, view.account, self._numbers)
-        return found.excess < 0
+            self._close.add(account)
+            return
+        self._numbers[account] = self.evaluations
+        for key, ticks in found.safe.items():
+            if key not in self._clocks:
+                self._clocks[key] = _Clock(rules.level(key, context))
+            self._clocks[key].push(ticks, self.evaluations, account, self._numbers)
 
 
 class Screen:

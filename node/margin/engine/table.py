@@ -15,12 +15,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from node.margin.math import FloatArray, exp, ln, normal_cdf, sqrt
+from node.margin.math import FloatArray, exp
 from node.margin.math.products import LARGEST_BITS, IntArray
 from node.margin.models.book import Option
 from node.margin.models.fixed import ONE, PICO, WAD, as_float, product
 from node.margin.models.market import Expiry
-from node.margin.models.pricing import black76
+from node.margin.models.pricing import black76, forward_delta
 from node.margin.models.shocks import NO_MOVE, Move
 
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -111,13 +111,10 @@ def expiry_marks(options: Sequence[Option], moves: Sequence[Move], *, discounted
 def expiry_deltas(options: Sequence[Option]) -> FloatArray:
     """Deltas of options of one underlying and expiry."""
     expiry, quote = options[0].expiry, options[0].quote
-    strikes = _strikes(options)
-    forward = as_float(expiry.forward)
-    deviation = expiry.vol(strikes) * sqrt(expiry.years)
+    strikes, forward = _strikes(options), as_float(expiry.forward)
+    found = forward_delta(np.array([forward]), strikes, expiry.years, expiry.vol(strikes), _calls(options))
     with np.errstate(all="ignore"):
-        upper = normal_cdf(ln(forward / strikes) / deviation + 0.5 * deviation)
-        upper = np.where(deviation == 0.0, (forward > strikes).astype(np.float64), upper)
-        return _discount(expiry) * forward / as_float(quote.price) * (upper - (1.0 - _calls(options)))
+        return _discount(expiry) * forward / as_float(quote.price) * found
 
 
 def _strikes(options: Sequence[Option]) -> FloatArray:

@@ -72,7 +72,8 @@ def polynomial(x: FloatArray, coefficients: tuple[float, ...]) -> FloatArray:
     """Horner's scheme, highest coefficient first."""
     value = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
-        value = value * x + coefficient
+        value *= x  # in place: a product and a sum, each rounded, whatever array they are put in
+        value += coefficient
     return value
 
 
@@ -126,6 +127,6 @@ def sqrt(x: FloatArray) -> FloatArray:
     return np.sqrt(x)
 
 
-def power(base: Real, exponent: float) -> Real:
+def power(base: Real, exponent: Real | float) -> Real:
     """base^exponent = exp(exponent·ln(base)) for base > 0, within 1 + 3·|exponent·ln(base)| ulp."""
     return exp(ln(base) * exponent)

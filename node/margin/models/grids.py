@@ -15,7 +15,9 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from node.margin.math import power
+import numpy as np
+
+from node.margin.math import FloatArray, power
 from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
@@ -97,6 +99,18 @@ def vol_rule(shock: float, short_power: float, long_power: float, least_up: floa
         return max(moved, least_up) if shock > 0.0 else moved
 
     return shocked
+
+
+def shocked_vols(
+    vols: FloatArray, seconds: FloatArray, shocks: FloatArray, short_power: float, long_power: float, least_up: float
+) -> FloatArray:
+    """The same for arrays that broadcast, element by element."""
+    days = np.maximum(1.0, seconds / SECONDS_A_DAY)
+    multiple = power(_REFERENCE_DAYS / days, np.where(days < _REFERENCE_DAYS, short_power, long_power))
+    moved = vols * (1.0 + shocks * multiple)
+    moved = np.where(moved > 0.0, moved, 0.0)
+    moved = np.where((shocks > 0.0) & (moved < least_up), least_up, moved)
+    return np.where(shocks == 0.0, vols, moved)
 
 
 @lru_cache(maxsize=4096)  # the same for every strike of an expiry and every row

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.margin.math import FloatArray, exp, ln, normal_cdf, normal_pdf, sqrt
+from node.margin.math.elementary import Real
 
 
 def black76(
-    forward: FloatArray, strike: FloatArray, years: float, vol: FloatArray, discount: float, is_call: FloatArray
+    forward: FloatArray, strike: FloatArray, years: Real, vol: FloatArray, discount: Real, is_call: FloatArray
 ) -> FloatArray:
     """discount·E[max(±(F_T − K), 0)]: with s = σ√T and d± = ln(F/K)/s ± s/2, a call is df·(F·Φ(d+) − K·Φ(d−)).
 
@@ -30,6 +31,20 @@ def black76(
         intrinsic = side * (forward - strike)
         undiscounted = np.where(deviation == 0.0, intrinsic, priced)
         return discount * np.where(undiscounted < 0.0, 0.0, undiscounted)
+
+
+def forward_delta(
+    forward: FloatArray, strike: FloatArray, years: Real, vol: FloatArray, is_call: FloatArray
+) -> FloatArray:
+    """What black76 gains, before it is discounted, as the forward gains: Φ(d+) for a call, for a put less one.
+
+    Without variance a call's is one above its strike and nothing elsewhere. Shapes broadcast.
+    """
+    deviation = vol * sqrt(years)
+    with np.errstate(all="ignore"):
+        upper = normal_cdf(ln(forward / strike) / deviation + 0.5 * deviation)
+        upper = np.where(deviation == 0.0, (forward > strike).astype(np.float64), upper)
+        return upper - (1.0 - is_call)
 
 
 @dataclass(frozen=True, slots=True)

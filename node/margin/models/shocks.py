@@ -12,14 +12,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from node.margin.math import FloatArray, exp, ln, normal_cdf, sqrt
+from node.margin.math import exp, ln, normal_cdf, sqrt
 from node.margin.models.book import Book, Future, Option, Perpetual
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, value
 from node.margin.models.market import Expiry, Quote
 from node.margin.models.pricing import black76
 
-_LARGEST_MARK = 1e15
+LARGEST_MARK = 1e15
+"""In USD: no mark is as much."""
 
 VolRule = Callable[[float, int], float]
 """A volatility and the seconds to expiry → the shocked volatility."""
@@ -82,44 +83,20 @@ def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
 
 def marks(account: str, option: Option, moves: Sequence[Move]) -> Sequence[Money]:
     """The option's price under each move. Raises OutOfRange, which names it, where its market gives no finite one."""
-    return _finite(account, option, _marks(option.expiry, option.strike, option.is_call, tuple(moves)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Points:
-    """Forwards and volatilities at which the options of an expiry are priced, element by element."""
-
-    forwards: FloatArray
-    vols: FloatArray
-    years: float
-    discount: float
-
-    @classmethod
-    def of(cls, expiry: Expiry, forwards: Iterable[Wad], vols: Iterable[float]) -> Points:
-        """These points of an expiry."""
-        return cls(np.array([as_float(each) for each in forwards]), np.array([*vols]), expiry.years, _discount(expiry))
-
-    def prices(self, strike: Wad, is_call: bool) -> tuple[Money, ...] | None:  # noqa: FBT001
-        """Of one option at each point; None where not all are finite."""
-        strikes, sides = np.array([as_float(strike)]), np.array([float(is_call)])
-        found = black76(self.forwards, strikes, self.years, self.vols, self.discount, sides).tolist()
-        return tuple(map(as_money, found)) if all(price < _LARGEST_MARK for price in found) else None
-
-
-def marks_at(account: str, option: Option, points: Points) -> Sequence[Money]:
-    """The option's price at each point, not remembered. Raises OutOfRange as marks() does."""
-    return _finite(account, option, points.prices(option.strike, option.is_call))
-
-
-def _finite(account: str, option: Option, found: tuple[Money, ...] | None) -> tuple[Money, ...]:
+    found = _marks(option.expiry, option.strike, option.is_call, tuple(moves))
     if found is None:
-        raise OutOfRange(
-            "the market gives no finite price; check forward, rate and volatility",
-            account=account,
-            instrument=option.name,
-            field="mark",
-        )
+        raise unpriced(account, option)
     return found
+
+
+def unpriced(account: str, option: Option) -> OutOfRange:
+    """What is wrong with an option whose market gives no finite price."""
+    return OutOfRange(
+        "the market gives no finite price; check forward, rate and volatility",
+        account=account,
+        instrument=option.name,
+        field="mark",
+    )
 
 
 def vol_at(option: Option) -> float:
@@ -130,10 +107,12 @@ def vol_at(option: Option) -> float:
 @lru_cache(maxsize=1 << 14)
 def _marks(expiry: Expiry, strike: Wad, is_call: bool, moves: tuple[Move, ...]) -> tuple[Money, ...] | None:  # noqa: FBT001
     """One option under all moves, remembered: every threshold and every trial of a plan asks for the same."""
-    vol = float(expiry.vol(np.array([as_float(strike)]))[0])
-    forwards = (product(expiry.forward, ONE + move.spot) for move in moves)
-    points = Points.of(expiry, forwards, (move.vol(vol, expiry.seconds) for move in moves))
-    return points.prices(strike, is_call)
+    strikes = np.array([as_float(strike)])
+    vol = float(expiry.vol(strikes)[0])
+    forwards = np.array([as_float(product(expiry.forward, ONE + move.spot)) for move in moves])
+    vols = np.array([move.vol(vol, expiry.seconds) for move in moves])
+    found = black76(forwards, strikes, expiry.years, vols, _discount(expiry), np.array([float(is_call)])).tolist()
+    return tuple(map(as_money, found)) if all(price < LARGEST_MARK for price in found) else None
 
 
 def _discount(expiry: Expiry) -> float:

@@ -7,7 +7,7 @@ that nobody knows is: within the owner's limit, and seizing nothing. Must not kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from node.margin import spec
@@ -15,9 +15,8 @@ from node.margin.collateral import Standing, standings
 from node.margin.context import MarginContext
 from node.margin.contracts import Contract
 from node.margin.models.book import Future, Option, Perpetual
-from node.margin.models.errors import PortfolioError
 from node.margin.models.fixed import ONE, WAD, Money, Wad
-from node.margin.models.hypothec.counted import Quality
+from node.margin.models.hypothec.counted import Quality, Unit
 from node.margin.models.hypothec.feeds import Feed
 from node.margin.models.hypothec.portfolio import OWN, Held, Holding, Portfolio, Venue
 from node.margin.portfolio.market import WAD_PER_PICO, Market
@@ -79,12 +78,41 @@ class AccountBook:
 
 def account_book(view: AccountView, context: MarginContext) -> AccountBook:
     """The account under a policy that names the profile."""
+    [found] = account_books([view], context)
+    return found
+
+
+def account_books(views: Sequence[AccountView], context: MarginContext) -> list[AccountBook]:
+    """The same of several, whose options are priced together."""
+    reported = [
+        [
+            # A position of no size reads no price.
+            [_reported(each, context) for each in obligation.positions if each.size != 0]
+            for obligation, _ in _authorized(view)
+        ]
+        for view in views
+    ]
+    units = iter(context.market.units.options(each.held for of in reported for some in of for each in some))
+    return [
+        _account_book(view, [tuple(_marked(each, units, context.market) for each in some) for some in of], context)
+        for view, of in zip(views, reported, strict=True)
+    ]
+
+
+def _marked(each: Reported, units: Iterator[Unit | None], market: Market) -> Reported:
+    """An option without a finite mark is owed without a bound: a row moves the price, or the volatility, too far."""
+    if not isinstance(each.held.position, Option) or next(units) is not None:
+        return each
+    return Reported(_unbounded(each.held.feed.asset, market), each.contract, Reason.UNKNOWN_INSTRUMENT)
+
+
+def _account_book(view: AccountView, reported: list[tuple[Reported, ...]], context: MarginContext) -> AccountBook:
     market, name = context.market, view.account.hex()
     holdings = tuple(_kept(each, context) if isinstance(each, Standing) else each for each in standings(view, context))
     owing: dict[str, Owing] = {}
     venues = [Venue(OWN, None, Money(0), ())]
-    for obligation, authorization in _authorized(view):
-        venue, found = _venue(name, obligation, authorization, context)
+    for (obligation, authorization), some in zip(_authorized(view), reported, strict=True):
+        venue, found = _venue(obligation, authorization, some)
         owing[venue.name] = found
         venues.append(venue)
     held = tuple(each.holding for each in holdings if isinstance(each, Kept))
@@ -129,18 +157,16 @@ def _authorized(view: AccountView) -> Iterator[tuple[VenueObligation, Authorizat
 
 
 def _venue(
-    account: str, obligation: VenueObligation, authorization: Authorization, context: MarginContext
+    obligation: VenueObligation, authorization: Authorization, reported: tuple[Reported, ...]
 ) -> tuple[Venue, Owing]:
     receivable = spec.receivable(authorization.seized, obligation.acknowledged)
     limit = spec.cap(authorization.limit, authorization.seized)
-    # A position of no size reads no price.
-    reported = tuple(_reported(account, each, context) for each in obligation.positions if each.size != 0)
     held = tuple(each.held for each in reported)
     venue = Venue(authorization.venue, Money(limit), Money(obligation.cash + receivable), held)
     return venue, Owing(authorization, limit, receivable, reported)
 
 
-def _reported(account: str, position: Position, context: MarginContext) -> Reported:
+def _reported(position: Position, context: MarginContext) -> Reported:
     contract, market = context.policy.contract(position.instrument), context.market
     if contract is None:
         # SECURITY: not on what the venue calls it: that may be an asset of an issuer of what the account holds.
@@ -153,10 +179,6 @@ def _reported(account: str, position: Position, context: MarginContext) -> Repor
     held = _held(position, contract, feed, seconds, market)
     if not isinstance(held.position, Option):
         return Reported(held, contract, feed.reason)
-    try:
-        market.units.option(account, held.position, feed)
-    except PortfolioError:  # no finite mark: a row moves the price, or the volatility, too far
-        return Reported(_unbounded(contract.underlying, market), contract, Reason.UNKNOWN_INSTRUMENT)
     certain = market.volatility(contract.underlying).is_certain
     return Reported(held, contract, feed.reason or (None if certain else Reason.UNCERTAIN_VOLATILITY))
 

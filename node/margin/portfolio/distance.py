@@ -31,13 +31,12 @@ from node.margin.headroom import TICKS, Headroom, Key, Level, ticks_for
 from node.margin.models.book import Future, Option
 from node.margin.models.fixed import WAD, Money, Wad, down, up
 from node.margin.models.hypothec.counted import NANO, better_by
-from node.margin.models.hypothec.feeds import FeedStatus
+from node.margin.models.hypothec.feeds import FeedStatus, in_proportion
 from node.margin.models.hypothec.haircuts import by_volatility
 from node.margin.models.hypothec.margin import claim, costs_of
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, room
 from node.margin.models.hypothec.portfolio import Held
-from node.margin.models.hypothec.positions import in_proportion
 from node.margin.models.hypothec.shortfall import multiple
 from node.margin.models.interest import SECONDS_A_YEAR
 from node.margin.policy import PICO_PER_MICRO

@@ -28,12 +28,14 @@ from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
 from node.margin.policy import Policy
 from node.margin.portfolio import distance
-from node.margin.portfolio.book import AccountBook, Kept, Owing, account_book
+from node.margin.portfolio.book import AccountBook, Kept, Owing, account_book, account_books
 from node.margin.portfolio.market import WAD_PER_PICO
 from node.model.health import ZERO, Health, HealthStatus, HoldingLine, Interval, Reason, VenueLine
-from node.model.ledger import AccountView
+from node.model.ledger import AccountView, Obligations
 
 NAME = "hypothec"
+PRICED_TOGETHER = 2_048
+"""Accounts and positions of a batch, or those of its last account beyond."""
 
 
 class PortfolioRules:
@@ -122,17 +124,31 @@ class PortfolioRules:
             case "pro_rata":
                 return 0
 
-    def headroom(self, view: AccountView, context: MarginContext) -> Headroom:
+    def headrooms(self, views: Iterable[AccountView], context: MarginContext) -> Iterator[Headroom]:
         """By the bounds of node.margin.portfolio.distance."""
-        book, parameters = account_book(view, context), context.policy.parameters
-        found = parts(book.portfolio, parameters, context.market.units)
-        return distance.headroom(
-            book, found, evaluate(book.portfolio, found, parameters).maintenance_excess.high, context
-        )
+        parameters = context.policy.parameters
+        for some in _batches(views):
+            for book in account_books(some, context):
+                found = parts(book.portfolio, parameters, context.market.units)
+                excess = evaluate(book.portfolio, found, parameters).maintenance_excess.high
+                yield distance.headroom(book, found, excess, context)
 
     def level(self, key: Key, context: MarginContext) -> Level:
         """A feed, a token, a chain, a volatility, a forward or the deviations of an expiry."""
         return distance.level(key, context)
+
+
+def _batches(views: Iterable[AccountView]) -> Iterator[list[AccountView]]:
+    """Accounts whose options are priced together: enough of them that a call costs little, few enough to hold."""
+    batch: list[AccountView] = []
+    positions = 0
+    for view in views:
+        batch.append(view)
+        positions += 1 + sum(len(each.positions) for each in (view.obligations or Obligations(())).venues)
+        if positions >= PRICED_TOGETHER:
+            yield batch
+            batch, positions = [], 0
+    yield batch
 
 
 def _rows(ends: tuple[End, End], parameters: Parameters) -> tuple[str, str]:

@@ -136,7 +136,7 @@ def test_who_is_said_to_be_safe_is_safe_at_the_end_of_it(view: AccountView, data
     before = market(rules=rules)
     worth = sum(line.value.high for line in evaluate(view, before).holdings)
     view = nearer(view, before, data.draw(st.integers(worth // 100, worth // 4)))
-    found = rules_of(rules).headroom(view, before)
+    [found] = rules_of(rules).headrooms([view], before)
     if found.safe is None:
         return
     directions = {name: data.draw(moves) for name in before.prices}

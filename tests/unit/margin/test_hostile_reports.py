@@ -7,11 +7,14 @@ import gc
 import pytest
 
 from node.margin import evaluate, withdrawal_refusal
-from node.margin.models import shocks
+from node.margin.account import rules_of
+from node.margin.headroom import Headroom
+from node.margin.math import FloatArray
+from node.margin.models.hypothec.counted import Unit
 from node.margin.models.pricing import black76
 from node.margin.policy import Policy
 from node.model.frame import PriceStatus
-from node.model.health import Health, HealthStatus
+from node.model.health import Health, HealthStatus, Reason
 from node.model.ledger import VenueObligation
 from node.model.reports import Position
 from tests.unit.margin.books import (
@@ -30,6 +33,10 @@ from tests.unit.margin.books import (
 )
 
 STRIKES = 8
+KNOWN_PRICES = 3
+"""By what is agreed, and both ends of the range."""
+ROWS = 1 + 31
+"""As it is, and in each row."""
 
 
 def options(expiry: str) -> tuple[Position, ...]:
@@ -41,26 +48,66 @@ def made_of(kind: type) -> int:
     return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
-def test_an_option_is_priced_once_at_all_points_and_of_a_state_that_is_gone_nothing_stays(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many prices were made by each call."""
+    found: list[int] = []
+
+    def counting(*given: FloatArray) -> FloatArray:
+        prices = black76(*given)
+        found.append(prices.size)
+        return prices
+
+    monkeypatch.setattr("node.margin.models.hypothec.marks.black76", counting)
+    return found
+
+
+def test_options_are_priced_once_and_together_and_of_a_state_that_is_gone_nothing_stays(calls: list[int]) -> None:
     """Whoever names one strike after the other would else have nodes work more for each, and keep it."""
-    calls: list[int] = []
-
-    def counting(*given: object) -> object:
-        calls.append(1)
-        return black76(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("node.margin.models.shocks.black76", counting)
     context = market(rules=profile_policy())
-    before = made_of(shocks.Move), made_of(shocks.Points)
+    before = made_of(Unit)
     view = account([holding(A, ETH_A, 100)], [owes(*options("31DEC27"), *options("31DEC28"))])
     evaluate(view, context)
     assert evaluate(view, context).venues[0].maintenance.high > 0
-    assert len(calls) == 2 * STRIKES
-    assert made_of(shocks.Points) - before[1] == 2, "of each expiry's calls"
+    assert calls == [2 * STRIKES * KNOWN_PRICES * ROWS]
+    assert made_of(Unit) - before == 2 * STRIKES + 1, "and of the collateral"
     del context
-    assert (made_of(shocks.Move), made_of(shocks.Points)) == before
+    assert made_of(Unit) == before
+
+
+def test_of_many_accounts_the_options_are_priced_together(calls: list[int]) -> None:
+    """Each account by itself would cost a node what it costs to call."""
+    context = market(rules=profile_policy())
+    views = [account([holding(A, ETH_A, 100)], [owes(each)]) for each in options("31DEC27")]
+    assert len(list(rules_of(context.policy).headrooms(views, context))) == STRIKES
+    assert calls == [STRIKES * KNOWN_PRICES * ROWS]
+
+
+WORTHLESS = """
+[[margin.parameters.rows]]
+name = "nothing is left"
+market = -1
+"""
+BEYOND = "ETH-31DEC27-999999999999999.99-P"
+"""Where nothing is left, worth more than any mark may be."""
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_option_that_cannot_be_marked_is_owed_without_a_bound_and_changes_nobody_elses(place: int) -> None:
+    rules = profile_policy(WORTHLESS)
+    usual = [[each] for each in options("31DEC27")[:4]]
+    named = [[*held, position(BEYOND, 1, 0)] if at == place else held for at, held in enumerate(usual)]
+
+    def judged(*accounts: list[Position]) -> list[Headroom]:
+        views = [account([holding(A, ETH_A, 100)], [owes(*held)]) for held in accounts]
+        return list(rules_of(rules).headrooms(views, market(rules=rules)))
+
+    together, alone = judged(*named), [judged(held)[0] for held in named]
+    assert together == alone
+    assert [at for at, each in enumerate(judged(*usual)) if each != together[at]] == [place]
+    assert together[place].safe is None
+    [line] = evaluate(account([holding(A, ETH_A, 100)], [owes(*named[place])]), market(rules=rules)).venues
+    assert (line.claim.high, line.reasons) == (1_000_000 * USD, (Reason.UNKNOWN_INSTRUMENT,))
 
 
 ISSUED = """

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from node.margin.engine.hypothec.sums import LARGEST_TERM, Numbers, Ratio, ratio
 from node.margin.engine.portfolio import in_units
 from node.margin.math.products import LARGEST_BITS, DenseRows, IntArray, Rows, Table
+from node.margin.math.ratios import LARGEST_TERM, Numbers, Ratio, ratio
 from node.margin.models.errors import PortfolioError
-from node.margin.models.fixed import ONE, Money, Wad
+from node.margin.models.fixed import ONE, WAD, Money, Wad
 from node.margin.models.hypothec.counted import Unit
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Draft, Entry, Units, drafts, room
@@ -27,6 +27,8 @@ from node.model.health import ZERO, Interval
 MOST_ROWS = 15
 CHUNK = 8_192
 """Accounts that go through together: a few megabytes."""
+PRICED_TOGETHER = 256
+"""Accounts whose options are: enough for a call to cost little, whatever they have in common."""
 LARGEST_FIXED = 1 << 60
 """Accounts whose constants and limits, in 1e-12 USD, add up to as much are apart from others, in Python's integers."""
 
@@ -173,8 +175,8 @@ class Frame:
         parameters = units.parameters
         roots = tuple(sorted({unit.factor for unit in columns.units}))
         charges = parameters.charges
-        ratios = ratio(ONE), ratio(parameters.maintenance)
-        rate = ratio(charges.concentration_rate)
+        ratios = ratio(ONE, WAD), ratio(parameters.maintenance, WAD)
+        rate = ratio(charges.concentration_rate, WAD)
         return cls(
             parameters=parameters,
             units=units,
@@ -393,6 +395,9 @@ def prepared(portfolios: Sequence[Portfolio], parameters: Parameters) -> tuple[F
     errors: dict[int, PortfolioError] = {}
     risks: dict[str, Risk] = {}
     for place, portfolio in enumerate(portfolios):
+        if place % PRICED_TOGETHER == 0:
+            some = portfolios[place : place + PRICED_TOGETHER]
+            units.options(each for other in some for venue in other.venues for each in venue.positions)
         risks |= portfolio.risks
         try:
             found = account_rows(portfolio, units, columns)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.margin.engine.hypothec.frame import Frame
-from node.margin.engine.hypothec.sums import BoolArray, Numbers, Ratio, down, up
+from node.margin.engine.hypothec.sums import BoolArray
 from node.margin.math import sqrt
 from node.margin.math.products import FloatArray, IntArray
+from node.margin.math.ratios import Numbers, Ratio, down, up
 from node.margin.models.fixed import WAD, Wad, as_float
 from node.margin.models.hypothec.shortfall import RAISED
 from node.model.health import HealthStatus

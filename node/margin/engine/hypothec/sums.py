@@ -1,50 +1,21 @@
-"""Sums of exact products as integers, and their products with ratios: of 64 bits, or Python's where those do not do.
+"""Sums of exact products as integers: of 64 bits, or Python's where those do not do.
 
 Every function takes arrays of either kind and is exact for both. Must not know what is counted.
 """
 
 from __future__ import annotations
 
-from math import gcd
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.margin.engine.portfolio import floored, integers
 from node.margin.math.products import ExactSums, FloatArray, IntArray, Rows, exact_products
-from node.margin.models.fixed import WAD, Wad
+from node.margin.math.ratios import Numbers
 
-Numbers: TypeAlias = NDArray[Any]
-"""Integers of 64 bits, or objects that are Python's integers."""
 BoolArray: TypeAlias = NDArray[np.bool_]
-Ratio: TypeAlias = tuple[int, int]
-"""Numerator and denominator, in lowest terms."""
-
-LARGEST_TERM = 1 << 31
-"""A ratio whose terms are below it can be applied to 64 bits."""
 _BITS = 64
-
-
-def ratio(wad: Wad) -> Ratio:
-    """A number in 1e-18 in lowest terms."""
-    common = gcd(wad, WAD)
-    return wad // common, WAD // common
-
-
-def down(numbers: Numbers, by: Ratio) -> Numbers:
-    """⌊numbers·ratio⌋. Of 64 bits: the ratio is at most one and its terms are below LARGEST_TERM."""
-    numerator, denominator = by
-    if numerator == denominator:
-        return numbers
-    above = numbers // denominator
-    found: Numbers = above * numerator + (numbers - above * denominator) * numerator // denominator
-    return found
-
-
-def up(numbers: Numbers, by: Ratio) -> Numbers:
-    """⌈numbers·ratio⌉."""
-    return -down(-numbers, by)
 
 
 def whole(sums: ExactSums, decimals: int) -> tuple[IntArray, FloatArray]:

@@ -82,6 +82,11 @@ def moved(price: Wad, by: Wad) -> tuple[Wad, Wad]:
     return Wad(price * max(0, WAD - by) // WAD), Wad(-(-price * (WAD + by) // WAD))
 
 
+def in_proportion(price: Wad, feed: Feed) -> tuple[Wad, Wad]:
+    """The range of a price that moves with the feed's, rounded outwards."""
+    return Wad(price * feed.low // feed.price), Wad(-(-price * feed.high // feed.price))
+
+
 def status_at(said: FeedStatus, age: int, rules: FeedRules) -> FeedStatus:
     """What age makes of a status: stale after `stale_after`, and as if there were none after `write_off_after`."""
     if said is FeedStatus.MISSING or age > rules.write_off_after:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from node.margin.models.book import Future, Option
-from node.margin.models.fixed import WAD, Wad, as_float, product
+from node.margin.models.fixed import WAD, Wad, product
 from node.margin.models.hypothec import scenarios
 from node.margin.models.hypothec.feeds import Feed
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.portfolio import Held, Portfolio
 from node.margin.models.hypothec.scenarios import Row
-from node.margin.models.shocks import VolRule
+from node.margin.models.shocks import VolRule, vol_at
 
 LOWEST_MOVE = -WAD + WAD // 10**6
 """A price that has fallen by more is not one: here a millionth of it remains."""
@@ -58,8 +56,7 @@ def _held(held: Held, move: Wad, vol_rule: VolRule) -> Held:
     feed = _feed(held.feed, move)
     if isinstance(position, Option):
         expiry = position.expiry
-        vol = float(expiry.vol(np.array([as_float(position.strike)]))[0])
-        surface = vol_rule(vol, expiry.seconds)
+        surface = vol_rule(vol_at(position), expiry.seconds)
         return Held(
             replace(
                 position,

@@ -5,15 +5,18 @@ Ratios, vols and moves are in 1e-18. Must not know what any account holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import cast
 
+import numpy as np
+
+from node.margin.math import FloatArray
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fields import LONGEST_SECONDS, Fields
 from node.margin.models.fixed import Wad, as_float
-from node.margin.models.grids import vol_rule
+from node.margin.models.grids import shocked_vols, vol_rule
 from node.margin.models.hypothec.assets import OTHER, Assets, Issuer, read_assets, read_issuers
 from node.margin.models.hypothec.defaults import DEFAULTS
 from node.margin.models.hypothec.scenarios import Row, read_row
@@ -67,6 +70,11 @@ class VolShocks:
     def rule(self, shock: Wad) -> VolRule:
         """The rule of a row."""
         return vol_rule(as_float(shock), self.short_power, self.long_power, self.least)
+
+    def shocked(self, vols: FloatArray, seconds: FloatArray, shocks: Sequence[Wad]) -> FloatArray:
+        """What the rules of these shocks, which are the last dimension, make of volatilities with such times left."""
+        by = np.array([as_float(shock) for shock in shocks])
+        return shocked_vols(vols, seconds, by, self.short_power, self.long_power, self.least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
+from typing import TypeAlias
 
 from node.margin.models.book import Future, Option, Perpetual
 from node.margin.models.fields import LARGEST, Known
@@ -19,8 +20,7 @@ from node.margin.models.hypothec.counted import NOTHING, Unit, debt, holding, st
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Charges, Parameters
 from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Position, Risk
-from node.margin.models.market import Expiry
-from node.margin.models.shocks import Points, vol_at
+from node.margin.models.shocks import unpriced
 from node.model.health import Interval, Reason
 
 UNBOUNDED = Money(LARGEST * PICO)
@@ -125,7 +125,7 @@ class Units:
         self.parameters = parameters
         self.known = Known()
         self._found: dict[tuple[object, ...], Unit] = {}
-        self._points: dict[tuple[Feed, Expiry, bool, float], Points] = {}
+        self._options: dict[_Key, Unit | None] = {}
 
     def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
         """Of collateral in a step of its depth."""
@@ -141,22 +141,32 @@ class Units:
         key = ("linear", feed, position.seconds if isinstance(position, Future) else None)
         return self._once(key, lambda: positions.linear(position, feed, self.parameters))
 
-    def option(self, account: str, position: Option, feed: Feed) -> Unit:
-        """Of an option, for the side that the position is on."""
-        side = None if feed.is_fresh else position.amount > 0
-        key = ("option", feed, position.expiry.seconds, position.strike, position.is_call, side)
-        return self._once(
-            key, lambda: positions.option(account, position, feed, self.parameters, self._at(position, feed))
-        )
+    def options(self, held: Iterable[Held]) -> list[Unit | None]:
+        """Of the options among positions, each for the side that it is on; None where one has no finite price.
 
-    def _at(self, position: Option, feed: Feed) -> Points | None:
-        """Where the options of an expiry are priced: the same for all its strikes of one volatility."""
-        if feed.status is FeedStatus.MISSING:
-            return None
-        key = (feed, position.expiry, position.is_call, vol_at(position))
-        found = self._points.get(key)
-        if found is None:
-            found = self._points[key] = positions.points(key[1], key[3], key[2], feed, self.parameters)
+        Those that are new are priced together, which is many times as fast as one by one.
+        """
+        keys: list[_Key] = []
+        new: dict[_Key, tuple[Option, Feed]] = {}
+        for each in held:
+            if isinstance(each.position, Option):
+                key = _key(each.position, each.feed)
+                keys.append(key)
+                if key not in self._options:
+                    new[key] = each.position, each.feed
+        self._options |= zip(new, positions.options(list(new.values()), self.parameters), strict=True)
+        return [self._options[key] for key in keys]
+
+    def option(self, account: str, position: Option, feed: Feed, among: Iterable[Held]) -> Unit:
+        """Of one option; if it is new, it is made with the others `among` which it is.
+
+        Raises OutOfRange where it has no finite price.
+        """
+        key = _key(position, feed)
+        if key not in self._options:
+            self.options(among)
+        if (found := self._options[key]) is None:
+            raise unpriced(account, position)
         return found
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Unit]) -> Unit:
@@ -164,6 +174,15 @@ class Units:
         if found is None:
             found = self._found[key] = make()
         return found
+
+
+_Key: TypeAlias = tuple[Feed, int, Wad, bool, bool | None]
+
+
+def _key(option: Option, feed: Feed) -> _Key:
+    """What an option's unit depends on within a market: its side only where the feed is not fresh."""
+    side = None if feed.is_fresh else option.amount > 0
+    return feed, option.expiry.seconds, option.strike, option.is_call, side
 
 
 def drafts(portfolio: Portfolio, units: Units) -> Iterator[Draft]:
@@ -232,14 +251,14 @@ def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
         yield Entry("debt", Wad(-each.amount), units.debt(each))
 
 
-def _positions(account: str, held: Iterable[Held], units: Units) -> Iterator[Entry]:
+def _positions(account: str, held: Sequence[Held], units: Units) -> Iterator[Entry]:
     for each in held:
-        yield units.known.once(_position, each.position, account, each.feed, units)
+        yield units.known.once(_position, each.position, account, each.feed, units, held)
 
 
-def _position(position: Position, account: str, feed: Feed, units: Units) -> Entry:
+def _position(position: Position, account: str, feed: Feed, units: Units, among: Sequence[Held]) -> Entry:
     if isinstance(position, Option):
-        return Entry("option", position.amount, units.option(account, position, feed))
+        return Entry("option", position.amount, units.option(account, position, feed, among))
     return Entry(
         "perpetual" if isinstance(position, Perpetual) else "future",
         position.amount,
