@@ -7,8 +7,9 @@ are positive. Marks are undiscounted Black-76 on the forward.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from node.margin.models.book import Book, Option, gain, unit_value
 from node.margin.models.errors import OutOfRange, UnknownAsset
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, usd, value
+from node.margin.models.market import Expiry
 from node.margin.models.pricing import black76
 from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 
@@ -39,24 +41,30 @@ class OptionRules:
 
 def undiscounted_mark(option: Option, account: str = "") -> Money:
     """Black-76 with no discount, of one option. Raises OutOfRange, which names it, where there is no finite price."""
-    strike = np.array([as_float(option.strike)])
-    expiry = option.expiry
-    price = black76(
-        np.array([as_float(expiry.forward)]),
-        strike,
-        expiry.years,
-        expiry.vol(strike),
-        1.0,
-        np.array([float(option.is_call)]),
-    )
-    if not price[0] < LARGEST_MARK:
+    mark = _mark(option.expiry, option.strike, option.is_call)
+    if mark is None:
         raise OutOfRange(
             "the market gives no finite price; check forward and volatility",
             account=account,
             instrument=option.name,
             field="mark",
         )
-    return as_money(float(price[0]))
+    return mark
+
+
+@lru_cache(maxsize=1 << 14)
+def _mark(expiry: Expiry, strike: Wad, is_call: bool) -> Money | None:  # noqa: FBT001
+    """Remembered: every threshold and every trial of a plan asks for the same."""
+    strikes = np.array([as_float(strike)])
+    (price,) = black76(
+        np.array([as_float(expiry.forward)]),
+        strikes,
+        expiry.years,
+        expiry.vol(strikes),
+        1.0,
+        np.array([float(is_call)]),
+    ).tolist()
+    return as_money(price) if price < LARGEST_MARK else None
 
 
 def short_fraction(spot: Wad, out_of_the_money: int, rules: OptionRules) -> Wad:
@@ -91,14 +99,24 @@ def isolated(option: Option, mark: Money, rules: OptionRules, *, initial: bool) 
     return rule(Wad(-option.amount), option.strike, option.quote.price, mark, rules, initial=initial)
 
 
-def payoff(options: Iterable[Option], price: int) -> int:
-    """What an expiry's options pay at a settlement price, in 1e-36 USD."""
-    return sum(each.amount * max(0, price - each.strike if each.is_call else each.strike - price) for each in options)
+def payoffs(options: list[Option]) -> Iterator[int]:
+    """What an expiry's options pay at a settlement price of zero and at each strike, in 1e-36 USD.
+
+    At zero a put pays its strike; from there on each takes its amount from what is paid, and at a strike, of a put or
+    a call, as much as its amount is added to what each further dollar brings.
+    """
+    price, slope = 0, -sum(each.amount for each in options if not each.is_call)
+    paid = sum(each.amount * each.strike for each in options if not each.is_call)
+    yield paid
+    for option in sorted(options, key=lambda each: each.strike):
+        paid += slope * (option.strike - price)
+        price, slope = option.strike, slope + option.amount
+        yield paid
 
 
 def largest_loss(options: list[Option], forward: Wad, unpaired: Wad) -> Money:
     """The worst payoff over zero and the strikes, and `unpaired`·forward for each call short beyond the long ones."""
-    worst = min(0, *(payoff(options, price) for price in {0, *(each.strike for each in options)}))
+    worst = min(0, *payoffs(options))
     net_calls = sum(each.amount for each in options if each.is_call)
     beyond = product(forward, unpaired) * max(0, -net_calls)
     return Money(-(worst // (WAD * WAD // 10**12)) - (-beyond // (WAD * WAD // 10**12)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import cast
 
 from node.margin.models.derive_pm2.marks import UNMOVED, ExpiryMarks
@@ -116,6 +117,7 @@ def option_name(seconds: int, strike: Wad, place: int, *, is_call: bool) -> str:
     return f"option {seconds}-{as_float(strike):g}-{'C' if is_call else 'P'} {place}"
 
 
+@lru_cache(maxsize=1 << 12)
 def place_of(name: str) -> int:
     """The place in an option's name."""
     return int(name.rsplit(" ", 1)[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from node.margin.models.derive_pm2 import rules
 from node.margin.models.derive_pm2.marks import UNMOVED, Markets, OptionLine, given
@@ -81,7 +82,10 @@ def evaluate(portfolio: Portfolio, parameters: Parameters, markets: Markets | No
     """
     held = [(each, rules.collateral_value(each, portfolio.stable)) for each in portfolio.collaterals]
     markets = markets or Markets(parameters)
-    priced = [_priced(portfolio.account, expiry, markets) for expiry in portfolio.expiries]
+    priced = [
+        markets.valued.once(expiry, partial(_priced, portfolio.account, expiry, markets))
+        for expiry in portfolio.expiries
+    ]
     expiries = tuple(each.line for each in priced)
     exposure = _spot_exposure(portfolio, held)
     scenarios = tuple(

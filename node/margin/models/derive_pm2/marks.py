@@ -5,9 +5,9 @@ Reproducible floats become integers here and nowhere else. Must not know amounts
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ _LARGEST_MARK = 1e15
 _SMALLEST_DISCOUNT = 1e-9
 """What a dollar at expiry is worth now; less is an absurd rate."""
 Section = TypeVar("Section")
+Made = TypeVar("Made")
 Move: TypeAlias = tuple[Wad, Shock]
 """What the spot is multiplied by, and what happens to volatility."""
 UNMOVED: Move = (ONE, Shock.NONE)
@@ -113,27 +114,44 @@ class ExpiryMarks:
 MOST_KEPT = 1_024
 
 
+class Remembered:
+    """What was made by a key, up to a number."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, object] = {}
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What is remembered by the key; else it is made."""
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= MOST_KEPT:
+                self._found.clear()
+            found = self._found[key] = make()
+        return cast("Made", found)
+
+
 class Markets:
     """What options are worth under one set of parameters, priced once for all accounts and trials that hold them."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        self._found: dict[Hashable, tuple[list[list[Money]], tuple[OptionLine, ...]]] = {}
+        self.valued = Remembered()
+        """What accounts' expiries come to, by the expiry: trials of a plan change few of them."""
+        self._marked = Remembered()
 
     def priced(
         self, account: str, expiry: Expiry, moves: Sequence[Move]
     ) -> tuple[list[list[Money]], tuple[OptionLine, ...]]:
         """The marks of an expiry's options under each move, and their lines; the first move is none."""
-        listed = tuple((option.strike, option.is_call) for option in expiry.options)
-        feeds = expiry.seconds, expiry.forward, expiry.forward_fixed, expiry.rate, expiry.surface
-        key = (listed, feeds, *moves)
-        if key not in self._found:
+
+        def made() -> tuple[list[list[Money]], tuple[OptionLine, ...]]:
             market = ExpiryMarks.of(account, expiry, self.parameters)
             marks = market.marks(moves)
-            if len(self._found) >= MOST_KEPT:
-                self._found.clear()
-            self._found[key] = marks, market.lines(marks[0], self.parameters.vol)
-        return self._found[key]
+            return marks, market.lines(marks[0], self.parameters.vol)
+
+        listed = tuple((option.strike, option.is_call) for option in expiry.options)
+        feeds = expiry.seconds, expiry.forward, expiry.forward_fixed, expiry.rate, expiry.surface
+        return self._marked.once((listed, feeds, *moves), made)
 
 
 def given(section: Section | None, account: str, name: str) -> Section:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from node.margin.models.derive_pm2 import rules
@@ -153,15 +154,14 @@ def _expiries(scenario: Fields, known: Known) -> tuple[tuple[Expiry, ...], tuple
         elif seconds is not None:
             without[seconds].append((place, fields))
     expiries, shown = [], []
-    for fields in scenario.items("OptionFeeds"):
-        seconds = fields.whole("FeedExpiry", low=-LONGEST_SECONDS, high=LONGEST_SECONDS)
-        feed = fields.named(f"feed of the expiry in {seconds} s")
+    for content in scenario.entries("OptionFeeds"):
+        feed, seconds = known.once(_feed, content, scenario.account)
         if seconds in options:
-            expiries.append(_expiry(feed, seconds, options.pop(seconds)))
+            expiries.append(_with(known.once(_expiry, content, feed, seconds), options.pop(seconds)))
         elif seconds in without and seconds >= 0:
             with suppress(PortfolioError):  # nothing is held: what cannot be shown stops nobody
                 beside = [(place, _read_option(each, Wad(0))) for place, each in without.pop(seconds)]
-                shown.append(_expiry(feed, seconds, beside))
+                shown.append(_with(known.once(_expiry, content, feed, seconds), beside))
     for seconds, lost in options.items():
         place = lost[0][0]
         raise MissingField(
@@ -191,7 +191,14 @@ def _raw_seconds(fields: Fields) -> int | None:
     return content if isinstance(content, int) else None
 
 
-def _expiry(fields: Fields, seconds: int, held: list[tuple[int, Option]]) -> Expiry:
+def _feed(content: object, account: str) -> tuple[Fields, int]:
+    fields = Fields.of(content, account, "OptionFeeds")
+    seconds = fields.whole("FeedExpiry", low=-LONGEST_SECONDS, high=LONGEST_SECONDS)
+    return fields.named(f"feed of the expiry in {seconds} s"), seconds
+
+
+def _expiry(_: object, fields: Fields, seconds: int) -> Expiry:
+    """An expiry without options."""
     forward = fields.positive("Forward")
     open_part = rules.open_forward(forward, seconds)
     return Expiry(
@@ -203,9 +210,13 @@ def _expiry(fields: Fields, seconds: int, held: list[tuple[int, Option]]) -> Exp
         rate_confidence=_confidence(fields, "RateConfidence"),
         surface=read_svi(fields, "SVIparam"),
         surface_confidence=_confidence(fields, "OptionVolConfidences"),
-        options=tuple(option for _, option in held),
-        order=tuple(place for place, _ in held),
+        options=(),
+        order=(),
     )
+
+
+def _with(expiry: Expiry, listed: list[tuple[int, Option]]) -> Expiry:
+    return replace(expiry, options=tuple(option for _, option in listed), order=tuple(place for place, _ in listed))
 
 
 def _confidence(fields: Fields, name: str) -> Wad:
