@@ -41,10 +41,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -74,6 +74,7 @@ _FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perp
 _FILE = frozenset({"market", "parameters", "plan", "what_if"})
 _SLACK = 1e-9
 Instrument = TypeVar("Instrument")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,14 @@ class Book:
     perpetuals: tuple[Perpetual, ...]
     options: tuple[Option, ...]
     futures: tuple[Future, ...] = ()
+    _known: dict[Hashable, tuple[object, object]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, find: Callable[..., Made], *others: object) -> Made:
+        """What a rule finds of the book and other objects, found once: every threshold asks."""
+        key = (find, *map(id, others))
+        if key not in self._known:
+            self._known[key] = others, find(self, *others)
+        return cast("Made", self._known[key][1])
 
 
 SECTIONS = ("collateral", "debts", "perpetuals", "futures", "options")

@@ -160,7 +160,7 @@ def values(book: Book, _: GridParameters, __: Threshold) -> Iterable[Line]:
     for future in book.futures:
         yield equity("future pnl", future.name, gain(future))
     for asset in underlyings(book):
-        yield equity("options", asset, options_value(book, on(book, asset)[1]))
+        yield equity("options", asset, options_value(book, asset))
 
 
 def coins(book: Book, stables: Container[str]) -> dict[str, int]:
@@ -188,7 +188,7 @@ def parted(market: Fields, _: Fields) -> Callable[[str], str]:
 
 def scan_or_floor(book: Book, parameters: GridParameters, threshold: Threshold) -> Iterable[Line]:
     """max(worst loss, delta floor) of each underlying and coin, and that times `maintenance` for maintenance."""
-    for asset, scanned in _scanned(book, parameters).items():
+    for asset, scanned in book.once(_scanned, parameters).items():
         loss, floor = worst_loss(scanned), _floor(book, asset, parameters)
         required = max(loss, floor)
         ratio = ONE if threshold.name == "initial" else parameters.maintenance
@@ -208,7 +208,7 @@ def components(book: Book, parameters: GridParameters) -> dict[str, Shown]:
             "net_delta": as_float(deltas(book, asset)[0]),
             "gross_delta": as_float(deltas(book, asset)[1]),
         }
-        for asset, scanned in _scanned(book, parameters).items()
+        for asset, scanned in book.once(_scanned, parameters).items()
     }
 
 
@@ -232,7 +232,7 @@ def contingencies(book: Book, parameters: GridParameters, threshold: Threshold) 
     """Of short options and of futures, by their notional."""
     ratio = ONE if threshold.name == "initial" else parameters.maintenance
     for asset in underlyings(book):
-        short = sum(max(0, -each.amount) for each in on(book, asset)[1])
+        short = sum(max(0, -each.amount) for each in on(book, asset).options)
         size = sum(abs(amount) for amount in linear_amounts(book, asset))
         price = _price(book, asset)
         for name, amount, rate in (

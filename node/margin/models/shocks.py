@@ -6,9 +6,11 @@ moves a model makes or what it requires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import mul
 
 import numpy as np
 
@@ -47,38 +49,50 @@ def unmoved(vol: float, _: int) -> float:
 NO_MOVE = Move("unmoved", Wad(0), unmoved)
 
 
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """A book's positions on one underlying."""
+
+    perpetuals: list[Perpetual] = field(default_factory=list)
+    futures: list[Future] = field(default_factory=list)
+    options: list[Option] = field(default_factory=list)
+
+    @property
+    def linear(self) -> list[Perpetual | Future]:
+        """Perpetuals, then dated futures."""
+        return [*self.perpetuals, *self.futures]
+
+
+def _by_underlying(book: Book) -> dict[str, Positions]:
+    found: defaultdict[str, Positions] = defaultdict(Positions)
+    for perpetual in book.perpetuals:
+        found[perpetual.quote.asset].perpetuals.append(perpetual)
+    for future in book.futures:
+        found[future.quote.asset].futures.append(future)
+    for option in book.options:
+        found[option.quote.asset].options.append(option)
+    return {asset: found[asset] for asset in sorted(found)}
+
+
 def underlyings(book: Book) -> tuple[str, ...]:
     """What the book's positions are on, in order."""
-    return tuple(sorted({quote.asset for quote in _quotes(book)}))
+    return tuple(book.once(_by_underlying))
+
+
+def on(book: Book, asset: str) -> Positions:
+    """The positions on one underlying."""
+    return book.once(_by_underlying).get(asset) or Positions()
 
 
 def quote_on(book: Book, asset: str) -> Quote:
     """The quote of an underlying."""
-    return next(quote for quote in _quotes(book) if quote.asset == asset)
-
-
-def _quotes(book: Book) -> Iterator[Quote]:
-    yield from (each.quote for each in book.perpetuals)
-    yield from (each.quote for each in book.futures)
-    yield from (each.quote for each in book.options)
-
-
-def futures_on(book: Book, asset: str) -> list[Future]:
-    """The dated futures on one underlying."""
-    return [each for each in book.futures if each.quote.asset == asset]
+    held = on(book, asset)
+    return next(each.quote for each in [*held.linear, *held.options])
 
 
 def linear_amounts(book: Book, asset: str) -> list[Wad]:
     """The sizes of the perpetuals and futures on one underlying."""
-    return [*(each.amount for each in on(book, asset)[0]), *(each.amount for each in futures_on(book, asset))]
-
-
-def on(book: Book, asset: str) -> tuple[list[Perpetual], list[Option]]:
-    """The perpetuals and options on one underlying."""
-    return (
-        [each for each in book.perpetuals if each.quote.asset == asset],
-        [each for each in book.options if each.quote.asset == asset],
-    )
+    return [each.amount for each in on(book, asset).linear]
 
 
 def marks(account: str, option: Option, moves: Sequence[Move]) -> Sequence[Money]:
@@ -119,9 +133,13 @@ def _discount(expiry: Expiry) -> float:
     return exp(-as_float(expiry.rate) * expiry.years)
 
 
-def options_value(book: Book, options: Iterable[Option]) -> Money:
-    """Σ amount·mark, rounded down once."""
-    return Money(sum(each.amount * marks(book.account, each, [NO_MOVE])[0] for each in options) // WAD)
+def options_value(book: Book, asset: str) -> Money:
+    """Σ amount·mark of the options on an underlying, rounded down once."""
+    return book.once(_options_value, asset)
+
+
+def _options_value(book: Book, asset: str) -> Money:
+    return Money(sum(each.amount * marks(book.account, each, [NO_MOVE])[0] for each in on(book, asset).options) // WAD)
 
 
 def profit_and_loss(book: Book, asset: str, moves: Sequence[Move], coins: int = 0) -> list[Money]:
@@ -129,18 +147,16 @@ def profit_and_loss(book: Book, asset: str, moves: Sequence[Move], coins: int = 
 
     A forward moves by the spot's fraction, and so does what of the account is in coin: `coins`, in 1e-36 USD.
     """
-    perpetuals, options = on(book, asset)
-    linear = sum(each.amount * each.quote.price for each in perpetuals)
-    held = value(1, coins + linear + sum(each.amount * each.forward for each in futures_on(book, asset)))
-    changes = [down(held, move.spot) for move in moves]
-    exact = [0] * len(moves)
-    for option in options:
-        now, *then = marks(book.account, option, [NO_MOVE, *moves])
-        for place, mark in enumerate(then):
-            exact[place] += option.amount * (mark - now)
+    positions = on(book, asset)
+    linear = sum(each.amount * each.quote.price for each in positions.perpetuals)
+    linear += sum(each.amount * each.forward for each in positions.futures)
+    held = value(1, coins + linear)
+    every = (NO_MOVE, *moves)
+    found = [marks(book.account, option, every) for option in positions.options]
+    amounts = [option.amount for option in positions.options]
+    now, *then = [sum(map(mul, amounts, row)) for row in zip(*found, strict=True)] or [0] * len(every)
     return [
-        down(change + options_change // WAD, move.weight)
-        for change, options_change, move in zip(changes, exact, moves, strict=True)
+        down(down(held, move.spot) + (exact - now) // WAD, move.weight) for exact, move in zip(then, moves, strict=True)
     ]
 
 
@@ -165,12 +181,17 @@ def _upper(forward: float, strike: float, vol: float, years: float) -> float:
 
 def linear_deltas(book: Book, asset: str) -> list[Wad]:
     """The delta of each perpetual and future on an underlying; a future's is F/S a contract, rounded down."""
-    parts = [each.amount for each in on(book, asset)[0]]
-    return parts + [Wad(each.amount * each.forward // each.quote.price) for each in futures_on(book, asset)]
+    held = on(book, asset)
+    parts = [each.amount for each in held.perpetuals]
+    return parts + [Wad(each.amount * each.forward // each.quote.price) for each in held.futures]
 
 
 def deltas(book: Book, asset: str) -> tuple[Wad, Wad]:
     """Net and gross delta of the positions on an underlying, in units of it."""
+    return book.once(_deltas, asset)
+
+
+def _deltas(book: Book, asset: str) -> tuple[Wad, Wad]:
     parts = linear_deltas(book, asset)
-    parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in on(book, asset)[1]]
+    parts += [Wad(each.amount * round(delta(each) * 1e18) // WAD) for each in on(book, asset).options]
     return Wad(sum(parts)), Wad(sum(map(abs, parts)))

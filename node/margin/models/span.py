@@ -181,13 +181,12 @@ def cash_and_futures(book: Book, _: SpanParameters, __: Threshold) -> Iterable[L
 def net_option_value(book: Book, _: SpanParameters, __: Threshold) -> Iterable[Line]:
     """What the options are worth: it is set against the requirement."""
     for asset in underlyings(book):
-        yield equity("net option value", asset, options_value(book, on(book, asset)[1]))
+        yield equity("net option value", asset, options_value(book, asset))
 
 
 def scan(book: Book, parameters: SpanParameters, threshold: Threshold) -> Iterable[Line]:
     """max(scan + intra-spread charge − inter-commodity credit, short-option minimum), of each underlying."""
-    arrays = _arrays(book, parameters)
-    credited = _credits(book, parameters, arrays)
+    arrays, credited = book.once(_scanned, parameters)
     multiple = parameters.initial_multiple if threshold.name == "initial" else ONE
     for asset, array in arrays.items():
         rules = _of(parameters, asset, book)
@@ -200,8 +199,7 @@ def scan(book: Book, parameters: SpanParameters, threshold: Threshold) -> Iterab
 
 def components(book: Book, parameters: SpanParameters) -> dict[str, Shown]:
     """What the scan of each underlying is made of: its risk array, and the charges and credits beside it."""
-    arrays = _arrays(book, parameters)
-    credited = _credits(book, parameters, arrays)
+    arrays, credited = book.once(_scanned, parameters)
     return {
         asset: {
             "risk_array_usd": {
@@ -217,13 +215,15 @@ def components(book: Book, parameters: SpanParameters) -> dict[str, Shown]:
     }
 
 
-def _arrays(book: Book, parameters: SpanParameters) -> dict[str, list[Money]]:
-    return {asset: profit_and_loss(book, asset, moves(_of(parameters, asset, book))) for asset in underlyings(book)}
+def _scanned(book: Book, parameters: SpanParameters) -> tuple[dict[str, list[Money]], dict[str, Money]]:
+    """The risk array of each underlying, and its credits."""
+    arrays = {asset: profit_and_loss(book, asset, moves(_of(parameters, asset, book))) for asset in underlyings(book)}
+    return arrays, _credits(book, parameters, arrays)
 
 
 def _least(book: Book, asset: str, rules: SpanAsset) -> Money:
     """The short-option minimum."""
-    short = sum(max(0, -each.amount) for each in on(book, asset)[1])
+    short = sum(max(0, -each.amount) for each in on(book, asset).options)
     return Money(-value(-short, rules.short_option_minimum))
 
 

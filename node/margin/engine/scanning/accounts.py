@@ -20,7 +20,7 @@ from node.margin.math.amounts import BASE, Amounts
 from node.margin.math.products import DenseRows, FloatArray, IntArray, Rows
 from node.margin.models.book import SECTIONS, Book, gain
 from node.margin.models.fixed import WAD, Money, Wad, value
-from node.margin.models.shocks import Move, futures_on, linear_amounts, linear_deltas, on, underlyings
+from node.margin.models.shocks import Move, linear_amounts, linear_deltas, on, underlyings
 
 LARGEST_MONEY = Money(10**24)
 """1e12 USD: whose cash, gains or linear positions are not below it is evaluated by the rules."""
@@ -189,8 +189,8 @@ def positions_held(book: Book, coins: Mapping[str, int] | None = None) -> Held:
     """Cash and what perpetuals and futures have gained; their sizes, and what else is linear: coins, in 1e-36 USD."""
     found, coins = dict[str, Sizes](), coins or {}
     for asset in sorted({*underlyings(book), *coins}):
-        worth = sum(each.amount * each.quote.price for each in on(book, asset)[0]) + coins.get(asset, 0)
-        worth += sum(each.amount * each.forward for each in futures_on(book, asset))
+        worth = sum(each.amount * each.quote.price for each in on(book, asset).perpetuals) + coins.get(asset, 0)
+        worth += sum(each.amount * each.forward for each in on(book, asset).futures)
         deltas = linear_deltas(book, asset)
         if deltas or asset in coins:
             amount = sum(map(abs, linear_amounts(book, asset)))
