@@ -14,6 +14,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from chains.proofs.keccak import keccak
@@ -97,13 +98,15 @@ class _Known:
         return len(self._due)
 
     def _evaluated(self, most: int, view: View, context: MarginContext) -> Iterator[AccountId]:
-        due = [self._due.pop() for _ in range(min(most, len(self._due)))]
+        due, owing = list(islice(self._due, most)), []
         for account in due:
-            self._close.discard(account)
-            self._numbers.pop(account, None)
-        owing = [account for account in due if self._maps["obligations"].get(account) is not None]
+            if self._maps["obligations"].get(account) is not None:
+                owing.append(account)
+            else:
+                self._forget(account)
         rules = rules_of(context.policy)
         for account, found in zip(owing, rules.headrooms(map(view, owing), context), strict=True):
+            self._forget(account)
             self._note(account, found, rules, context)
             if found.excess < 0:
                 yield account
@@ -117,6 +120,12 @@ class _Known:
             changed |= {AccountId(Hash32(key)) for key in changes}
         self._maps = dict(maps)
         return changed
+
+    def _forget(self, account: AccountId) -> None:
+        """All that is known of an account, which is not due any more."""
+        self._due.discard(account)
+        self._close.discard(account)
+        self._numbers.pop(account, None)
 
     def _note(self, account: AccountId, found: Headroom, rules: Rules, context: MarginContext) -> None:
         """Until when an account that was evaluated need not be evaluated again."""

@@ -192,6 +192,16 @@ def test_reporting_an_account_again_and_again_takes_no_more_memory(monkeypatch: 
     assert ledger.screened(screen, fallen) == ledger.looked_through(fallen) != [], "who counts was kept"
 
 
+def test_who_was_not_judged_because_of_a_fault_stays_due() -> None:
+    ledger, screen, context = Ledger([leveraged(-500)] * 5), Screen(), market(eth(200_000))
+    lost = ledger.views.pop(max(ledger.views))
+    with pytest.raises(KeyError):
+        ledger.screened(screen, context)
+    ledger.views[lost.account] = lost
+    assert ledger.screened(screen, context) == ledger.looked_through(context)
+    assert len(ledger.looked_through(context)) == 5
+
+
 def test_a_price_that_was_missing_makes_its_accounts_due() -> None:
     ledger = Ledger([leveraged(500)])
     screen = Screen()
