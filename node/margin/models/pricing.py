@@ -47,6 +47,22 @@ def forward_delta(
         return upper - (1.0 - is_call)
 
 
+def call_delta_between(
+    forwards: tuple[FloatArray, FloatArray], strike: FloatArray, years: Real, vols: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Between what a call's forward_delta lies where forward and volatility lie between two each, the lower first.
+
+    It rises with the forward. With s = σ√T it falls to s = √(2·ln(F/K)) where the forward is above the strike, and
+    rises from there.
+    """
+    call = np.ones(1)
+    lowest, highest = ([forward_delta(forward, strike, years, vol, call) for vol in vols] for forward in forwards)
+    with np.errstate(all="ignore"):
+        turn, root = sqrt(2.0 * ln(np.where(forwards[0] > strike, forwards[0] / strike, 1.0))), sqrt(years)
+    turns = (vols[0] * root < turn) & (turn < vols[1] * root)
+    return np.where(turns, normal_cdf(turn), np.minimum(*lowest)), np.maximum(*highest)
+
+
 @dataclass(frozen=True, slots=True)
 class Greeks:
     """A price and its derivatives: by spot, twice; vol; time that passes; rate; dividend yield. And elasticity."""

@@ -161,7 +161,7 @@ def _least(found: tuple[Part, ...], parameters: Parameters) -> list[int]:
             least[row] += entry.amount * (base + down(change, ratio))
     least = [each // WAD for each in least]
     for part in found[1:]:
-        cost, limit = costs_of(part, ratio), part.limit or Money(0)
+        cost, limit = costs_of(part, ratio).high, part.limit or Money(0)
         for row, change in enumerate((0, *part.changes)):
             least[row] -= claim(part.maintenance.high + down(change, ratio) - cost, limit)
     return least
@@ -266,4 +266,4 @@ def _concentration(part: Part, owing: Owing, context: MarginContext) -> int:
     for root, value in at_risk.items():
         beyond = spec.ceil_div(value * 21, 16) - room(market.risk(root), charges)
         most += up(Money(max(0, beyond)), charges.concentration_rate)
-    return max(0, most - part.concentration)
+    return max(0, most - part.concentration.high)

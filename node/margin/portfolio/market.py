@@ -3,7 +3,9 @@
 An asset's price is the frame's, at its age. A stale one may have moved by the policy's bound for its age; a disputed
 one by the bound at no age, as its sources are young, and by all that they span. A volatility is that of the asset's
 index, and options count over the range that it may be in. Where the index is missing it is the parameters', and options
-count from no volatility to twice as much. Of an asset without an index the parameters' is certain.
+count from no volatility to twice as much. Of an asset without an index the parameters' is certain. Haircuts and the
+shortfall take it as it is: there it is the policy's judgement of a risk, not a fact that may be otherwise, and an index
+that is missing stops no liquidation of what it does not price.
 
 Everything is made once a state, when it is first asked for. Must not know accounts.
 """

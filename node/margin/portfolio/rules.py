@@ -22,7 +22,7 @@ from node.margin.headroom import Headroom, Key, Level
 from node.margin.models.book import Option
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 from node.margin.models.hypothec.counted import Unit
-from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, evaluate, margin_by_row
+from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, costs_of, evaluate, margin_by_row
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
@@ -225,7 +225,11 @@ def _venue_line(owing: Owing, part: Part, parameters: Parameters) -> VenueLine:
     limit, worth = Money(owing.limit), part.maintenance
 
     def margin(ratio: Wad, span: Interval) -> Interval:
-        ends = [max(margin_by_row(part, end, ratio)) for end in (span.low, span.high)]
+        cost = costs_of(part, ratio)
+        ends = [
+            max(margin_by_row(part, worth, taken, ratio))
+            for worth, taken in ((span.low, cost.high), (span.high, cost.low))
+        ]
         return Interval(min(ends), max(ends))
 
     return VenueLine(

@@ -57,44 +57,41 @@ class Columns:
         return self.places[key]
 
 
-SIGNED = ("initial low", "initial high", "maintenance low", "maintenance high", "market high", "less cost", "relief")
-OWED = (
-    "initial width",
-    "less initial width",
-    "maintenance width",
-    "less maintenance width",
-    "market width",
-    "less cost",
-)
+SPANS = ("initial low", "initial high", "maintenance low", "maintenance high", "market high")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The figures of all units: a column each of `entries` [units, columns], and which one is which.
 
-    `figures` are those of SIGNED or OWED by name; `changes` and `deltas` are by row and by underlying.
+    `figures` are by name; `changes` are by row, `deltas` and what `errors` of them come to, less than zero, by
+    underlying.
     """
 
     entries: IntArray
     figures: dict[str, int]
     changes: IntArray
     deltas: IntArray
+    errors: IntArray
 
     @classmethod
-    def of(cls, named: Sequence[tuple[str, list[int]]], changes: list[list[int]], deltas: list[list[int]]) -> Figures:
+    def of(
+        cls,
+        named: Iterable[tuple[str, list[int]]],
+        changes: Iterable[list[int]],
+        deltas: Iterable[list[int]],
+        errors: Iterable[list[int]],
+    ) -> Figures:
         """Of lists by figure, each with a number for every unit; equal lists are one column."""
         columns: dict[tuple[int, ...], int] = {}
 
         def place(numbers: list[int]) -> int:
             return columns.setdefault(tuple(numbers), len(columns))
 
-        by_row = [place(each) for each in changes]
-        by_root = [place(each) for each in deltas]
+        several = [np.array([place(each) for each in lists], dtype=np.int64) for lists in (changes, deltas, errors)]
         figures = {name: place(numbers) for name, numbers in named}
         entries = np.array(list(columns), dtype=np.int64).T
-        return cls(
-            np.ascontiguousarray(entries), figures, np.array(by_row, dtype=np.int64), np.array(by_root, dtype=np.int64)
-        )
+        return cls(np.ascontiguousarray(entries), figures, *several)
 
 
 def signed(units: Sequence[Unit], roots: Sequence[str], rows: int) -> Figures:
@@ -104,16 +101,18 @@ def signed(units: Sequence[Unit], roots: Sequence[str], rows: int) -> Figures:
         for unit in units
     ]
     named = [
-        *((name, [span[place] for span in spans]) for place, name in enumerate(SIGNED[:5])),
-        ("less cost", [-unit.cost for unit in units]),
-        ("relief", [int(unit.relief) for unit in units]),
+        *((name, [span[place] for span in spans]) for place, name in enumerate(SPANS)),
+        ("less cost low", [-unit.cost.low for unit in units]),
+        ("less cost high", [-unit.cost.high for unit in units]),
+        ("relief low", [unit.relief.low for unit in units]),
+        ("relief high", [unit.relief.high for unit in units]),
     ]
     changes = [[int(unit.changes[row]) for unit in units] for row in range(rows)]
     deltas = [[int(unit.delta) if unit.factor == root else 0 for unit in units] for root in roots]
-    return Figures.of(named, changes, deltas)
+    return Figures.of(named, changes, deltas, _errors(units, roots))
 
 
-def owed(units: Sequence[Unit]) -> Figures:
+def owed(units: Sequence[Unit], roots: Sequence[str]) -> Figures:
     """What is multiplied by the amounts that are owed."""
     initial, maintenance, market = (
         [getattr(unit, name).high - getattr(unit, name).low for unit in units]
@@ -125,14 +124,19 @@ def owed(units: Sequence[Unit]) -> Figures:
         ("maintenance width", maintenance),
         ("less maintenance width", [-each for each in maintenance]),
         ("market width", market),
-        ("less cost", [-(2 * unit.cost + unit.short_cost) for unit in units]),
+        ("less cost low", [-(2 * unit.cost.low + unit.short_cost.low) for unit in units]),
+        ("less cost high", [-(2 * unit.cost.high + unit.short_cost.high) for unit in units]),
     ]
-    return Figures.of(named, [], [])
+    return Figures.of(named, [], [], _errors(units, roots))
+
+
+def _errors(units: Sequence[Unit], roots: Sequence[str]) -> list[list[int]]:
+    return [[-unit.error if unit.factor == root else 0 for unit in units] for root in roots]
 
 
 def usable(unit: Unit) -> bool:
     """Whether every figure of the unit fits."""
-    figures = (*unit.changes, unit.delta, unit.relief, 2 * unit.cost + unit.short_cost)
+    figures = (*unit.changes, unit.delta, unit.error, unit.relief.high, 2 * unit.cost.high + unit.short_cost.high)
     spans = (unit.initial, unit.maintenance, unit.market)
     widths = (span.high - span.low for span in spans)
     ends = (end for span in spans for end in (span.low, span.high))
@@ -181,7 +185,7 @@ class Frame:
             parameters=parameters,
             units=units,
             signed=signed(columns.units, roots, len(parameters.rows)),
-            owed=owed(columns.units),
+            owed=owed(columns.units, roots),
             roots=roots,
             rooms=tuple(room(risks[root], charges) for root in roots),
             vols={root: risks[root].vol for root in roots},
@@ -212,7 +216,14 @@ class PartRow:
     low: int
     high: int
     is_charged: bool
-    is_bounded: bool
+    floor: Interval | None
+
+    def floor_at(self, end: int) -> int:
+        """At one end, beyond its constants where those are the account's; nothing where there is none."""
+        if self.floor is None:
+            return 0
+        floor, constant = ((self.floor.low, self.low), (self.floor.high, self.high))[end]
+        return floor - constant if self.limit is None else floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +252,8 @@ def account_rows(portfolio: Portfolio, units: Units, columns: Columns) -> Accoun
         row = None if any(entry.open_ended for entry in draft.entries) else _part_row(draft, columns)
         if row is None:
             return None
-        constant += max(abs(row.low), abs(row.high)) + (row.limit or 0)
+        ends = (row.low, row.high) if row.floor is None else (row.low, row.high, row.floor.low, row.floor.high)
+        constant += max(map(abs, ends)) + (row.limit or 0)
         if row.limit is None:
             low, high = low + row.low, high + row.high
         if row.held or row.limit is not None:
@@ -268,7 +280,7 @@ def _part_row(draft: Draft, columns: Columns) -> PartRow | None:
         held[column] = Wad(held.get(column, 0) + entry.amount)
         alone = entry.counted(entry.unit.maintenance) if entry.apart else Interval(entry.fixed, entry.fixed)
         low, high = low + alone.low, high + alone.high
-    return PartRow(held, draft.limit, low, high, draft.is_charged, draft.floor is not None)
+    return PartRow(held, draft.limit, low, high, draft.is_charged, draft.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +288,7 @@ class PartArrays:
     """Parts by row: the account's place in the chunk, the part's in the account, and constants.
 
     `limit` is −1 for none; `constant` [2, rows] is that of parts with a limit, at either end. What `is_bounded` is
-    worth no less than its constants.
+    worth, beyond constants that are the account's, no less than its `floor` [2, rows].
     """
 
     account: IntArray
@@ -285,6 +297,7 @@ class PartArrays:
     constant: Numbers
     is_charged: IntArray
     is_bounded: IntArray
+    floor: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +382,8 @@ def _chunk(accounts: Sequence[tuple[int, AccountRows]], columns: int, decimals: 
                 ]
             ),
             is_charged=array(row.is_charged for _, _, row, _ in rows),
-            is_bounded=array(row.is_bounded for _, _, row, _ in rows),
+            is_bounded=array(row.floor is not None for _, _, row, _ in rows),
+            floor=np.stack([money(row.floor_at(end) for _, _, row, _ in rows) for end in (0, 1)]),
         ),
         rows=Rows(starts, column, amount),
         columns=columns,

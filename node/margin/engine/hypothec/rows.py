@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from node.margin.math import sqrt
 from node.margin.math.products import FloatArray, IntArray
 from node.margin.math.ratios import Numbers, Ratio, down, up
 from node.margin.models.fixed import WAD, Wad, as_float
-from node.margin.models.hypothec.shortfall import RAISED
+from node.margin.models.hypothec.shortfall import RAISED, ROUNDED_BITS
 from node.model.health import HealthStatus
 
 _LARGEST_SHORTFALL = 2.0**60
+_LARGEST_CHARGE = 2.0**60
 _LARGEST_ROOM = 1 << 62
 """Beyond every delta that 64 bits hold here."""
 
@@ -35,6 +37,7 @@ class Sums:
     constant: Numbers
     is_charged: IntArray
     is_bounded: IntArray
+    floor: Numbers
     signed: Numbers
     owed: Numbers
 
@@ -61,20 +64,22 @@ class Found:
 
 def health(sums: Sums, frame: Frame) -> Found:
     """Every account's excesses and status."""
-    worths = [_worth(sums, frame, level, end) for level in ("initial", "maintenance") for end in (0, 1)]
-    charged = _costs(sums, frame)
-    nets = _Nets.of(sums, frame)
+    errors = _errors(sums, frame)
+    costs, held = _costs(sums, frame, errors)
+    nets = _Nets.of(sums, frame, errors)
     found = []
-    for place, worth in enumerate(worths):
+    for place, (level, end) in enumerate((level, end) for level in ("initial", "maintenance") for end in (0, 1)):
         by = frame.ratios[place // 2]
-        cost = up(charged, by)
-        after, floor = worth - cost, sums.constant[place % 2] - cost
-        now, least = _left(sums, after, place % 2), _least(sums, frame, after, floor, by, place % 2)
-        found.append(np.minimum(least, now - nets.at(sums, after, floor, by)))
+        worth, cost = _worth(sums, frame, level, end), up(costs[end], by)
+        after, floor = worth - cost, sums.floor[end] - cost
+        unmoved = _no_less(sums, after, floor)
+        now, least = _left(sums, unmoved, end), _least(sums, frame, after, floor, by, end)
+        found.append(np.minimum(least, now - nets.at(end, sums, unmoved, floor, by)))
     found[:2] = (np.minimum(stricter, below) for stricter, below in zip(found[:2], found[2:], strict=True))
     excess = np.stack(found)
     market = sums.signed[frame.signed.figures["market high"]] + sums.owed[frame.owed.figures["market width"]]
     covered = _left(sums, market + sums.constant[1], 1) >= 0
+    nets.fits[sums.account[~held]] = False
     return Found(excess, _status(excess, covered), nets.fits)
 
 
@@ -99,17 +104,29 @@ def _worth(sums: Sums, frame: Frame, level: str, end: int) -> Numbers:
     return found
 
 
-def _costs(sums: Sums, frame: Frame) -> Numbers:
-    """By row, contingency and what is charged for concentration."""
-    contingency = -sums.signed[frame.signed.figures["less cost"]] - sums.owed[frame.owed.figures["less cost"]]
-    charged: Numbers = np.zeros_like(contingency)
-    for root, column in enumerate(frame.signed.deltas.tolist()):
-        delta = sums.signed[column]
-        room = frame.rooms[root] if delta.dtype == np.dtype(object) else min(frame.rooms[root], _LARGEST_ROOM)
-        beyond = np.maximum(np.abs(delta) - room, 0)
-        charged = charged + up(beyond, frame.concentration)
-    found: Numbers = contingency + charged * sums.is_charged
-    return found
+def _errors(sums: Sums, frame: Frame) -> tuple[Numbers, Numbers]:
+    """By underlying and row, by how much deltas may be wrong: as the low and as the high end take it."""
+    owed: Numbers = -sums.owed[frame.owed.errors]
+    every: Numbers = 2 * owed - sums.signed[frame.signed.errors]
+    return np.where(sums.is_charged != 0, every, owed), every
+
+
+def _costs(sums: Sums, frame: Frame, errors: tuple[Numbers, Numbers]) -> tuple[list[Numbers], BoolArray]:
+    """By row, contingency and what is charged for concentration, at either end; and for which 64 bits do."""
+    found: list[Numbers] = []
+    size = np.zeros(len(sums.account))
+    for side, sign in (("high", 1), ("low", -1)):
+        name = f"less cost {side}"
+        contingency = -sums.signed[frame.signed.figures[name]] - sums.owed[frame.owed.figures[name]]
+        charged: Numbers = np.zeros_like(contingency)
+        for root, column in enumerate(frame.signed.deltas.tolist()):
+            delta = np.abs(sums.signed[column]) + sign * errors[1][root]
+            room = frame.rooms[root] if delta.dtype == np.dtype(object) else min(frame.rooms[root], _LARGEST_ROOM)
+            each = up(np.maximum(delta - room, 0), frame.concentration)
+            charged = charged + each
+            size = size + each.astype(np.float64)
+        found.append(contingency + charged * sums.is_charged)
+    return found, size < _LARGEST_CHARGE
 
 
 def _taken(after: Numbers, limit: Numbers) -> Numbers:
@@ -117,7 +134,7 @@ def _taken(after: Numbers, limit: Numbers) -> Numbers:
     return np.where(limit < 0, after, -np.minimum(np.maximum(-after, 0), limit))
 
 
-def _no_less(sums: Sums, numbers: Numbers, floor: Numbers, rows: IntArray) -> Numbers:
+def _no_less(sums: Sums, numbers: Numbers, floor: Numbers, rows: IntArray | slice = slice(None)) -> Numbers:
     """What some rows come to, bounded ones no less than their floors; `numbers` [..., rows]."""
     return np.where(sums.is_bounded[rows] > 0, np.maximum(numbers, floor[rows]), numbers)
 
@@ -148,7 +165,7 @@ def _least(sums: Sums, frame: Frame, after: Numbers, floor: Numbers, by: Ratio, 
         for every, accounts in sums.slots():
             some = ~single[accounts]
             rows, at = every[some], place[accounts[some]]
-            total[0, at] += _taken(after[rows], sums.limit[rows])
+            total[0, at] += _taken(_no_less(sums, after[rows], floor, rows), sums.limit[rows])
             moved = after[rows] + down(sums.signed[changes[:, None], rows[None, :]], by)
             total[1:, at] += _taken(_no_less(sums, moved, floor, rows), sums.limit[rows])
         found[together] = total.min(axis=0)
@@ -168,9 +185,9 @@ def _worst(signed: Numbers, changes: IntArray, rows: IntArray) -> Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Nets:
-    """Shortfalls less relief: of an account's own deltas, with each row that has a limit (by row), with all such.
+    """Shortfalls less relief at both ends, the low one first.
 
-    And of each such row `alone`.
+    Of an account's own deltas, with each row that has a limit (by row), with all such; and of each such row `alone`.
     """
 
     own: Numbers
@@ -181,47 +198,48 @@ class _Nets:
     fits: BoolArray
 
     @classmethod
-    def of(cls, sums: Sums, frame: Frame) -> _Nets:
-        deltas: Numbers = sums.signed[frame.signed.deltas]
+    def of(cls, sums: Sums, frame: Frame, errors: tuple[Numbers, Numbers]) -> _Nets:
+        deltas: Numbers = np.stack([sums.signed[frame.signed.deltas], *errors])
+        relieved: Numbers = sums.signed[[frame.signed.figures["relief low"], frame.signed.figures["relief high"]]]
         limited = np.asarray(sums.limit >= 0, dtype=bool)
-        own: Numbers = np.zeros((len(deltas), sums.count), dtype=deltas.dtype)
+        own: Numbers = np.zeros((*deltas.shape[:2], sums.count), dtype=deltas.dtype)
         every: Numbers = own.copy()
-        relief: Numbers = np.zeros(sums.count, dtype=deltas.dtype)
+        relief: Numbers = np.zeros((2, sums.count), dtype=deltas.dtype)
         count = np.zeros(sums.count, dtype=np.int64)
         for rows, accounts in sums.slots():
             free = ~limited[rows]
-            own[:, accounts[free]] += deltas[:, rows[free]]
-            every[:, accounts] += deltas[:, rows]
-            relief[accounts] += sums.signed[frame.signed.figures["relief"]][rows]
+            own[..., accounts[free]] += deltas[..., rows[free]]
+            every[..., accounts] += deltas[..., rows]
+            relief[:, accounts] += relieved[:, rows]
             count[accounts] += limited[rows]
         fits = np.ones(sums.count, dtype=np.bool_)
         own_net, large = _net(own, relief, frame)
         fits &= ~large
-        alone: Numbers = np.zeros(len(sums.account), dtype=deltas.dtype)
+        alone: Numbers = np.zeros((2, len(sums.account)), dtype=deltas.dtype)
         with_row: Numbers = alone.copy()
         rows = np.flatnonzero(limited)
         at = sums.account[rows]
-        alone[rows], large = _net(deltas[:, rows], alone[rows], frame)
+        alone[:, rows], large = _net(deltas[..., rows], alone[:, rows], frame)
         fits[at[large]] = False
-        with_row[rows], large = _net(own[:, at] + deltas[:, rows], relief[at], frame)
+        with_row[:, rows], large = _net(own[..., at] + deltas[..., rows], relief[:, at], frame)
         fits[at[large]] = False
         several = np.flatnonzero(count > 1)
-        with_all, large = _net(every[:, several], relief[several], frame)
+        with_all, large = _net(every[..., several], relief[:, several], frame)
         fits[several[large]] = False
         return cls(own_net, alone, with_row, with_all, several, fits)
 
-    def at(self, sums: Sums, after: Numbers, floor: Numbers, by: Ratio) -> Numbers:
-        """What a threshold takes: no row adds more than its own shortfall adds to its claim."""
-        own = self._own(sums, after - floor, by)
+    def at(self, end: int, sums: Sums, after: Numbers, floor: Numbers, by: Ratio) -> Numbers:
+        """What a threshold takes at one end: no row adds more than its own shortfall adds to its claim."""
+        own = self._own(end, sums, after - floor, by)
         limited = np.flatnonzero(np.asarray(sums.limit >= 0, dtype=bool))
         if not len(limited):
             return own
         found: Numbers = own.copy()
         now, limit = after[limited], sums.limit[limited]
         added: Numbers = np.zeros(len(sums.account), dtype=after.dtype)
-        lost = _no_less(sums, now - up(self.alone[limited], by), floor, limited)
+        lost = _no_less(sums, now - up(self.alone[end, limited], by), floor, limited)
         added[limited] = _taken(now, limit) - _taken(lost, limit)
-        with_row = up(self.with_row, by)
+        with_row = up(self.with_row[end], by)
         together: Numbers = np.zeros(sums.count, dtype=after.dtype)
         for every, accounts in sums.slots():
             some = np.asarray(sums.limit[every] >= 0, dtype=bool)
@@ -230,12 +248,12 @@ class _Nets:
             together[at] += added[rows]
         if len(self.several):
             at = self.several
-            found[at] = np.maximum(found[at], np.minimum(up(self.with_all, by), own[at] + together[at]))
+            found[at] = np.maximum(found[at], np.minimum(up(self.with_all[end], by), own[at] + together[at]))
         return found
 
-    def _own(self, sums: Sums, worth: Numbers, by: Ratio) -> Numbers:
+    def _own(self, end: int, sums: Sums, worth: Numbers, by: Ratio) -> Numbers:
         """Of one's own alone: no more than rows without a limit are worth beyond their floors, where they have some."""
-        taken, most = up(self.own, by), np.zeros(sums.count, dtype=worth.dtype)
+        taken, most = up(self.own[end], by), np.zeros(sums.count, dtype=worth.dtype)
         unbounded = np.zeros(sums.count, dtype=np.bool_)
         for every, accounts in sums.slots():
             free = np.asarray(sums.limit[every] < 0, dtype=bool)
@@ -247,13 +265,30 @@ class _Nets:
 
 
 def _net(deltas: Numbers, relief: Numbers, frame: Frame) -> tuple[Numbers, BoolArray]:
-    """max(0, shortfall − relief) by account, and where 64 bits do not hold it."""
-    found = frame.multiple * sqrt(_variance(deltas, frame)) * RAISED
-    if deltas.dtype == np.dtype(object):
-        exactly = np.array([int(each) for each in np.ceil(found).tolist()], dtype=object)
-        return np.maximum(exactly - relief, 0), np.zeros(len(found), dtype=np.bool_)
-    large = ~(found < _LARGEST_SHORTFALL)
-    return np.maximum(np.ceil(np.where(large, 0.0, found)).astype(np.int64) - relief, 0), large
+    """max(0, shortfall − relief) by account at either end, the low one first, and where 64 bits do not hold it.
+
+    Of deltas with their errors at both ends [3, underlyings, accounts] and relief [2, accounts], the least first.
+    """
+    found, large = _ceil(frame.multiple * sqrt(_variance(deltas[0], frame)) * RAISED, deltas.dtype)
+    ends: list[Numbers] = []
+    for sign, errors, relieved in zip((1, -1), deltas[1:], relief, strict=True):
+        total = np.zeros(len(found))
+        for place, root in enumerate(frame.roots):
+            total = total + errors[place].astype(np.float64) * as_float(frame.vols[root])
+        doubt, beyond = _ceil(frame.multiple * total * RAISED, deltas.dtype)
+        doubt = np.where(total == 0.0, 0, doubt + (found >> ROUNDED_BITS) + 2)
+        ends.append(np.maximum(found + sign * doubt - relieved, 0))
+        large |= beyond
+    return np.stack(ends), large
+
+
+def _ceil(numbers: FloatArray, kind: np.dtype[Any]) -> tuple[Numbers, BoolArray]:
+    """Rounded up as integers of a kind, and where 64 bits do not hold them."""
+    if kind == np.dtype(object):
+        exactly = np.array([int(each) for each in np.ceil(numbers).tolist()], dtype=object)
+        return exactly, np.zeros(len(numbers), dtype=np.bool_)
+    large = ~(numbers < _LARGEST_SHORTFALL)
+    return np.ceil(np.where(large, 0.0, numbers)).astype(np.int64), large
 
 
 def _variance(deltas: Numbers, frame: Frame) -> FloatArray:

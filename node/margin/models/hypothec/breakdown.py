@@ -68,7 +68,7 @@ def components(portfolio: Portfolio, result: Result, parameters: Parameters, quo
         "initial": _level(result.initial, result.initial_excess, names),
         "maintenance": _level(result.maintenance, result.maintenance_excess, names),
         "rows": _rows(result, names),
-        "charges": {part_name(part): _charges(part) for part in result.parts if part.deltas or part.contingency},
+        "charges": {part_name(part): _charges(part) for part in result.parts if part.deltas or part.contingency.high},
         "claims": _claims(result),
         "haircuts": [
             _haircut(entry, portfolio, parameters, quotes)
@@ -99,10 +99,10 @@ def _rows(result: Result, names: list[str]) -> dict[str, Shown]:
 
 
 def _charges(part: Part) -> dict[str, Shown]:
-    """At initial margin; of collateral and debts only the deltas, by underlying, which the shortfall is of."""
+    """At initial margin, least to most; of collateral and debts only the deltas, which the shortfall is of."""
     charged: dict[str, Shown] = {
-        "contingency_usd": usd(part.contingency),
-        "concentration_usd": usd(part.concentration),
+        "contingency_usd": ends(part.contingency),
+        "concentration_usd": ends(part.concentration),
     }
     return {**charged, "deltas_usd": {root: usd(delta) for root, delta in part.deltas.items()}}
 

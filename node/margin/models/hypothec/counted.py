@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from node.margin.models.fixed import ONE, WAD, Money, Wad, product, value
+from node.margin.models.fixed import ONE, WAD, Money, Wad, down, product, up, value
 from node.margin.models.hypothec import haircuts, scenarios
 from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.haircuts import Haircut
@@ -38,10 +38,10 @@ CHAIN_REASONS = {
 class Unit:
     """One unit of an instrument, in 1e-12 USD: what it is worth when held (low to high), and when owed.
 
-    `changes` are the weighted changes by row, `delta` the value of its delta on the underlying `factor`, `relief` what
-    of the shortfall of that delta a haircut has held back, `cost` and `short_cost` what is required of each unit and
-    of each unit that is short. `open_ended`: owing it has no bound. `market` is its value without haircuts. `best` are
-    a holding's changes at the high end by itself.
+    `changes` are the weighted changes by row, `delta` the value of its delta on the underlying `factor`, which may be
+    wrong by `error`, `relief` what of the shortfall of that delta a haircut has held back, `cost` and `short_cost` what
+    is required of each unit and of each unit that is short. `open_ended`: owing it has no bound. `market` is its value
+    without haircuts. `best` are a holding's changes at the high end by itself.
     """
 
     name: str
@@ -50,9 +50,10 @@ class Unit:
     changes: tuple[Money, ...]
     factor: str
     delta: Money = NOTHING
-    relief: Money = NOTHING
-    cost: Money = NOTHING
-    short_cost: Money = NOTHING
+    error: Money = NOTHING
+    relief: Interval = ZERO
+    cost: Interval = ZERO
+    short_cost: Interval = ZERO
     open_ended: bool = False
     market: Interval = ZERO
     reasons: tuple[Reason, ...] = ()
@@ -119,8 +120,11 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
         most = counted(feed.high, Wad(WAD - haircut.total_at_high), factor) + gained
         return Interval(counted(low, Wad(WAD - haircut.total), factor), most)
 
-    volatility = initial.parts["volatility"]
-    delta = counted(low, rest(volatility, initial.total), factor)
+    volatility, alone = initial.parts["volatility"], shortfall_of_one(feed.vol, parameters.shortfall)
+    (delta, relief), (most, relief_most) = (
+        relieving(price, volatility, total, alone, factor)
+        for price, total in ((low, initial.total), (feed.high, initial.total_at_high))
+    )
     return Unit(
         name=feed.asset,
         initial=span(initial) if feed.is_fresh else ZERO,
@@ -128,7 +132,8 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
         changes=tuple(changes),
         factor=parameters.assets[feed.asset].root,
         delta=delta,
-        relief=Money(delta * min(volatility, shortfall_of_one(feed.vol, parameters.shortfall)) // WAD),
+        error=Money(most - delta),
+        relief=Interval(relief, relief_most),
         market=Interval(value(WAD, low), value(WAD, feed.high)),
         reasons=tuple(each for each in (feed.reason, quality.reason) if each is not None),
         best=tuple(best),
@@ -143,6 +148,15 @@ def better_by(best: Iterable[Money], changes: Iterable[Money]) -> Money:
 def rest(volatility: Wad, total: Wad) -> Wad:
     """What the haircuts but the one for volatility leave; nothing where together they leave nothing."""
     return Wad(min(WAD, WAD - total + volatility) if total < WAD else 0)
+
+
+def relieving(price: Wad, volatility: Wad, total: Wad, alone: Wad, factor: Wad) -> tuple[Money, Money]:
+    """A unit's delta, and what of its shortfall the haircut for volatility has held back: delta·min(volatility, alone).
+
+    But no less than leaves of the shortfall what counts of the unit, as that is the most that holding it can cost.
+    """
+    delta, left = counted(price, rest(volatility, total), factor), counted(price, Wad(WAD - total), factor)
+    return delta, Money(max(down(delta, min(volatility, alone)), up(delta, alone) - left))
 
 
 def relieved(moved: Iterable[Wad], volatility: Wad, total: Wad) -> list[Wad]:
@@ -167,17 +181,25 @@ def debt(feed: Feed, parameters: Parameters) -> Unit:
     high = value(WAD, feed.price) - value(-WAD, product(feed.high - feed.price, WAD + most))
     low = value(WAD, feed.price) + value(-WAD, product(feed.price - feed.low, WAD + most))
     span = Interval(low if feed.is_fresh else -max(0, *changes), high)
+    market = Interval(value(WAD, feed.low) if feed.is_fresh else 0, value(WAD, feed.high))
+    delta = value(WAD, feed.price)
     return Unit(
         name=feed.asset,
         initial=span,
         maintenance=span,
         changes=changes,
         factor=parameters.assets[feed.asset].root,
-        delta=value(WAD, feed.price),
+        delta=delta,
+        error=furthest(delta, market),
         open_ended=feed.status is FeedStatus.MISSING,
-        market=Interval(value(WAD, feed.low) if feed.is_fresh else 0, value(WAD, feed.high)),
+        market=market,
         reasons=reasons_of(feed),
     )
+
+
+def furthest(figure: Money, within: Interval) -> Money:
+    """By how much it may be wrong where it may be anything within a range."""
+    return Money(max(within.high - figure, figure - within.low))
 
 
 def reasons_of(feed: Feed) -> tuple[Reason, ...]:

@@ -8,21 +8,23 @@ it at maintenance,
 
 and the excess is the least of it over the rows, the market as it is, and the market as it is less the shortfall. A part
 without shorts or debts is worth no less in any of them than if all prices were zero (its floor): what is owned outright
-needs no margin beyond its worth. Must not know instruments or where anything comes from.
+needs no margin beyond its worth. The low end has what is worth least and the most that costs and shortfall may come to,
+the high end the opposite: whatever the inputs are within their ranges, the excess is between the two. Must not know
+instruments or where they come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from node.margin.models.fixed import ONE, WAD, Money, Wad, down, up
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Part
 from node.margin.models.hypothec.portfolio import Portfolio
-from node.margin.models.hypothec.shortfall import shortfall
+from node.margin.models.hypothec.shortfall import doubt, shortfall
 from node.margin.spec import status_of
-from node.model.health import HealthStatus, Interval, Reason
+from node.model.health import ZERO, HealthStatus, Interval, Reason
 
 UNMOVED = "unmoved"
 SHORTFALL = "expected shortfall"
@@ -86,11 +88,11 @@ class Result:
 
 def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Parameters) -> Result:
     """Both ends at both thresholds, and the status."""
-    shortfalls = net_shortfalls(portfolio, parts, parameters)
+    most, least = net_shortfalls(portfolio, parts, parameters)
 
     def ends(spans: Sequence[Interval], ratio: Wad) -> tuple[End, End]:
-        low, high = ([getattr(span, end) for span in spans] for end in ("low", "high"))
-        return _end(parts, low, ratio, shortfalls), _end(parts, high, ratio, shortfalls)
+        low, high = _sides(parts, spans, ratio)
+        return _end(low, ratio, most), _end(high, ratio, least)
 
     maintenance = ends([part.maintenance for part in parts], parameters.maintenance)
     low, high = ends([part.initial for part in parts], ONE)
@@ -98,7 +100,7 @@ def evaluate(portfolio: Portfolio, parts: tuple[Part, ...], parameters: Paramete
     status = status_of(
         Interval(initial[0].excess, initial[1].excess),
         Interval(maintenance[0].excess, maintenance[1].excess),
-        covered=left(parts, [part.market.high for part in parts], [0] * len(parts)) >= 0,
+        covered=left(parts, [part.market.high for part in parts]) >= 0,
     )
     reasons = tuple(dict.fromkeys(reason for part in parts for reason in part.reasons))
     if status is HealthStatus.UNKNOWN and not reasons:
@@ -111,53 +113,82 @@ def claim(worth: int, limit: Money) -> Money:
     return Money(min(max(-worth, 0), limit))
 
 
-def margin_by_row(part: Part, worth: int, ratio: Wad) -> list[Money]:
+def margin_by_row(part: Part, worth: int, cost: int, ratio: Wad) -> list[Money]:
     """What a venue's positions need beyond its claim: as the market is, and by row."""
     assert part.limit is not None  # noqa: S101 - only a venue has a claim
-    cost, limit = costs_of(part, ratio), part.limit
+    limit = part.limit
     return [
         Money(claim(worth + down(change, ratio) - cost, limit) - claim(worth, limit)) for change in (0, *part.changes)
     ]
 
 
-def left(parts: Sequence[Part], worths: Sequence[int], costs: Sequence[int]) -> Money:
-    """Σ (worth − cost) of what is one's own, less each venue's claim on it."""
-    total = 0
-    for part, worth, cost in zip(parts, worths, costs, strict=True):
-        total += worth - cost if part.limit is None else -claim(worth - cost, part.limit)
-    return Money(total)
+def left(parts: Sequence[Part], worths: Sequence[int]) -> Money:
+    """Σ worth of what is one's own, less each venue's claim on it."""
+    return Money(
+        sum(
+            worth if part.limit is None else -claim(worth, part.limit)
+            for part, worth in zip(parts, worths, strict=True)
+        )
+    )
 
 
-def costs_of(part: Part, ratio: Wad) -> Money:
+def costs_of(part: Part, ratio: Wad) -> Interval:
     """Contingency and concentration at a threshold, rounded up."""
-    return up(Money(part.contingency + part.concentration), ratio)
+    costs = part.contingency + part.concentration
+    return Interval(up(costs.low, ratio), up(costs.high, ratio))
 
 
-def _end(parts: Sequence[Part], worths: Sequence[int], ratio: Wad, shortfalls: Shortfalls) -> End:
-    costs = [costs_of(part, ratio) for part in parts]
-    by_row = [0] * (1 + len(parts[0].changes))
-    for part, worth, cost in zip(parts, worths, costs, strict=True):
-        moved = [worth - cost, *(worth - cost + change * ratio // WAD for change in part.changes)]
-        if part.floor is not None:
-            moved = [max(each, part.floor - cost) for each in moved]
-        if (limit := part.limit) is not None:  # as left() has it, without a call for each of the rows
-            moved = [0 if each >= 0 else max(each, -limit) for each in moved]
-        by_row = [total + each for total, each in zip(by_row, moved, strict=True)]
-    own = lost(up(shortfalls.own, ratio), [pair for pair in zip(parts, worths, strict=True) if pair[0].limit is None])
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A part at one end: what it is worth and costs, and what it is worth at least if that is known."""
+
+    part: Part
+    worth: int
+    cost: int
+    floor: int | None
+
+    def after(self, change: int = 0) -> int:
+        """After costs, where its worth changes by so much, but for what it cannot lose."""
+        left = self.worth + change
+        return (left if self.floor is None else max(left, self.floor)) - self.cost
+
+
+def _sides(parts: Sequence[Part], spans: Sequence[Interval], ratio: Wad) -> tuple[list[_Side], list[_Side]]:
+    """At the low and at the high end."""
+    low, high = [], []
+    for part, span in zip(parts, spans, strict=True):
+        cost, floor = costs_of(part, ratio), part.floor
+        low.append(_Side(part, span.low, cost.high, None if floor is None else floor.low))
+        high.append(_Side(part, span.high, cost.low, None if floor is None else floor.high))
+    return low, high
+
+
+def _end(sides: Sequence[_Side], ratio: Wad, shortfalls: Shortfalls) -> End:
+    by_row = [0] * (1 + len(sides[0].part.changes))
     added = {}
-    for part, worth, cost in zip(parts, worths, costs, strict=True):
-        if part.limit is not None:
-            after = worth - cost - lost(up(shortfalls.alone[part.venue], ratio), [(part, worth)])
-            added[part.venue] = claim(after, part.limit) - claim(worth - cost, part.limit)
+    for side in sides:
+        raw, now = side.worth - side.cost, side.after()
+        moved = [now, *(raw + change * ratio // WAD for change in side.part.changes)]
+        if side.floor is not None:
+            least = side.floor - side.cost
+            moved = [max(each, least) for each in moved]
+        if (limit := side.part.limit) is not None:  # as left() has it, without a call for each of the rows
+            moved = [0 if each >= 0 else max(each, -limit) for each in moved]
+            alone = side.after(-up(shortfalls.alone[side.part.venue], ratio))
+            added[side.part.venue] = claim(alone, limit) - claim(now, limit)
+        by_row = [total + each for total, each in zip(by_row, moved, strict=True)]
+    own = _lost(up(shortfalls.own, ratio), [side for side in sides if side.part.limit is None])
     return End(ratio, tuple(map(Money, by_row)), shortfalls.at(ratio, own, added))
 
 
-def lost(shortfall: Money, parts: Sequence[tuple[Part, int]]) -> Money:
-    """Of a shortfall what parts of so much worth can lose: no more than takes them to their floors."""
-    floors = [part.floor for part, _ in parts]
-    if None in floors:
-        return shortfall
-    return Money(min(shortfall, sum(worth for _, worth in parts) - sum(floor or 0 for floor in floors)))
+def _lost(shortfall: Money, sides: Iterable[_Side]) -> Money:
+    """Of a shortfall what sides can lose together: no more than takes them to their floors."""
+    most = 0
+    for side in sides:
+        if side.floor is None:
+            return shortfall
+        most += max(0, side.worth - side.floor)
+    return Money(min(shortfall, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,29 +214,44 @@ class Shortfalls:
         return Money(max((own, *with_venues)))
 
 
-def net_shortfalls(portfolio: Portfolio, parts: Sequence[Part], parameters: Parameters) -> Shortfalls:
-    """One's own deltas alone, with each venue's alone, and with all venues'.
+def net_shortfalls(
+    portfolio: Portfolio, parts: Sequence[Part], parameters: Parameters
+) -> tuple[Shortfalls, Shortfalls]:
+    """One's own deltas alone, with each venue's alone, and with all venues', as the low and as the high end take them.
 
     A venue that is ahead takes no part in what the others lose, so offsets between venues may be worth nothing: the
-    greatest of these is required.
+    greatest of these is required. The low end takes the most that each may come to over the ranges of the deltas, the
+    high end the least.
     """
     own = [part for part in parts if part.limit is None]
     venues = [part for part in parts if part.limit is not None]
     choices = [*([each] for each in venues), *([venues] if len(venues) > 1 else [])]
-    relief = sum(part.relief for part in parts)
+    relief = sum((part.relief for part in parts), ZERO)
     roots = sorted({root for part in parts for root in part.deltas})
     vols = {root: portfolio.risks[root].vol for root in roots}
     groups = {root: parameters.assets[root].group for root in roots}
 
-    def of(chosen: Sequence[Part]) -> Money:
+    def of(chosen: Sequence[Part]) -> Interval:
         deltas = {root: Money(sum(part.deltas.get(root, 0) for part in chosen)) for root in roots}
-        return shortfall(deltas, vols, groups, parameters.shortfall)
+        errors = {root: sum((part.errors.get(root, ZERO) for part in chosen), ZERO) for root in roots}
+        found = shortfall(deltas, vols, groups, parameters.shortfall)
+        at_low, at_high = (
+            doubt(found, {root: getattr(error, end) for root, error in errors.items()}, vols, parameters.shortfall)
+            for end in ("low", "high")
+        )
+        return Interval(max(0, found - at_high), found + at_low)
 
-    def net(chosen: Sequence[Part]) -> Money:
-        return Money(max(0, of((*own, *chosen)) - relief))
+    def net(chosen: Sequence[Part]) -> Interval:
+        left = of((*own, *chosen)) - relief
+        return Interval(max(0, left.low), max(0, left.high))
 
-    return Shortfalls(
-        net(()),
-        {part.venue: of((part,)) for part in venues},
-        tuple((tuple(part.venue for part in chosen), net(chosen)) for chosen in choices),
+    alone, together = {part.venue: of((part,)) for part in venues}, [(chosen, net(chosen)) for chosen in choices]
+    most, least = (
+        Shortfalls(
+            Money(getattr(net(()), end)),
+            {venue: Money(getattr(found, end)) for venue, found in alone.items()},
+            tuple((tuple(part.venue for part in chosen), Money(getattr(found, end))) for chosen, found in together),
+        )
+        for end in ("high", "low")
     )
+    return most, least

@@ -20,7 +20,7 @@ from node.margin.models.hypothec import scenarios
 from node.margin.models.hypothec.feeds import Feed, in_proportion
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.market import Expiry
-from node.margin.models.pricing import black76, forward_delta
+from node.margin.models.pricing import black76, call_delta_between, forward_delta
 from node.margin.models.shocks import LARGEST_MARK
 
 _AT_ONCE = 1 << 12
@@ -33,7 +33,8 @@ class Marked:
     """An option's mark by what is agreed, in 1e-12 USD, and by row ⌊weight·(mark in the row − mark now)⌋.
 
     Where it is worth least (most), with any row's change or none, it is worth at most `below` less (`above` more); the
-    best row makes `best` of it there. `delta` is ∂mark/∂spot for a forward that moves with the spot.
+    best row makes `best` of it there. `delta` is ∂mark/∂spot for a forward that moves with the spot, and `deltas` are
+    between what delta·spot lies over the range, in USD.
     """
 
     now: Money
@@ -42,6 +43,7 @@ class Marked:
     above: Money
     best: Money
     delta: float
+    deltas: tuple[float, float]
 
 
 def marked(options: Sequence[tuple[Option, Feed]], parameters: Parameters) -> Iterator[Marked | None]:
@@ -57,8 +59,8 @@ def _together(
     options: Sequence[tuple[Option, Feed]], agreed_vols: FloatArray, at: _Forwards, parameters: Parameters
 ) -> Iterator[Marked | None]:
     with np.errstate(all="ignore"):
-        prices, deltas = _priced(options, agreed_vols, at, parameters)
-    is_finite = np.all(prices < LARGEST_MARK, axis=(1, 2))
+        prices, *deltas = _priced(options, agreed_vols, at, parameters)
+    is_finite = np.all(prices < LARGEST_MARK, axis=(1, 2)) & np.all(np.isfinite(deltas), axis=0)
     worth = _counted(np.where(is_finite[:, None, None], prices, 0.0), parameters)
     agreed, low, high = worth[:, 0], worth[:, 1], worth[:, 2]
     figures = zip(
@@ -68,17 +70,20 @@ def _together(
         (agreed - low).max(axis=1).tolist(),
         (high - agreed).max(axis=1).tolist(),
         high.max(axis=1).tolist(),
-        deltas.tolist(),
+        *(each.tolist() for each in deltas),
         strict=True,
     )
-    for is_marked, now, changes, below, above, best, delta in figures:
-        yield Marked(now, tuple(changes), max(0, below), max(0, above), best, delta) if is_marked else None
+    for is_marked, now, changes, below, above, best, delta, least, most in figures:
+        if is_marked:
+            yield Marked(now, tuple(changes), max(0, below), max(0, above), best, delta, (least, most))
+        else:
+            yield None
 
 
 def _priced(
     options: Sequence[tuple[Option, Feed]], agreed_vols: FloatArray, at: _Forwards, parameters: Parameters
-) -> tuple[FloatArray, FloatArray]:
-    """Prices [options, known prices, now and rows] and deltas [options], in USD."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Prices [options, known prices, now and rows] in USD; by option its delta, and between what delta·spot lies."""
 
     def column(numbers: Iterable[float]) -> FloatArray:
         return np.array([*numbers])[:, None, None]
@@ -93,7 +98,14 @@ def _priced(
     forwards = np.stack([at.of(option, feed) for option, feed in options])
     now, spots = forwards[:, :1, :1], column(as_float(option.quote.price) for option, _ in options)
     deltas = discounts * now / spots * forward_delta(now, strikes, years, vols[:, :1], calls)
-    return black76(forwards, strikes, years, shocked, discounts, calls), deltas.ravel()
+    low, high = (pick(forwards[:, 1:, :1], axis=1, keepdims=True) for pick in (np.min, np.max))
+    least, most = call_delta_between((low, high), strikes, years, (vols[:, 1:2], vols[:, 2:]))
+    least, most = (
+        discounts * np.where(calls == 1.0, low * least, -high * (1.0 - least)),
+        discounts * np.where(calls == 1.0, high * most, -low * (1.0 - most)),
+    )
+    prices = black76(forwards, strikes, years, shocked, discounts, calls)
+    return prices, deltas.ravel(), least.ravel(), most.ravel()
 
 
 def _counted(prices: FloatArray, parameters: Parameters) -> Numbers:

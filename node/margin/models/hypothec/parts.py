@@ -21,7 +21,7 @@ from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.parameters import Charges, Parameters
 from node.margin.models.hypothec.portfolio import OWN, Debt, Held, Holding, Portfolio, Position, Risk
 from node.margin.models.shocks import unpriced
-from node.model.health import Interval, Reason
+from node.model.health import ZERO, Interval, Reason
 
 UNBOUNDED = Money(LARGEST * PICO)
 """What an obligation without a bound or a limit comes to: more than any account has."""
@@ -77,7 +77,9 @@ class Part:
     """A part of an account, in 1e-12 USD: worth at both thresholds, changes by row, costs, deltas by underlying.
 
     `limit` is the most of it that may be claimed, None where its worth counts whatever its sign. `market` is its worth
-    without haircuts. `relief` is what of the deltas' shortfall haircuts have held back. `floor` as in Draft.
+    without haircuts. `relief` is what of the deltas' shortfall haircuts have held back, `errors` by how much deltas may
+    be wrong, as the low and as the high end take it. Ranges are of least and of most: the low end takes the most of
+    what costs, and the high end the least. `floor` as in Draft.
     """
 
     venue: str
@@ -86,13 +88,14 @@ class Part:
     initial: Interval
     maintenance: Interval
     changes: tuple[Money, ...]
-    contingency: Money
-    concentration: Money
+    contingency: Interval
+    concentration: Interval
     deltas: Mapping[str, Money]
-    relief: Money
+    errors: Mapping[str, Interval]
+    relief: Interval
     market: Interval
     entries: tuple[Entry, ...]
-    floor: Money | None
+    floor: Interval | None
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -111,11 +114,13 @@ class Draft:
     is_charged: bool
 
     @property
-    def floor(self) -> Money | None:
-        """The least that it can ever be worth, at prices of zero; None where something is owed or counts apart."""
-        if any(entry.amount < 0 or entry.apart for entry in self.entries):
+    def floor(self) -> Interval | None:
+        """The least that it can ever be worth at either end, at prices of zero; None where something is owed."""
+        if any(entry.amount < 0 for entry in self.entries):
             return None
-        return Money(self.cash + sum(entry.fixed for entry in self.entries))
+        profits = sum(max(0, entry.fixed) for entry in self.entries if entry.apart)
+        most = self.cash + sum(entry.fixed for entry in self.entries)
+        return Interval(most - profits, most)
 
 
 class Units:
@@ -282,8 +287,12 @@ def paid(position: Perpetual | Future, *, is_missing: bool) -> Money:
 def _charged(part: Part, draft: Draft, portfolio: Portfolio, parameters: Parameters) -> Part:
     if not draft.is_charged:
         return part
-    charged = sum(concentration(part.deltas[root], portfolio.risks[root], parameters) for root in sorted(part.deltas))
-    return replace(part, concentration=Money(charged))
+    charged = ZERO
+    for root, delta in part.deltas.items():
+        error, risk = part.errors[root].high, portfolio.risks[root]
+        least, most = (Money(max(0, abs(delta) + each)) for each in (-error, error))
+        charged += Interval(concentration(least, risk, parameters), concentration(most, risk, parameters))
+    return replace(part, concentration=charged)
 
 
 def concentration(delta: Money, risk: Risk, parameters: Parameters) -> Money:
@@ -321,10 +330,16 @@ def _summed(draft: Draft, parameters: Parameters) -> Part:
         initial=span(lambda unit: unit.initial),
         maintenance=span(lambda unit: unit.maintenance),
         changes=_changes(entries, len(parameters.rows)),
-        contingency=contingency(entries),
-        concentration=NOTHING,
-        deltas=_deltas(entries),
-        relief=floor_of(entries, lambda unit: unit.relief),
+        contingency=Interval(
+            contingency(entries, lambda unit: unit.cost.low, lambda unit: unit.short_cost.low),
+            contingency(entries, lambda unit: unit.cost.high, lambda unit: unit.short_cost.high),
+        ),
+        concentration=ZERO,
+        deltas=_by_root(entries, lambda unit: unit.delta),
+        errors=_errors(entries, is_charged=draft.is_charged),
+        relief=Interval(
+            floor_of(entries, lambda unit: unit.relief.low), floor_of(entries, lambda unit: unit.relief.high)
+        ),
         market=span(lambda unit: unit.market),
         entries=entries,
         floor=draft.floor,
@@ -338,12 +353,28 @@ def _changes(entries: Sequence[Entry], rows: int) -> tuple[Money, ...]:
     return tuple(Money(sum(map(mul, amounts, row)) // WAD) for row in by_row)
 
 
-def _deltas(entries: Iterable[Entry]) -> dict[str, Money]:
-    """By underlying ⌊Σ amount·delta⌋."""
+def _by_root(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> dict[str, Money]:
+    """By underlying ⌊Σ amount·figure⌋."""
     sums: defaultdict[str, int] = defaultdict(int)
     for entry in entries:
-        sums[entry.unit.factor] += entry.amount * entry.unit.delta
+        sums[entry.unit.factor] += entry.amount * figure(entry.unit)
     return {root: Money(sums[root] // WAD) for root in sorted(sums)}
+
+
+def _errors(entries: Sequence[Entry], *, is_charged: bool) -> dict[str, Interval]:
+    """By underlying Σ |amount|·error, rounded up: ⌈Σ amount·error⌉ + 2·⌈Σ owed·error⌉.
+
+    Of collateral and debts (which are not charged) the low end takes the debts' alone: by what a holding is worth more
+    than there, it counts for more than the shortfall takes of it.
+    """
+    signed = _by_root(entries, lambda unit: -unit.error)
+    owed = _by_root([entry for entry in entries if entry.amount < 0], lambda unit: unit.error)
+    found = {}
+    for root, less in signed.items():
+        short = -owed.get(root, 0)
+        every = 2 * short - less
+        found[root] = Interval(every if is_charged else short, every)
+    return found
 
 
 def floor_of(entries: Iterable[Entry], figure: Callable[[Unit], int]) -> Money:
@@ -371,7 +402,7 @@ def worth(entries: Sequence[Entry], of: Callable[[Unit], Interval]) -> Interval:
     return Interval(low // WAD + -width // WAD, high // WAD + width // WAD)
 
 
-def contingency(entries: Sequence[Entry]) -> Money:
+def contingency(entries: Sequence[Entry], cost: Callable[[Unit], int], short_cost: Callable[[Unit], int]) -> Money:
     """Σ |amount|·cost + owed·short cost: ⌈Σ amount·cost⌉ + ⌈Σ owed·(2·cost + short cost)⌉."""
-    owed = of_short(entries, lambda unit: 2 * unit.cost + unit.short_cost)
-    return Money(-floor_of(entries, lambda unit: -unit.cost) - (-owed // WAD))
+    owed = of_short(entries, lambda unit: 2 * cost(unit) + short_cost(unit))
+    return Money(-floor_of(entries, lambda unit: -cost(unit)) - (-owed // WAD))

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from node.margin.models.book import Future, Option, Perpetual
-from node.margin.models.fixed import WAD, as_wad, product, up, value
-from node.margin.models.hypothec.counted import NOTHING, Unit, moves, reasons_of
+from node.margin.models.fixed import WAD, Money, Wad, as_money, as_wad, product, up, value
+from node.margin.models.hypothec.counted import NOTHING, Unit, furthest, moves, reasons_of
 from node.margin.models.hypothec.feeds import Feed, FeedStatus, in_proportion
 from node.margin.models.hypothec.marks import Marked, marked
 from node.margin.models.hypothec.parameters import Parameters
 from node.model.health import ZERO, Interval
+
+_DELTA_BITS = 40
+"""What the floats of a delta may be wrong by is less than 2^-40 of the price."""
 
 
 def linear(position: Perpetual | Future, feed: Feed, parameters: Parameters) -> Unit:
@@ -40,7 +43,8 @@ def linear(position: Perpetual | Future, feed: Feed, parameters: Parameters) -> 
         changes=tuple(value(WAD, product(price, each)) for each in by_row),
         factor=root,
         delta=now,
-        cost=up(now, parameters.charges.linear),
+        error=furthest(now, Interval(value(WAD, low), value(WAD, high))),
+        cost=charged(low, high, parameters.charges.linear),
         market=span,
         reasons=reasons_of(feed),
     )
@@ -84,15 +88,29 @@ def option(position: Option, feed: Feed, parameters: Parameters, found: Marked |
         # What is held gains in no row, so its high end is what the best row makes of it.
         span = Interval(0, found.best) if held else Interval(-max(0, *changes), span.high)
         changes = nothing if held else changes
-    charges = parameters.charges
+    delta = value(as_wad(found.delta), feed.price)
     return Unit(
         name=position.name,
         initial=span,
         maintenance=span,
         changes=changes,
         factor=root,
-        delta=value(as_wad(found.delta), feed.price),
-        short_cost=up(value(WAD, feed.price), charges.short_option),
+        delta=delta,
+        error=_error(found, delta, feed),
+        short_cost=charged(feed.low, feed.high, parameters.charges.short_option),
         market=span,
         reasons=reasons_of(feed),
     )
+
+
+def charged(low: Wad, high: Wad, rate: Wad) -> Interval:
+    """What a rate takes of a price within a range, rounded up."""
+    return Interval(up(value(WAD, low), rate), up(value(WAD, high), rate))
+
+
+def _error(found: Marked, delta: Money, feed: Feed) -> Money:
+    """By how much an option's delta may be wrong over the range of its forward and of its volatility."""
+    if feed.low == feed.high and not feed.vol_spread:
+        return NOTHING
+    wrong = furthest(delta, Interval(*map(as_money, found.deltas)))
+    return Money(wrong + (value(WAD, feed.high) >> _DELTA_BITS) + 1)

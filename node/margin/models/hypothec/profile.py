@@ -171,11 +171,11 @@ def _requirement_lines(found: tuple[Part, ...], end: End, spans: list[Interval],
 
     own = 0
     for part, span in zip(found, spans, strict=True):
-        cost = costs_of(part, end.ratio)
+        cost = Money(costs_of(part, end.ratio).high)
         moved = change(part, end.ratio)
         if part.limit is None:
             own -= moved
-            if contingency := up(part.contingency, end.ratio):
+            if contingency := up(part.contingency.high, end.ratio):
                 yield requirement("contingency", breakdown.part_name(part), contingency)
             if concentration := cost - contingency:
                 yield requirement("concentration", breakdown.part_name(part), concentration)

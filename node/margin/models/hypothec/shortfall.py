@@ -26,6 +26,9 @@ from node.margin.models.interest import SECONDS_A_YEAR
 RAISED = 1.0 + 2.0**-44
 """More than what the operations may have lost."""
 
+ROUNDED_BITS = 42
+"""A shortfall is less than 2^-42 of it above the exact one."""
+
 
 def multiple(rules: Shortfall) -> float:
     """φ(z)/(1 − Φ(z))·√h: the shortfall of a unit of yearly volatility."""
@@ -38,8 +41,22 @@ def _multiple(z: float, horizon: int) -> float:
 
 
 def shortfall_of_one(vol: Wad, rules: Shortfall) -> Wad:
-    """The shortfall of one underlying by itself, as a part of its value; rounded down."""
-    return Wad(int(min(1.0, multiple(rules) * as_float(vol)) * WAD))
+    """The shortfall of one underlying by itself, as a part of its value, which it may exceed; rounded up."""
+    return Wad(ceil(multiple(rules) * as_float(vol) * RAISED * WAD))
+
+
+def doubt(found: Money, errors: Mapping[str, int], vols: Mapping[str, Wad], rules: Shortfall) -> Money:
+    """By how much the shortfall that was found may be wrong where the deltas are, rounded up.
+
+    It is a norm, so that of other deltas it differs by no more than Σ φ(z)/(1 − a)·√h·σ_i·|error_i|; beside that by
+    what its own rounding may have lost. Nothing where there is no error.
+    """
+    total = 0.0
+    for name in sorted(errors):
+        total += float(errors[name]) * as_float(vols[name])
+    if total == 0.0:
+        return Money(0)
+    return Money(ceil(multiple(rules) * total * RAISED) + (found >> ROUNDED_BITS) + 2)
 
 
 def variance(

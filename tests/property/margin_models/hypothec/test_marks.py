@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.margin.math import exp
 from node.margin.models.book import Option
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, down
@@ -14,6 +15,7 @@ from node.margin.models.hypothec.feeds import Feed, FeedStatus, in_proportion
 from node.margin.models.hypothec.marks import Marked, marked
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.market import Expiry, Quote
+from node.margin.models.pricing import call_delta_between
 from node.margin.models.shocks import Move, VolRule, delta, marks
 from node.margin.models.svi import Svi
 from tests.unit.margin_models.hypothec.accounts import DAY, parameters
@@ -69,6 +71,9 @@ def alone(option: Option, feed: Feed, rules: Parameters) -> Marked | None:
             return None
         worths.append([now, *(now + down(each - now, row.weight) for each, row in zip(then, rules.rows, strict=True))])
     agreed, least, most = worths
+    least_delta, most_delta = deltas(option, feed, vol)
+    if not np.isfinite([delta(option), least_delta, most_delta]).all():
+        return None
     return Marked(
         now=Money(agreed[0]),
         changes=tuple(Money(each - agreed[0]) for each in agreed[1:]),
@@ -76,7 +81,24 @@ def alone(option: Option, feed: Feed, rules: Parameters) -> Marked | None:
         above=Money(max(0, *(first - second for first, second in zip(most, agreed, strict=True)))),
         best=Money(max(most)),
         delta=delta(option),
+        deltas=(least_delta, most_delta),
     )
+
+
+def deltas(option: Option, feed: Feed, vol: float) -> tuple[float, float]:
+    """Between what delta·spot lies in USD: of a put it is what a call's lacks of the discounted forward."""
+    expiry = option.expiry
+    low, high = (as_float(each) for each in in_proportion(expiry.forward, feed))
+    vols = [np.array([vol * as_float(Wad(WAD + sign * feed.vol_spread))]) for sign in (-1, 1)]
+    ends = np.array([low]), np.array([high])
+    least, most = (
+        float(each[0])
+        for each in call_delta_between(ends, np.array([as_float(option.strike)]), expiry.years, (vols[0], vols[1]))
+    )
+    discount = float(exp(-as_float(expiry.rate) * expiry.years))
+    if option.is_call:
+        return discount * (low * least), discount * (high * most)
+    return discount * (-high * (1.0 - least)), discount * (-low * (1.0 - most))
 
 
 def _rule(rules: Parameters, shock: Wad) -> VolRule:

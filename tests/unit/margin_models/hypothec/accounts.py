@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from node.margin.models.book import Future, Option
 from node.margin.models.fields import Fields
-from node.margin.models.fixed import PICO
+from node.margin.models.fixed import PICO, WAD, Wad
 from node.margin.models.hypothec.defaults import DEFAULTS
+from node.margin.models.hypothec.feeds import Feed, FeedStatus
 from node.margin.models.hypothec.margin import Result
 from node.margin.models.hypothec.parameters import Parameters, read_parameters
-from node.margin.models.hypothec.portfolio import Portfolio, read_portfolio
+from node.margin.models.hypothec.portfolio import Held, Portfolio, read_portfolio
 from node.margin.models.hypothec.profile import PROFILE, result_of
 from node.margin.models.profile import Evaluation, merged
+from node.margin.models.shocks import vol_at
 
 DAY = 86_400
 MARKET: dict[str, Any] = {
@@ -63,3 +68,37 @@ def option(asset: str = "ETH", amount: float = -1, strike: float = 3_000, **more
 
 def collateral(asset: str = "ETH", amount: float | str = 1, **more: object) -> dict[str, Any]:
     return {"asset": asset, "amount": amount, **more}
+
+
+def somewhere(within: Portfolio, at: Mapping[str, tuple[float, float]]) -> Portfolio:
+    """The account where every price and volatility is known for certain.
+
+    By asset: the price by its place in its range, from 0 to 1, and the volatility by its part of its spread, from −1.
+    """
+
+    def feed(known: Feed) -> Feed:
+        price = Wad(known.low + int((known.high - known.low) * at[known.asset][0]))
+        return replace(known, status=FeedStatus.FRESH, price=price, low=price, high=price, age=0, vol_spread=Wad(0))
+
+    def held(each: Held) -> Held:
+        position, known, exact = each.position, each.feed, feed(each.feed)
+        quote = replace(position.quote, price=exact.price)
+        if isinstance(position, Option):
+            vol = vol_at(position) * (1 + known.vol_spread / WAD * at[known.asset][1])
+            forward = Wad(max(1, position.expiry.forward * exact.price // known.price))
+            return Held(
+                replace(position, quote=quote, expiry=replace(position.expiry, forward=forward, surface=vol)), exact
+            )
+        if isinstance(position, Future):
+            forward = Wad(position.forward * exact.price // known.price)
+            return Held(replace(position, quote=quote, forward=forward), exact)
+        return Held(replace(position, quote=quote), exact)
+
+    return replace(
+        within,
+        holdings=tuple(
+            replace(each, feed=feed(each.feed), quality=replace(each.quality, chain="LIVE")) for each in within.holdings
+        ),
+        debts=tuple(replace(each, feed=feed(each.feed)) for each in within.debts),
+        venues=tuple(replace(each, positions=tuple(map(held, each.positions))) for each in within.venues),
+    )

@@ -108,12 +108,12 @@ def test_charges_are_shown_one_by_one() -> None:
     account = {"cash": 10**7, "perpetuals": [perpetual("SOL", 90_000)], "options": [option(amount=-2)]}
     found: Any = evaluation(account)
     charges = found.components["charges"]["own positions"]
-    assert float(charges["contingency_usd"]) == 90_000 * 150 * 0.005 + 2 * 3_000 * 0.005
-    assert float(charges["concentration_usd"]) == (90_000 * 150 - 0.1 * 50_000_000) * 0.2
+    assert float(charges["contingency_usd"]["low"]) == 90_000 * 150 * 0.005 + 2 * 3_000 * 0.005
+    assert float(charges["concentration_usd"]["low"]) == (90_000 * 150 - 0.1 * 50_000_000) * 0.2
     assert float(charges["deltas_usd"]["SOL"]) == 90_000 * 150
     of = {line.component: line.amount / 1e12 for line in found.levels[0].lines}
-    assert of["contingency"] == float(charges["contingency_usd"])
-    assert of["concentration"] == float(charges["concentration_usd"])
+    assert of["contingency"] == float(charges["contingency_usd"]["low"])
+    assert of["concentration"] == float(charges["concentration_usd"]["low"])
     shortfall = found.components["initial"]["shortfall_usd"]
     rows = found.components["rows"]
     for end in ("low", "high"):

@@ -193,7 +193,18 @@ def test_haircuts_have_paid_for_the_shortfall_of_collateral() -> None:
     wild = market(ETH={"vol": 1})
     found = result({"collateral": [collateral("ETH", 1)]}, wild, **STILL, **NO_CHARGES)
     assert found.initial[0].shortfall < 1_000
-    assert parts(portfolio({"collateral": [collateral("ETH", 1)]}, wild), parameters())[0].relief > 0
+    assert parts(portfolio({"collateral": [collateral("ETH", 1)]}, wild), parameters())[0].relief.low > 0
+
+
+@pytest.mark.parametrize("vol", [0.1, 3, 8, 50])
+def test_however_volatile_it_is_collateral_costs_no_more_than_it_counts(vol: float) -> None:
+    owing = {"cash": 1_000, "perpetuals": [perpetual("BTC", 0.05)]}
+    wild = market(SOL={"vol": vol, "depth": 2_000, "status": "FRESH", "low": 140, "high": 160})
+    before = result(owing, wild, **STILL)
+    for amount in (0.001, 5, 50):
+        after = result({**owing, "collateral": [collateral("SOL", amount)]}, wild, **STILL)
+        assert after.initial_excess.low >= before.initial_excess.low - 10
+        assert after.maintenance_excess.low >= before.maintenance_excess.low - 10
 
 
 # === Charges ===
@@ -201,7 +212,7 @@ def test_haircuts_have_paid_for_the_shortfall_of_collateral() -> None:
 
 def test_contingencies_of_shorts_and_of_linear_positions() -> None:
     def charge(**account: object) -> float:
-        return sum(usd(part.contingency) for part in parts(portfolio(account), parameters()))
+        return sum(usd(part.contingency.low) for part in parts(portfolio(account), parameters()))
 
     assert charge(options=[option(amount=-2)]) == pytest.approx(2 * 3_000 * 0.005)
     assert charge(options=[option(amount=2)]) == 0
@@ -217,7 +228,7 @@ def test_a_position_beyond_its_share_of_the_depth_costs_more() -> None:
         20
     )
     thin = result({"cash": 1e6, "perpetuals": [perpetual("SOL", 1_000)]}, market(SOL={"depth": 10_000}))
-    assert usd(thin.parts[1].concentration) == pytest.approx(0.2 * (150_000 - 1_000))
+    assert usd(thin.parts[1].concentration.low) == pytest.approx(0.2 * (150_000 - 1_000))
 
 
 # === Issuers ===
