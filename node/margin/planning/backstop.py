@@ -16,7 +16,7 @@ from node.margin.planning.account import Account, Instrument
 from node.margin.planning.amounts import Scope, Selection
 from node.margin.planning.legs import Candidate, Close, Leg, after
 from node.margin.planning.losses import Remainder, Settlement, exposures, settle
-from node.margin.planning.search import Found, subsets
+from node.margin.planning.search import Found, worse_part
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Terms
 
@@ -54,7 +54,7 @@ def left_to_others(goal: Goal, found: Found) -> tuple[Leg, ...]:
         if less > 0:
             selection.append((candidate, less))
     legs = scope.legs(selection) if selection else ()
-    if legs is None or any(goal.is_worse(left) for _, left in subsets(goal, legs)):
+    if legs is None or worse_part(goal, legs) is not None:
         return found.legs
     return legs
 

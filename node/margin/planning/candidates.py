@@ -7,8 +7,10 @@ candidates are chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from enum import Enum
 from itertools import groupby
 
 from node.margin.models.fixed import PICO, Money, Wad
@@ -20,6 +22,15 @@ from node.margin.planning.terms import Order
 
 _UNLIMITED = 10**15 * PICO
 """More depth than any asset has that says it."""
+
+
+class Together(Enum):
+    """What is closed only as one, the same part of each position: at one venue; or of an asset, or all, anywhere."""
+
+    NOTHING = "nothing"
+    VENUE = "venue"
+    ASSET = "asset"
+    ACCOUNT = "account"
 
 
 def candidates(goal: Goal) -> Iterator[Candidate]:
@@ -41,6 +52,20 @@ def _closes(held: Iterable[Holding]) -> Iterator[Close]:
                 yield Close(f"close a part of all {asset}{at}", part)
         if len(parts) > 1:
             yield Close(f"close a part of everything{at}", together)
+    yield from _across(positions)
+
+
+def _across(positions: Iterable[Holding]) -> Iterator[Close]:
+    """What hedges at one venue a position at another is closed with it: at either alone the worst row would stay."""
+    by_asset: defaultdict[str, list[Holding]] = defaultdict(list)
+    for each in positions:
+        by_asset[each.asset].append(each)
+    found = {f"close a part of all {asset} at all venues": part for asset, part in by_asset.items()}
+    if len(by_asset) > 1:
+        found["close a part of everything at all venues"] = [each for part in by_asset.values() for each in part]
+    for name, part in found.items():
+        if len({each.venue for each in part}) > 1:
+            yield Close(name, tuple(part))
 
 
 def _exchanges(goal: Goal) -> Iterator[Exchange]:
@@ -107,9 +132,29 @@ def rank(goal: Goal, candidate: Candidate) -> Money | Wad:
     return Money(max((each.depth or _UNLIMITED for each in rules), default=_UNLIMITED))
 
 
-def is_whole(candidate: Candidate, positions: Mapping[str, int]) -> bool:
-    """Whether it leaves no position of its venue out; `positions` are how many there are, by venue."""
-    return isinstance(candidate, Exchange) or len(candidate.holdings) == positions[candidate.holdings[0].venue]
+def together_of(goal: Goal) -> tuple[Together, ...]:
+    """What may be closed as one, the least first; across venues only where there are several."""
+    venues = {held.venue for held in goal.account.holdings.values() if held.kind.is_position}
+    return tuple(Together) if len(venues) > 1 else (Together.NOTHING, Together.VENUE)
+
+
+def allowed(goal: Goal, together: Together) -> Iterator[Candidate]:
+    """The candidates that leave out no position that goes only together with one of theirs."""
+    positions = [held for held in goal.account.holdings.values() if held.kind.is_position]
+    at_venue, of_asset = Counter(each.venue for each in positions), Counter(each.asset for each in positions)
+
+    def is_allowed(close: Close) -> bool:
+        venues, assets = {each.venue for each in close.holdings}, {each.asset for each in close.holdings}
+        wanted = {
+            Together.NOTHING: len(close.holdings),
+            Together.VENUE: sum(at_venue[venue] for venue in venues),
+            Together.ASSET: sum(of_asset[asset] for asset in assets),
+            Together.ACCOUNT: len(positions),
+        }
+        is_wide = together in {Together.ASSET, Together.ACCOUNT}
+        return len(close.holdings) == wanted[together] and (is_wide or len(venues) == 1)
+
+    return (each for each in candidates(goal) if isinstance(each, Exchange) or is_allowed(each))
 
 
 def overlap(first: Candidate, second: Candidate) -> bool:

@@ -1,6 +1,7 @@
 """What a leg does: an amount of one thing closed or exchanged, and what that costs.
 
-A leg is carried out as a whole, at one venue or on one chain. Costs are the fee on what is traded, the bonus of whoever
+A leg is carried out as a whole, on one chain or at one venue; what hedges across venues is closed at several, and where
+one of them acts alone, that loses no more than it costs. Costs are the fee on what is traded, the bonus of whoever
 takes collateral for a debt, and what the size moves the price: V²/(100·depth) for a value V, so that a value of `depth`
 costs 1 %; legs of one asset share its depth in their order. Roundings go against the account. Must not know which legs
 are worth it.
@@ -41,7 +42,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Positions of one venue, closed at the market: a part of one, or the same part of several.
+    """Positions closed at the market: a part of one, or the same part of several, of one venue or across venues.
 
     Of one, `amount` is in its units; of several it is a fraction. Several go together where each protects the others.
     """
@@ -93,6 +94,19 @@ class Leg:
     def change(self, account: Account) -> Change:
         """What it does to the account."""
         return Change.total(_change(account, each) for each in self.actions)
+
+    def pieces(self, account: Account) -> tuple[Leg, ...]:
+        """Of one at several venues what each of them does, and what all but it do; nothing of any other."""
+        at = [account.holdings[each.holding].venue if each.holding in account.holdings else "" for each in self.actions]
+        return tuple(
+            replace(
+                self,
+                actions=tuple(each for each, where in zip(self.actions, at, strict=True) if (where == venue) is alone),
+            )
+            for venue in sorted(set(at))
+            for alone in (True, False)
+            if len(set(at)) > 1
+        )
 
 
 def _change(account: Account, action: Action) -> Change:

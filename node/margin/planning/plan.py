@@ -14,6 +14,7 @@ from node.margin.models.fixed import Money
 from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Account, Kind
 from node.margin.planning.backstop import left_to_others, settlement
+from node.margin.planning.candidates import together_of
 from node.margin.planning.legs import Leg, after
 from node.margin.planning.losses import Settlement
 from node.margin.planning.schedule import Schedule, schedule
@@ -110,16 +111,21 @@ def _given_up(goal: Goal, stuck: Found) -> tuple[Goal, Found, Outcome]:
 
 
 def best(goal: Goal, *, bounded: bool) -> Found:
-    """Position by position, or else whole venues where that comes closer to the target.
+    """Position by position; or else more of them as one, where that comes closer to the target.
 
     Positions that hedge each other may be in each other's way.
     """
-    single = search(goal, bounded=bounded)
-    if single.is_reached:
-        return single
-    whole = search(goal, bounded=bounded, whole=True)
-    is_closer = goal.missing(evaluated(goal, whole.legs)) <= goal.missing(evaluated(goal, single.legs))
-    return replace(whole if is_closer else single, is_cut=single.is_cut or whole.is_cut)
+    nothing, *wider = together_of(goal)
+    found = search(goal, bounded=bounded, together=nothing)
+    is_cut = found.is_cut
+    for together in wider:
+        if found.is_reached:
+            return found
+        other = search(goal, bounded=bounded, together=together)
+        is_cut |= other.is_cut
+        if goal.missing(evaluated(goal, other.legs)) <= goal.missing(evaluated(goal, found.legs)):
+            found = other
+    return replace(found, is_cut=is_cut)
 
 
 def ended(left: Account) -> Outcome:

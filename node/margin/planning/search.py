@@ -8,7 +8,6 @@ account worse, is mended by holding that candidate back and starting over. Must 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,7 +18,7 @@ from node.margin.models.fixed import Money, Wad
 from node.margin.models.profile import Evaluation
 from node.margin.planning.account import Change
 from node.margin.planning.amounts import Scope, Selection, with_amount
-from node.margin.planning.candidates import candidates, is_whole, overlap, priced, rank
+from node.margin.planning.candidates import Together, allowed, overlap, priced, rank
 from node.margin.planning.legs import Candidate, Leg, holdings_of, is_untidy, largest, most
 from node.margin.planning.target import Goal
 
@@ -55,13 +54,23 @@ def subsets(goal: Goal, legs: tuple[Leg, ...]) -> Iterator[tuple[tuple[Leg, ...]
             yield tuple(leg for leg, _ in part), goal.after(Change.total(change for _, change in part))
 
 
-def search(goal: Goal, *, bounded: bool, whole: bool = False) -> Found:
+def worse_part(goal: Goal, legs: tuple[Leg, ...]) -> tuple[Leg, ...] | None:
+    """A subset of the legs that leaves the account worse; or a leg that does where only some of its venues act."""
+    worse = next((part for part, left in subsets(goal, legs) if goal.is_worse(left)), None)
+    return worse or next(((leg,) for leg in legs if is_torn(goal, leg)), None)
+
+
+def is_torn(goal: Goal, leg: Leg) -> bool:
+    """Whether a leg at several venues loses more than it costs where one of them acts alone, or not at all."""
+    return any(goal.is_worse(evaluated(goal, (each,)), each.cost) for each in leg.pieces(goal.account))
+
+
+def search(goal: Goal, *, bounded: bool, together: Together) -> Found:
     """The legs that reach the target, or all that bring the account closer to it.
 
-    `bounded` by the close factor; `whole` closes no position but together with all others of its venue.
+    `bounded` by the close factor; `together` are positions that are closed as one.
     """
-    positions = Counter(held.venue for held in goal.account.holdings.values() if held.kind.is_position)
-    tried = [each for each in candidates(goal) if not whole or is_whole(each, positions)]
+    tried = list(allowed(goal, together))
     if len(tried) > MOST_TRIED:
         tried = nsmallest(MOST_TRIED, tried, key=lambda each: (rank(goal, each), -_size(each), each.name))
     everything = Scope.of(goal, bounded=False)
@@ -111,7 +120,8 @@ class _Search:
         if legs is None:
             return None
         after = evaluated(self.goal, legs)
-        return _Trial(selection, legs, self.goal.missing(after), self.goal.is_worse(after))
+        is_worse = self.goal.is_worse(after) or any(is_torn(self.goal, leg) for leg in legs)
+        return _Trial(selection, legs, self.goal.missing(after), is_worse)
 
     def _key(self, candidate: Candidate, now: _Trial, then: _Trial) -> _Key:
         return (
@@ -214,10 +224,8 @@ class _Search:
             if self._is_untidy(trial, place):
                 return candidate, Wad(0) if candidate in self.pinned else self._tidied(trial, place)
         chosen = {leg.name: candidate for leg, (candidate, _) in zip(trial.legs, trial.selection, strict=True)}
-        for part, after in subsets(self.goal, trial.legs):
-            if self.goal.is_worse(after):
-                return chosen[part[-1].name], Wad(0)
-        return None
+        part = worse_part(self.goal, trial.legs)
+        return None if part is None else (chosen[part[-1].name], Wad(0))
 
     def _is_untidy(self, trial: _Trial, place: int) -> bool:
         return is_untidy(self.goal.account, trial.legs, trial.legs[place], self.goal.terms.least_left)

@@ -61,9 +61,9 @@ class Goal:
         level, target = evaluation.levels[self.place], self.terms.target
         return Money(max(up(level.requirement, target.ratio) - level.equity, target.excess - level.excess))
 
-    def is_worse(self, evaluation: Evaluation) -> bool:
-        """Whether any level's excess is lower than before, or costs have made it insolvent."""
+    def is_worse(self, evaluation: Evaluation, paid: int = 0) -> bool:
+        """Whether any level's excess is lower than before by more than was paid, or costs have made it insolvent."""
         if evaluation.status == _INSOLVENT != self.before.status and not self.is_lost:
             return True
         pairs = zip(self.before.levels, evaluation.levels, strict=True)
-        return any(after.excess < before.excess for before, after in pairs)
+        return any(after.excess < before.excess - paid for before, after in pairs)

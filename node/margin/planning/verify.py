@@ -17,7 +17,7 @@ from node.margin.planning.candidates import candidates, overlap, priced
 from node.margin.planning.errors import PlanRefused
 from node.margin.planning.legs import Leg, after, is_untidy
 from node.margin.planning.plan import Outcome, Plan, assembled, best, plan_liquidation, standing
-from node.margin.planning.search import evaluated, subsets
+from node.margin.planning.search import evaluated, worse_part
 from node.margin.planning.target import Goal
 from node.margin.planning.terms import Terms
 
@@ -74,11 +74,9 @@ def _check_legs(goal: Goal, plan: Plan, selection: Selection) -> None:
         _expect(account, "legs", said, recomputed)
         if not goal.is_lost and is_untidy(account, legs, recomputed, goal.terms.least_left):
             raise _refused(account, "legs", "a leg leaves dust", leg=said.name)
-    for part, left in subsets(goal, legs):
-        if goal.is_worse(left):
-            raise _refused(
-                account, "legs", "a part of the plan leaves the account worse", part=[leg.name for leg in part]
-            )
+    part = worse_part(goal, legs)
+    if part is not None:
+        raise _refused(account, "legs", "a part of the plan leaves the account worse", part=[leg.name for leg in part])
 
 
 def _check_outcome(goal: Goal, plan: Plan, selection: Selection) -> None:
@@ -109,4 +107,4 @@ def _is_too_much(goal: Goal, selection: Selection) -> bool:
 
 def _is_faulty(goal: Goal, legs: tuple[Leg, ...]) -> bool:
     untidy = any(is_untidy(goal.account, legs, leg, goal.terms.least_left) for leg in legs)
-    return untidy or any(goal.is_worse(left) for _, left in subsets(goal, legs))
+    return untidy or worse_part(goal, legs) is not None

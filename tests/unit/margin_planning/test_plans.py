@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 
 from node.margin.models.errors import PortfolioError, UnknownAsset
-from node.margin.models.fixed import PICO, WAD
+from node.margin.models.fixed import PICO, WAD, Wad
 from node.margin.planning import search
 from node.margin.planning.account import Account
+from node.margin.planning.amounts import Scope
+from node.margin.planning.candidates import candidates
+from node.margin.planning.errors import PlanRefused
 from node.margin.planning.legs import after
-from node.margin.planning.plan import Outcome, Plan
+from node.margin.planning.plan import Outcome, Plan, assembled
+from node.margin.planning.target import Goal
+from node.margin.planning.verify import verify
 from tests.unit.margin_planning.files import MARKET, file, held, option, planned, read
 
 ETH = [held("ETH", 10)]
@@ -182,6 +187,51 @@ def test_positions_that_are_in_each_others_way_are_closed_together() -> None:
     plan = planned("span", content)
     assert plan.outcome is Outcome.RESTORED
     assert [leg.name for leg in plan.legs] == ["close a part of all ETH"]
+
+
+VENUES = {"a": {"limit": 100_000}, "b": {"limit": 100_000}}
+
+
+@pytest.mark.parametrize(
+    ("longs", "name"),
+    [
+        ([held("ETH", 10, venue="b")], "close a part of all ETH at all venues"),
+        ([held("ETH", 8, venue="b")], "close a part of all ETH at all venues"),
+        ([held("BTC", "0.4", venue="b")], "close a part of everything at all venues"),
+        ([held("BTC", "0.2", venue="b"), held("SOL", 90, venue="b")], "close a part of everything at all venues"),
+    ],
+)
+def test_what_hedges_across_venues_is_closed_at_both(longs: list[dict[str, object]], name: str) -> None:
+    """At either alone the row in which the other loses would stay, and fees be lost."""
+    content = file("hypothec", cash=2_400, venues=VENUES, perpetuals=[held("ETH", -10, venue="a"), *longs])
+    account, terms = read("hypothec", content)
+    plan = planned("hypothec", content)
+    verify(plan, account, terms)
+    (leg,) = plan.legs
+    assert (plan.outcome, leg.name) == (Outcome.RESTORED, name)
+    assert {account.holdings[action.holding].venue for action in leg.actions} == {"a", "b"}
+    pieces = leg.pieces(account)
+    assert len(pieces) == 4
+    for piece in pieces:
+        left = account.evaluate(piece.change(account)).levels
+        for before, level in zip(plan.before.excess, left, strict=True):
+            assert level.excess >= before - piece.cost
+
+
+def test_a_leg_that_would_be_worse_at_one_of_its_venues_alone_is_refused() -> None:
+    """Where a gain in the worst row is all that keeps a claim away, closing there alone costs more than fees."""
+    positions = [held("ETH", -10, entry_price=1_700, venue="a"), held("BTC", "0.6", venue="b")]
+    account, terms = read("hypothec", file("hypothec", cash=6_500, venues=VENUES, perpetuals=positions))
+    goal = Goal.of(account, terms)
+    (across,) = [each for each in candidates(goal) if each.name.endswith("at all venues")]
+    for part, torn in ((WAD // 4, False), (WAD, True)):
+        legs = Scope.of(goal, bounded=False).legs([(across, Wad(part))])
+        assert legs is not None
+        assert search.is_torn(goal, legs[0]) is torn
+        assert search.worse_part(goal, legs) == (legs if torn else None)
+    with pytest.raises(PlanRefused) as refused:
+        verify(assembled(goal, Outcome.RESTORED, legs), account, terms)
+    assert "worse" in refused.value.message
 
 
 def test_every_subset_is_in_the_proof() -> None:
