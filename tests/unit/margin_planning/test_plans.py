@@ -224,13 +224,14 @@ def test_a_leg_that_would_be_worse_at_one_of_its_venues_alone_is_refused() -> No
     account, terms = read("hypothec", file("hypothec", cash=6_500, venues=VENUES, perpetuals=positions))
     goal = Goal.of(account, terms)
     (across,) = [each for each in candidates(goal) if each.name.endswith("at all venues")]
-    for part, torn in ((WAD // 4, False), (WAD, True)):
-        legs = Scope.of(goal, bounded=False).legs([(across, Wad(part))])
-        assert legs is not None
-        assert search.is_torn(goal, legs[0]) is torn
-        assert search.worse_part(goal, legs) == (legs if torn else None)
+    scope = Scope.of(goal, bounded=False)
+    some, every = scope.legs([(across, Wad(WAD // 4))]), scope.legs([(across, Wad(WAD))])
+    assert some is not None
+    assert every is not None
+    assert (search.is_torn(goal, some[0]), search.worse_part(goal, some)) == (False, None)
+    assert (search.is_torn(goal, every[0]), search.worse_part(goal, every)) == (True, every)
     with pytest.raises(PlanRefused) as refused:
-        verify(assembled(goal, Outcome.RESTORED, legs), account, terms)
+        verify(assembled(goal, Outcome.RESTORED, every), account, terms)
     assert "worse" in refused.value.message
 
 
