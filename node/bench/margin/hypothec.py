@@ -85,10 +85,11 @@ def _chunk(frame: Frame, places: IntArray, chosen: np.random.Generator) -> Chunk
     amounts = chosen.integers(1, LARGEST_LOTS + 1, count * LEGS) * chosen.choice([-1, 1], count * LEGS)
     cash = chosen.integers(-LARGEST_CASH // 10, LARGEST_CASH, count)
     zeros = np.zeros(count, np.int64)
+    constant = np.stack([zeros, zeros])
     return Chunk.of(
         places=places,
         fixed=np.stack([cash, cash]),
-        parts=PartArrays(np.arange(count), zeros, zeros - 1, np.stack([zeros, zeros]), zeros + 1, zeros),
+        parts=PartArrays(np.arange(count), zeros, zeros - 1, constant, zeros + 1, zeros, constant),
         rows=Rows(np.arange(count + 1) * LEGS, columns.astype(np.int64).ravel(), amounts),
         columns=units,
         decimals=DECIMALS,
