@@ -55,12 +55,13 @@ def call_delta_between(
     It rises with the forward. With s = σ√T it falls to s = √(2·ln(F/K)) where the forward is above the strike, and
     rises from there.
     """
-    call = np.ones(1)
-    lowest, highest = ([forward_delta(forward, strike, years, vol, call) for vol in vols] for forward in forwards)
+    corners = [(forward, vol) for forward in forwards for vol in vols]
+    at, of = (np.stack(np.broadcast_arrays(*each)) for each in zip(*corners, strict=True))
+    found = forward_delta(at, strike, years, of, np.ones(1))
     with np.errstate(all="ignore"):
         turn, root = sqrt(2.0 * ln(np.where(forwards[0] > strike, forwards[0] / strike, 1.0))), sqrt(years)
     turns = (vols[0] * root < turn) & (turn < vols[1] * root)
-    return np.where(turns, normal_cdf(turn), np.minimum(*lowest)), np.maximum(*highest)
+    return np.where(turns, normal_cdf(turn), found[:2].min(axis=0)), found[2:].max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from operator import mul
 
 import numpy as np
 
-from node.margin.math import exp, ln, normal_cdf, sqrt
+from node.margin.math import exp
 from node.margin.models.book import Book, Future, Option, Perpetual
 from node.margin.models.errors import OutOfRange
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, value
 from node.margin.models.market import Expiry, Quote
-from node.margin.models.pricing import black76
+from node.margin.models.pricing import black76, forward_delta
 
 LARGEST_MARK = 1e15
 """In USD: no mark is as much."""
@@ -167,16 +167,9 @@ def delta(option: Option) -> float:
 
 @lru_cache(maxsize=1 << 14)
 def _delta(expiry: Expiry, strike: float, is_call: bool, spot: float) -> float:  # noqa: FBT001
-    vol = float(expiry.vol(np.array([strike]))[0])
-    carry = _discount(expiry) * as_float(expiry.forward) / spot
-    return carry * (_upper(as_float(expiry.forward), strike, vol, expiry.years) - (0.0 if is_call else 1.0))
-
-
-def _upper(forward: float, strike: float, vol: float, years: float) -> float:
-    deviation = vol * sqrt(years)
-    if deviation == 0.0:
-        return 1.0 if forward > strike else 0.0
-    return normal_cdf(ln(forward / strike) / deviation + 0.5 * deviation)
+    strikes, forward = np.array([strike]), as_float(expiry.forward)
+    found = forward_delta(np.array([forward]), strikes, expiry.years, expiry.vol(strikes), np.array([float(is_call)]))
+    return _discount(expiry) * forward / spot * float(found[0])
 
 
 def linear_deltas(book: Book, asset: str) -> list[Wad]:
