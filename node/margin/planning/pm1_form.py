@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
-from node.margin.models.derive_pm1 import Portfolio, marked, only, option_rows, read_account, wad_of
+from node.margin.models.derive_pm1 import Expiry, Portfolio, marked, only, option_rows, read_account, wad_of
 from node.margin.models.derive_pm2.marks import UNMOVED
 from node.margin.models.errors import MissingField
 from node.margin.models.fields import Fields
@@ -33,7 +34,7 @@ class Pm1Form:
                 expiry = only(row)
                 (option,) = expiry.options
                 name = option_name(expiry.seconds, option.strike, place, is_call=option.is_call)
-                worth = Wad(marked(fields.account, expiry, [UNMOVED])[0][0] * WADS_OF_MONEY)
+                worth = Wad(_mark(fields.account, expiry) * WADS_OF_MONEY)
                 item = {"seconds": expiry.seconds, "strike": text(option.strike), "call": option.is_call}
                 held.append(spot_holding(Kind.OPTION, name, option.amount, worth, portfolio.spot, item))
         return portfolio.cash, {each.name: each for each in held}, (), {}
@@ -83,6 +84,12 @@ class Pm1Form:
             "UnrealisedFunding": item.money("funding", default=0) * WADS_OF_MONEY,
         }
         return {**content, "Scenario": {**scenario.content, **terms}}
+
+
+@lru_cache(maxsize=1 << 12)
+def _mark(account: str, expiry: Expiry) -> Money:
+    """Of the one option of an expiry; remembered, as what a change leaves alone is read again."""
+    return marked(account, expiry, [UNMOVED])[0][0]
 
 
 def _listed(scenario: Fields, item: Fields) -> int:

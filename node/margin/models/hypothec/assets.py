@@ -6,7 +6,7 @@ Must not know rows, prices or what any account holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.margin.models.fields import Fields
 from node.margin.models.fixed import Money, Wad
@@ -52,12 +52,15 @@ class Assets:
 
     listed: Mapping[str, Asset]
     unlisted: Asset
+    _made: dict[str, Asset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Asset:
-        found, rest = self.listed.get(name), self.unlisted
-        if found is not None:
-            return found
-        return Asset(name, COIN, name, True, OTHER, 0, rest.beta, "", rest.vol, rest.depth)  # noqa: FBT003
+        found = self.listed.get(name) or self._made.get(name)
+        if found is None:
+            rest = self.unlisted
+            found = Asset(name, COIN, name, True, OTHER, 0, rest.beta, "", rest.vol, rest.depth)  # noqa: FBT003
+            self._made[name] = found
+        return found
 
 
 def read_issuers(fields: Fields) -> dict[str, Issuer]:
