@@ -34,9 +34,10 @@ BY_DELTAS = "worst by deltas"
 
 @dataclass(frozen=True, slots=True)
 class Breaking:
-    """A move that liquidates the account. `moves` by asset, `multiple` of the row's; a smaller one along it does not.
+    """A move of prices that liquidates the account: the least along its direction that the scan's steps find.
 
-    `deviations`: how many standard deviations the underlying that moves most has moved.
+    `moves` by asset, `multiple` of the row's; `deviations`: how many standard deviations the underlying that moves most
+    has moved. Volatilities stay as they are.
     """
 
     direction: str
