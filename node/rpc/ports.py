@@ -49,8 +49,8 @@ class PolicyReader(Protocol):
 class Inbox(Protocol):
     """Where what venues and owners hand in is checked, made durable and put up for agreement."""
 
-    async def submit_report(self, raw: bytes) -> object:
-        """Take a report; returns when it is durable. The same bytes again are no error.
+    async def submit_report(self, raw: bytes, venue: str) -> object:
+        """Take a report from the venue itself; returns when it is durable. The same bytes again are no error.
 
         Raises Malformed, SignatureError, InputError (not the next link of the chain), EquivocationError, LimitError.
         """

@@ -100,7 +100,7 @@ class VenueService:
         report = Report.decode(request.report)
         if report.venue != caller.name:
             raise RoleDenied("report under your own name only", caller=str(caller), venue=report.venue)
-        await self._inbox.submit_report(request.report)
+        await self._inbox.submit_report(request.report, caller.name)
         return pb.ReportPositionsResponse(digest=report.digest(self._network.network_id), sequence=report.sequence)
 
     async def get_margin_state(self, _: pb.GetMarginStateRequest, __: Caller) -> bytes:

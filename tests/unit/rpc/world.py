@@ -316,7 +316,8 @@ class FakeNode:
         self._fail()
         return self.policies.get(policy_hash)
 
-    async def submit_report(self, raw: bytes) -> None:
+    async def submit_report(self, raw: bytes, venue: str) -> None:
+        assert venue == Report.decode(raw).venue
         self._fail()
         self.reports.append(raw)
 
