@@ -10,9 +10,10 @@ numbers as integers of 1e-18; where `Result` is beside it, every component is co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -292,46 +293,81 @@ _LISTS = (
 )  # fmt: skip
 
 
+class _Row(NamedTuple):
+    """What the lists say of an option that is held."""
+
+    fields: Fields
+    seconds: int
+    option: Option
+    vol: Wad
+    confidence: Wad
+
+
 def _expiries(fields: Fields) -> tuple[Expiry, ...]:
-    held: dict[int, list[Fields]] = {}
-    for row in option_rows(fields):
-        if wad_of(row, "OptionAmounts"):
-            held.setdefault(_seconds(row), []).append(row)
-    return tuple(_expiry(seconds, options) for seconds, options in held.items())
+    by_time: dict[int, list[_Row]] = {}
+    for place, values in enumerate(_lists(fields)):
+        try:
+            hash(values)
+        except TypeError:  # an object where a number should be: nothing to remember
+            row = _read(_fields(fields.account, place, values))
+        else:
+            row = _row(fields.account, place, *values)
+        if row is not None:
+            by_time.setdefault(row.seconds, []).append(row)
+    return tuple(map(_expiry, by_time.values()))
 
 
-def option_rows(fields: Fields) -> list[Fields]:
-    """What the lists of a scenario say of each option."""
+def _lists(fields: Fields) -> Iterator[tuple[object, ...]]:
     lists = {name: fields.entries(name) for name in _LISTS}
     for name, items in lists.items():
         if len(items) != len(lists["OptionAmounts"]):
             raise fields.wrong("give an item for each option", name)
-    return [
-        Fields(dict(zip(_LISTS, row, strict=True)), fields.account, f"option {place}")
-        for place, row in enumerate(zip(*lists.values(), strict=True))
-    ]
+    return zip(*lists.values(), strict=True)
 
 
-def only(row: Fields) -> Expiry:
-    """An expiry of one option alone."""
-    return _expiry(_seconds(row), [row])
+def _fields(account: str, place: int, values: tuple[object, ...]) -> Fields:
+    return Fields(dict(zip(_LISTS, values, strict=True)), account, f"option {place}")
 
 
-def _expiry(seconds: int, rows: list[Fields]) -> Expiry:
-    """One expiry: what is the market's and not an option's is the first one's; the confidence is the least of all."""
-    options = [
-        Option(wad_of(row, "OptionStrikes", low=1), row.flag("OptionIsCall"), wad_of(row, "OptionAmounts"))
-        for row in rows
-    ]
+def option_rows(fields: Fields) -> list[Fields]:
+    """What the lists of a scenario say of each option."""
+    return [_fields(fields.account, place, values) for place, values in enumerate(_lists(fields))]
+
+
+@lru_cache(maxsize=1 << 12, typed=True)  # trials of a plan read nearly the same
+def _row(account: str, place: int, *values: object) -> _Row | None:
+    return _read(_fields(account, place, values))
+
+
+def _read(fields: Fields) -> _Row | None:
+    """One option; None without an amount."""
+    amount = wad_of(fields, "OptionAmounts")
+    return _held(fields, amount) if amount else None
+
+
+def _held(fields: Fields, amount: Wad) -> _Row:
+    option = Option(wad_of(fields, "OptionStrikes", low=1), fields.flag("OptionIsCall"), amount)
     confidences = ("OptionVolConfidences", "ForwardConfidences", "RateConfidences")
+    confidence = min(wad_of(fields, name, low=0, high=ONE) for name in confidences)
+    return _Row(fields, _seconds(fields), option, wad_of(fields, "OptionVols", low=0), confidence)
+
+
+def only(fields: Fields) -> Expiry:
+    """An expiry of one option alone."""
+    return _expiry([_held(fields, wad_of(fields, "OptionAmounts"))])
+
+
+def _expiry(rows: list[_Row]) -> Expiry:
+    """One expiry: what is the market's and not an option's is the first one's; the confidence is the least of all."""
+    market = rows[0].fields
     return Expiry(
-        seconds=seconds,
-        variable=wad_of(rows[0], "ForwardsVariable", low=0),
-        fixed=wad_of(rows[0], "ForwardsFixed", low=0),
-        rate=wad_of(rows[0], "Rates"),
-        confidence=min(wad_of(row, name, low=0, high=ONE) for row in rows for name in confidences),
-        options=tuple(options),
-        vols=tuple(wad_of(row, "OptionVols", low=0) for row in rows),
+        seconds=rows[0].seconds,
+        variable=wad_of(market, "ForwardsVariable", low=0),
+        fixed=wad_of(market, "ForwardsFixed", low=0),
+        rate=wad_of(market, "Rates"),
+        confidence=min(row.confidence for row in rows),
+        options=tuple(row.option for row in rows),
+        vols=tuple(row.vol for row in rows),
     )
 
 
