@@ -100,8 +100,10 @@ def haircut_pair(feed: Feed, quality: Quality, step: int, parameters: Parameters
     return Haircut({**market, **known}), Haircut({**eased, **known})
 
 
-def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Parameters) -> Unit:
+def holding(feed: Feed, quality: Quality, step: int, factor: Wad, vol: Wad, parameters: Parameters) -> Unit:
     """One unit held as collateral, in a step of the depth; `factor` is what being linked to an obligation leaves.
+
+    `vol` is that of the underlying, by which its delta is charged: it may not be the asset's own.
 
     A feed that is not fresh: nothing at the low end, no initial margin at either. A chain that is not live: nothing at
     the low end. Haircuts for age and spread are the low end's alone, as the range of the price says the same; the high
@@ -120,7 +122,7 @@ def holding(feed: Feed, quality: Quality, step: int, factor: Wad, parameters: Pa
         most = counted(feed.high, Wad(WAD - haircut.total_at_high), factor) + gained
         return Interval(counted(low, Wad(WAD - haircut.total), factor), most)
 
-    volatility, alone = initial.parts["volatility"], shortfall_of_one(feed.vol, parameters.shortfall)
+    volatility, alone = initial.parts["volatility"], shortfall_of_one(vol, parameters.shortfall)
     (delta, relief), (most, relief_most) = (
         relieving(price, volatility, total, alone, factor)
         for price, total in ((low, initial.total), (feed.high, initial.total_at_high))

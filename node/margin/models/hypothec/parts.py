@@ -132,10 +132,10 @@ class Units:
         self._found: dict[tuple[object, ...], Unit] = {}
         self._options: dict[_Key, Unit | None] = {}
 
-    def holding(self, held: Holding, step: int, factor: Wad) -> Unit:
-        """Of collateral in a step of its depth."""
-        key = ("holding", held.feed, held.quality, step, factor)
-        return self._once(key, lambda: holding(held.feed, held.quality, step, factor, self.parameters))
+    def holding(self, held: Holding, step: int, factor: Wad, vol: Wad) -> Unit:
+        """Of collateral in a step of its depth; `vol` is that of its underlying."""
+        key = ("holding", held.feed, held.quality, step, factor, vol)
+        return self._once(key, lambda: holding(held.feed, held.quality, step, factor, vol, self.parameters))
 
     def debt(self, owed: Debt) -> Unit:
         """Of a debt."""
@@ -238,17 +238,18 @@ def _holdings(portfolio: Portfolio, units: Units) -> Iterator[Entry]:
             by_asset[asset],
             key=lambda each: (
                 rules.by_finality[each.quality.finality] + rules.by_assurance[each.quality.assurance],
+                each.quality.reason is not None,  # what is there for certain never lies deeper for what may not be
                 each.quality.chain,
                 each.quality.finality,
                 each.quality.assurance,
             ),
         )
-        factor = linked(portfolio, asset, parameters)
+        factor, vol = linked(portfolio, asset, parameters), portfolio.risks[parameters.assets[asset].root].vol
         filled = steps_of((each.amount for each in ordered), ordered[0].feed, parameters)
         for each, amounts in zip(ordered, filled, strict=True):
             for step, amount in enumerate(amounts):
                 if amount:
-                    yield Entry("collateral", amount, units.holding(each, step, factor), holding=each, step=step)
+                    yield Entry("collateral", amount, units.holding(each, step, factor, vol), holding=each, step=step)
 
 
 def _debts(portfolio: Portfolio, units: Units) -> Iterator[Entry]:

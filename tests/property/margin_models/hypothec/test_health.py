@@ -59,7 +59,6 @@ def test_whatever_prices_are_within_their_ranges_is_within_the_interval(
 ) -> None:
     """Initial margin of what is not fresh counts nothing by rule, so the range is that of maintenance margin."""
     of = {name: {**quote, "age": min(quote["age"], 4_000)} for name, quote in of.items()}
-    of["WSTETH"] = {**of["WSTETH"], "vol": of["ETH"].get("vol", 0.75)}  # or a haircut knows too little of its shortfall
     rules = parameters(**{**FEW, **charges})
     places = {asset: (data.draw(PLACES), data.draw(ERRORS)) for asset in ASSETS}
     within = portfolio(account, of, rules)

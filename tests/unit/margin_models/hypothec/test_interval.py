@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from node.margin.models.fixed import as_wad
 from node.margin.models.hypothec.profile import result_of
+from node.margin.models.hypothec.shortfall import shortfall
 from tests.unit.margin_models.hypothec.accounts import (
     collateral,
     market,
@@ -95,3 +97,26 @@ def test_collateral_on_a_stale_price_costs_nothing_at_the_low_end() -> None:
     assert ends({**owing, "collateral": [collateral("SOL", 5)]}, WIDE)[:2] == pytest.approx(
         ends(owing, WIDE)[:2], abs=10
     )
+
+
+@pytest.mark.parametrize("vol", [0.1, 12])
+def test_what_follows_a_wilder_or_calmer_coin_costs_no_more_than_it_counts_and_relieves_no_other(vol: float) -> None:
+    """What a haircut has held back is of the shortfall of the coin, at the coin's volatility and not at its own."""
+    of = market(ETH={"price": 3_000, "vol": vol}, WSTETH={"price": 3_600, "vol": 0.75})
+    owing = {"cash": 50_000, "perpetuals": [perpetual(amount=2), perpetual("BTC", 0.3), perpetual("SOL", -0.1)]}
+    without, there = (ends({**owing, "collateral": held}, of) for held in ([], [collateral("WSTETH", 1)]))
+    rules = parameters(**STILL)
+    [own, *_] = result_of(portfolio({"collateral": [collateral("WSTETH", 1)]}, of, rules), rules).parts
+    alone = shortfall(own.deltas, {"ETH": as_wad(vol)}, {"ETH": "majors"}, rules.shortfall)
+    assert all(before <= after + 10 for before, after in zip(without, there, strict=True))
+    assert own.relief.high <= alone
+
+
+@pytest.mark.parametrize("chain", ["HALTED", "DISPUTED", "STALE"])
+def test_collateral_that_may_not_be_there_leaves_the_depth_to_what_is(chain: str) -> None:
+    of = market(ETH={"price": 3_000, "depth": 100_000})
+    without, beside = (
+        ends({"collateral": [collateral("ETH", 20), *more]}, of) for more in ([], [collateral("ETH", 20, chain=chain)])
+    )
+    assert beside[:2] == without[:2]
+    assert beside[2:] > without[2:]
