@@ -93,7 +93,8 @@ def _of_chunk(chunk: Chunk, frame: Frame) -> tuple[IntArray, IntArray, BoolArray
     owed, other = _sums(chunk.owed, tables.owed, chunk.decimals)
     part = chunk.parts
     rows = np.bincount(part.account, minlength=len(chunk.places))
-    # Worth, change and cost of K rows and the constants then add up to less than 3·2^61 + 2^60, the shortfall to 2^60.
+    # What K rows are worth, cost, and may be wrong by are few such sums each and do not overflow. health() sees that
+    # worth and cost are below 2^62; with a change below 2^61, or a shortfall and its doubt, and constants they fit.
     most = np.zeros(len(chunk.places))
     np.maximum.at(most, part.account, np.maximum(size, other))
     fits = most < np.minimum(2.0**61 / np.maximum(rows, 1), largest(chunk.decimals))

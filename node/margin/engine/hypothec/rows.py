@@ -22,8 +22,9 @@ from node.model.health import HealthStatus
 
 _LARGEST_SHORTFALL = 2.0**60
 _LARGEST_CHARGE = 2.0**60
-_LARGEST_ROOM = 1 << 62
-"""Beyond every delta that 64 bits hold here."""
+_LARGEST_REACH = 2.0**62
+"""Of what rows are worth and what they cost, together."""
+_LARGEST_ROOM = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ def health(sums: Sums, frame: Frame) -> Found:
     errors = _errors(sums, frame)
     costs, held = _costs(sums, frame, errors)
     nets = _Nets.of(sums, frame, errors)
-    found = []
+    found, reach = [], np.zeros(len(sums.account))
     for place, (level, end) in enumerate((level, end) for level in ("initial", "maintenance") for end in (0, 1)):
         by = frame.ratios[place // 2]
         worth, cost = _worth(sums, frame, level, end), up(costs[end], by)
+        reach = np.maximum(reach, np.abs(worth).astype(np.float64) + cost.astype(np.float64))
         after, floor = worth - cost, sums.floor[end] - cost
         unmoved = _no_less(sums, after, floor)
         now, least = _left(sums, unmoved, end), _least(sums, frame, after, floor, by, end)
@@ -80,7 +82,8 @@ def health(sums: Sums, frame: Frame) -> Found:
     market = sums.signed[frame.signed.figures["market high"]] + sums.owed[frame.owed.figures["market width"]]
     covered = _left(sums, market + sums.constant[1], 1) >= 0
     nets.fits[sums.account[~held]] = False
-    return Found(excess, _status(excess, covered), nets.fits)
+    fits = nets.fits & (np.bincount(sums.account, reach, sums.count) < _LARGEST_REACH)
+    return Found(excess, _status(excess, covered), fits)
 
 
 def _status(excess: Numbers, covered: Numbers) -> IntArray:
@@ -122,7 +125,7 @@ def _costs(sums: Sums, frame: Frame, errors: tuple[Numbers, Numbers]) -> tuple[l
         for root, column in enumerate(frame.signed.deltas.tolist()):
             delta = np.abs(sums.signed[column]) + sign * errors[1][root]
             room = frame.rooms[root] if delta.dtype == np.dtype(object) else min(frame.rooms[root], _LARGEST_ROOM)
-            each = up(np.maximum(delta - room, 0), frame.concentration)
+            each = up(np.maximum(np.maximum(delta, 0) - room, 0), frame.concentration)
             charged = charged + each
             size = size + each.astype(np.float64)
         found.append(contingency + charged * sums.is_charged)

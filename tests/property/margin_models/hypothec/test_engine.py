@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,30 @@ def test_where_no_market_can_take_more_than_there_is_the_worth_decides() -> None
         {"cash": 4e3, "perpetuals": [perpetual()], "options": [option()]},
     ]
     check([portfolio(each, wild, rules) for each in outright], rules)
+
+
+def test_errors_of_deltas_near_the_end_of_64_bits_are_not_charged_as_if_there_were_no_room() -> None:
+    month = [{"seconds": 2_592_000, "forward": 1, "vol": 0.5}]
+    of = market(ETH={"price": 1, "low": 1, "high": 11, "vol": 0.5, "depth": 1e15, "expiries": month})
+    hedged = {
+        "perpetuals": [perpetual(amount=407_000, entry_price=1)],
+        "futures": [{"asset": "ETH", "seconds": 2_592_000, "amount": -219_000, "entry_price": 1}],
+    }
+    rules = parameters(rows=[{"name": "still"}], charges={"concentration_rate": 0.1})
+    check([portfolio(hedged, of, rules)], rules)
+
+
+@pytest.mark.parametrize("amount", [1_000, 1_600, 2_070, 2_250])
+def test_what_is_worth_least_costs_most_and_falls_near_the_end_of_64_bits(amount: int) -> None:
+    worthless = {"price": 1_000, "low": 0, "vol": 0, "depth": 1e15}
+    expired = {"expiries": [{"seconds": 0, "forward": 1_000, "vol": 0}]}
+    of = market(ETH={**worthless, **expired, "high": 1_000}, BTC={**worthless, "high": 1_000})
+    account = {
+        "perpetuals": [perpetual("BTC", amount, entry_price=0.001)],
+        "options": [option(amount=-amount, strike=2_000, call=False, seconds=0)],
+    }
+    rules = parameters(rows=[{"together": -0.5}], charges={"linear": 1, "short_option": 1})
+    check([portfolio(account, of, rules)], rules)
 
 
 def test_ratios_with_many_digits_and_no_accounts() -> None:
