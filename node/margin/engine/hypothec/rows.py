@@ -290,7 +290,7 @@ def _ceil(numbers: FloatArray, kind: np.dtype[Any]) -> tuple[Numbers, BoolArray]
     if kind == np.dtype(object):
         exactly = np.array([int(each) for each in np.ceil(numbers).tolist()], dtype=object)
         return exactly, np.zeros(len(numbers), dtype=np.bool_)
-    large = ~(numbers < _LARGEST_SHORTFALL)
+    large = ~(np.abs(numbers) < _LARGEST_SHORTFALL)
     return np.ceil(np.where(large, 0.0, numbers)).astype(np.int64), large
 
 

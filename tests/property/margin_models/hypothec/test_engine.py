@@ -151,6 +151,12 @@ def test_errors_of_deltas_near_the_end_of_64_bits_are_not_charged_as_if_there_we
     check([portfolio(hedged, of, rules)], rules)
 
 
+@pytest.mark.parametrize("amount", [-400, -4_000, -40_000])
+def test_so_are_accounts_whose_deltas_may_be_wrong_by_more_than_64_bits(amount: int) -> None:
+    of = market(ETH={"price": 3_000, "low": 0, "high": 6_000, "vol": 40})
+    check([portfolio({"perpetuals": [perpetual(amount=amount, entry_price=1)]}, of, RULES)], RULES)
+
+
 @pytest.mark.parametrize("amount", [1_000, 1_600, 2_070, 2_250])
 def test_what_is_worth_least_costs_most_and_falls_near_the_end_of_64_bits(amount: int) -> None:
     worthless = {"price": 1_000, "low": 0, "vol": 0, "depth": 1e15}
