@@ -14,13 +14,16 @@ within a factor 1 ± u (deviations within ± u, u < 1/3) move these by no more t
 - An option's mark is of a forward and of a deviation s = σ·√T, and moves by at most ΔF + 0.4·F·Δs (φ(0) < 0.4), which
   is less than 1.6·u·F. Its worth and change in a row are made of marks in rows, (1 − w)·now + w·then, each moving by at
   most `most` of that: of 1 + 2·most in the range, κ·(1 + most) in the change.
-- Shortfall and concentration are taken at their most: every delta at its amount, none against another.
+- Shortfall and concentration are taken at their most: every delta at its amount, none against another. What a venue's
+  shortfall takes is no more than it adds to the venue's claim.
 
 Time is in the levels: of forwards, of deviations, of prices whose bound grows with age, and of what expires.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 
@@ -36,7 +39,7 @@ from node.margin.models.hypothec.haircuts import by_volatility
 from node.margin.models.hypothec.margin import claim, costs_of
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, room
-from node.margin.models.hypothec.portfolio import Held
+from node.margin.models.hypothec.portfolio import OWN, Held
 from node.margin.models.hypothec.shortfall import multiple
 from node.margin.models.interest import SECONDS_A_YEAR
 from node.margin.policy import PICO_PER_MICRO
@@ -108,20 +111,23 @@ def _is_short(context: MarginContext, place: tuple[ChainId, Address]) -> bool:
 class _Bounds:
     """What is summed over an account, in 1e-12 USD: `gross` moves with u, `lost` may be lost once.
 
-    `at_risk` is the most of all deltas by underlying, `counted` what roundings are a part of.
+    `at_risk` is the most of the deltas of one's own and of each venue, by underlying; `counted` what roundings are a
+    part of.
     """
 
     gross: int = 0
     lost: int = 0
     counted: int = 0
-    at_risk: dict[str, int] = field(default_factory=dict)
+    at_risk: defaultdict[str, defaultdict[str, int]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(int))
+    )
     keys: set[Key] = field(default_factory=set)
 
-    def add(self, value: int, times: int, root: str, amount: int) -> None:
+    def add(self, value: int, times: int, venue: str, root: str, amount: int) -> None:
         """A term that moves by `times` (1e-18) · u of a value, and is a sum over an amount of units."""
         self.gross += spec.ceil_div(value * times, WAD)
         self.counted += spec.ceil_div(value * max(times, WAD), WAD)
-        self.at_risk[root] = self.at_risk.get(root, 0) + value
+        self.at_risk[venue][root] += value
         self.lost += (abs(amount) // WAD + 1) * _BY_UNIT
 
 
@@ -134,15 +140,15 @@ def headroom(book: AccountBook, found: tuple[Part, ...], excess: int, context: M
     if not all(_is_whole(entry, parameters) for entry in found[0].entries):
         return Headroom(excess, None)
     for name, owing in book.venues.items():
-        if not all(_owe(each, context, bounds) for each in owing.positions):
+        if not all(_owe(each, name, context, bounds) for each in owing.positions):
             return Headroom(excess, None)
         if name in by_venue:
             bounds.lost += _concentration(by_venue[name], owing, context)
-    least = _least(found, parameters)
-    shortfall = _shortfall(bounds, context)
+    shortfalls = _shortfalls(bounds, context)
+    shortfall = sum(shortfalls.values())
     bounds.gross += 3 * shortfall
     lost = bounds.lost + _BY_UNIT * 4 * len(found) + ((bounds.counted + shortfall) >> _RELATIVE_BITS) + 1
-    slack = min(*least, least[0] - shortfall) - lost
+    slack = min(_least(found, shortfalls, parameters)) - lost
     if not bounds.keys and excess >= 0:
         return Headroom(excess, {})
     if slack <= 0:
@@ -150,8 +156,8 @@ def headroom(book: AccountBook, found: tuple[Part, ...], excess: int, context: M
     return Headroom(excess, dict.fromkeys(bounds.keys, ticks_for(slack, bounds.gross, _MOST)))
 
 
-def _least(found: tuple[Part, ...], parameters: Parameters) -> list[int]:
-    """No more than what is left at maintenance as the market is, and in each row."""
+def _least(found: tuple[Part, ...], shortfalls: Mapping[str, int], parameters: Parameters) -> list[int]:
+    """No more than what is left at maintenance: of the shortfalls, and in each row."""
     ratio = parameters.maintenance
     least = [0] * (1 + len(parameters.rows))
     for entry in found[0].entries:
@@ -160,20 +166,22 @@ def _least(found: tuple[Part, ...], parameters: Parameters) -> list[int]:
         for row, change in enumerate((0, *unit.best)):
             least[row] += entry.amount * (base + down(change, ratio))
     least = [each // WAD for each in least]
+    least[0] -= shortfalls.get(OWN, 0)
     for part in found[1:]:
         cost, limit = costs_of(part, ratio).high, part.limit or Money(0)
-        for row, change in enumerate((0, *part.changes)):
-            least[row] -= claim(part.maintenance.high + down(change, ratio) - cost, limit)
+        for row, lost in enumerate((-shortfalls.get(part.venue, 0), *(down(each, ratio) for each in part.changes))):
+            least[row] -= claim(part.maintenance.high + lost - cost, limit)
     return least
 
 
-def _shortfall(bounds: _Bounds, context: MarginContext) -> int:
-    """The most that it takes at maintenance."""
-    parameters, total = context.policy.parameters, 0
-    for root, value in bounds.at_risk.items():
-        bounds.keys.add((_VOL, root))
-        total += spec.ceil_div(value * context.market.volatility(root).vol, WAD)
-    return ceil(multiple(parameters.shortfall) * total * (parameters.maintenance / WAD) * (1 + 2**-20))
+def _shortfalls(bounds: _Bounds, context: MarginContext) -> dict[str, int]:
+    """The most that one's own and each venue's take at maintenance."""
+    parameters, found = context.policy.parameters, dict[str, int]()
+    for venue, at_risk in bounds.at_risk.items():
+        bounds.keys |= {(_VOL, root) for root in at_risk}
+        total = sum(spec.ceil_div(value * context.market.volatility(root).vol, WAD) for root, value in at_risk.items())
+        found[venue] = ceil(multiple(parameters.shortfall) * total * (parameters.maintenance / WAD) * (1 + 2**-20))
+    return found
 
 
 # === Holdings ===
@@ -193,11 +201,11 @@ def _hold(each: Kept | HoldingLine, context: MarginContext, bounds: _Bounds) -> 
     most, _ = context.market.swing(feed.asset)
     minimum = context.policy.asset_by_id[feed.asset].min_value_micro_usd * PICO_PER_MICRO
     bounds.lost += spec.ceil_div(minimum * most, WAD)
-    bounds.at_risk[root] = bounds.at_risk.get(root, 0) + 2 * minimum
+    bounds.at_risk[OWN][root] += 2 * minimum
     if isinstance(each, Kept):
         value = spec.ceil_div(each.holding.amount * feed.high, WAD * WAD_PER_PICO)
         steps = parameters.haircuts.size_steps
-        bounds.add(value, 2 * most + by_volatility(feed.vol, parameters.haircuts), root, each.holding.amount)
+        bounds.add(value, 2 * most + by_volatility(feed.vol, parameters.haircuts), OWN, root, each.holding.amount)
         bounds.lost += 2 * len(steps) * spec.ceil_div(feed.high * NANO, WAD * WAD_PER_PICO)  # ends are whole 1e-9 units
     return True
 
@@ -215,7 +223,7 @@ def _is_whole(entry: Entry, parameters: Parameters) -> bool:
 # === Positions ===
 
 
-def _owe(each: Reported, context: MarginContext, bounds: _Bounds) -> bool:
+def _owe(each: Reported, venue: str, context: MarginContext, bounds: _Bounds) -> bool:
     """Sum a position up; whether that can be done."""
     contract, position, feed = each.contract, each.held.position, each.held.feed
     if each.reason is Reason.EXPIRED or contract is None:
@@ -238,7 +246,7 @@ def _owe(each: Reported, context: MarginContext, bounds: _Bounds) -> bool:
         value = max(value, spec.ceil_div(abs(position.amount) * feed.high, WAD * WAD_PER_PICO))
     else:
         times = 2 * most - WAD + down(Money(largest), ratio) + parameters.charges.linear
-    bounds.add(value, times, root, position.amount)
+    bounds.add(value, times, venue, root, position.amount)
     return True
 
 

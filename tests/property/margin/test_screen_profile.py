@@ -183,6 +183,17 @@ def test_only_who_is_near_is_looked_at() -> None:
     assert screen.evaluations <= 54
 
 
+def test_a_profit_bears_the_shortfall_of_its_venue() -> None:
+    """A little collateral, less than a shortfall takes, and 10 ETH that were bought at half of what they are worth."""
+    ledger = Ledger([account([holding(A, USDX_A, 1_000)], [owes(position("ETH-PERP", 10, 1_000))])] * 50)
+    screen = Screen()
+    for cents in range(200_000, 198_000, -100):
+        assert ledger.screened(screen, eth(cents)) == ledger.looked_through(eth(cents))
+    assert screen.evaluations == 50
+    fallen = eth(110_000)
+    assert len(ledger.screened(screen, fallen)) == len(ledger.looked_through(fallen)) == 50
+
+
 def test_small_steps_add_up() -> None:
     ledger = Ledger([leveraged(100)])
     screen = Screen()
