@@ -34,6 +34,7 @@ index that is `index_age` seconds old grows by `borrow_curve`: {"least": 0.02, "
 "steep": 1}, at the utilisation that `borrows` and `deposits` say. Without `index` the amount is what is owed now.
 
 Only what an account holds is read of the market; a profile reads the parameters that it needs, its defaults under them.
+A file may serve several profiles: a name that any of them reads is fine under each, one that none reads is an error.
 Must not know any model's rules.
 """
 
@@ -50,7 +51,7 @@ import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import CrossedSurface, DuplicateInstrument
-from node.margin.models.fields import LONGEST_TEXT, Fields
+from node.margin.models.fields import LONGEST_TEXT, Fields, Names, leaves
 from node.margin.models.fixed import Money, Wad, as_float, value
 from node.margin.models.market import (
     Basis,
@@ -70,8 +71,19 @@ from node.margin.models.svi import Svi
 
 SECONDS_A_DAY = 86_400
 MOST_ACCOUNTS = 100_000
-_FIELDS = frozenset({"account", "category", "cash", "collateral", "debts", "perpetuals", "futures", "options"})
-_FILE = frozenset({"market", "parameters", "plan", "what_if"})
+PLACE = ("chain", "venue")
+"""Where something is held, which no book knows."""
+ACCOUNT_NAMES: Names = {
+    **leaves("account", "category", "cash"),
+    "collateral": [leaves("asset", "amount", *PLACE)],
+    "debts": [leaves("asset", "amount", "index", *PLACE)],
+    "perpetuals": [leaves("asset", "amount", "entry_price", "funding", *PLACE)],
+    "futures": [leaves("asset", "seconds", "amount", "entry_price", *PLACE)],
+    "options": [leaves("asset", "seconds", "strike", "call", "amount", *PLACE)],
+}
+"""What is read of an account."""
+FILE = leaves("market", "parameters", "plan", "what_if")
+"""What is read of a file beside its accounts."""
 _SLACK = 1e-9
 Instrument = TypeVar("Instrument")
 Made = TypeVar("Made")
@@ -203,7 +215,7 @@ def accounts(content: object, name: str) -> Iterator[tuple[str, object]]:
     """
     file = Fields.of(content, "")
     if not file.has("accounts"):
-        yield _name(content, name), {key: each for key, each in file.content.items() if key not in _FILE}
+        yield _name(content, name), {key: each for key, each in file.content.items() if key not in FILE}
         return
     for place, each in enumerate(file.entries("accounts", most=MOST_ACCOUNTS)):
         yield _name(each, f"account {place}"), each
@@ -226,7 +238,7 @@ def read_book(content: object, name: str, market: Fields | Quotes) -> Book:
     """
     fields = Fields.of(content, name)
     for key in fields.content:
-        if key not in _FIELDS:
+        if key not in ACCOUNT_NAMES:
             raise fields.wrong("an account has no such field; its model may read another format", key)
     fields.text("account", name)
     quotes = (market if isinstance(market, Quotes) else Quotes(market)).of(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from node.margin.models import lending
 from node.margin.models.book import Book, Future, Perpetual, gain
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import Wad, up, value
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -22,6 +22,11 @@ class CrossParameters:
 
     lending: lending.LendingParameters
     rates: Mapping[str, Mapping[str, Wad]]
+
+
+def names(*levels: str) -> Names:
+    """What is read of a model's parameters with these thresholds."""
+    return {**lending.names(*levels), "perpetuals": by_name(leaves(*levels))}
 
 
 def read_cross(fields: Fields) -> CrossParameters:

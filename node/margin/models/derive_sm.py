@@ -15,7 +15,7 @@ import numpy as np
 
 from node.margin.models.book import Book, Option, gain, unit_value
 from node.margin.models.errors import OutOfRange, UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, as_money, down, product, up, usd, value
 from node.margin.models.market import Expiry
 from node.margin.models.pricing import black76
@@ -198,6 +198,21 @@ OPTION_RULES = {
 }
 
 
+_LEVELS = ("initial", "maintenance")
+NAMES: Names = {
+    "options": leaves(*OPTION_RULES),
+    "assets": by_name(
+        leaves(
+            *(f"{what}_{level}" for what in ("perpetual", "base") for level in _LEVELS),
+            "confidence_threshold",
+            "confidence_factor",
+        )
+    ),
+    "depeg": leaves("stable_price", "threshold", "factor"),
+}
+"""What is read of the parameters."""
+
+
 def read_sm(fields: Fields) -> SmParameters:
     """`assets`: by name `perpetual_initial`, `perpetual_maintenance`, `base_initial`, `base_maintenance`.
 
@@ -221,11 +236,10 @@ def _option_rules(fields: Fields) -> OptionRules:
 
 
 def _asset(fields: Fields, options: OptionRules) -> SmAsset:
-    levels = ("initial", "maintenance")
     return SmAsset(
         options,
-        {level: fields.number(f"perpetual_{level}", low=0, high=1) for level in levels},
-        {level: fields.number(f"base_{level}", low=0, high=1) for level in levels},
+        {level: fields.number(f"perpetual_{level}", low=0, high=1) for level in _LEVELS},
+        {level: fields.number(f"base_{level}", low=0, high=1) for level in _LEVELS},
         fields.number("confidence_threshold", low=0, high=1, default=0),
         fields.number("confidence_factor", low=0, high=20, default=0),
     )

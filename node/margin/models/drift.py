@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from node.margin.models.book import Balance, Book, gain
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import PICO, WAD, Wad, value
 from node.margin.models.market import Quote
 from node.margin.models.profile import Line, Threshold, equity, requirement
@@ -152,6 +152,12 @@ class DriftParameters:
 
 
 Market = TypeVar("Market")
+
+
+_SPOT = ("asset_initial", "asset_maintenance", "liability_initial", "liability_maintenance", "imf", "scale_start")
+_PERP = ("initial", "maintenance", "pnl_initial", "pnl_maintenance", "imf", "pnl_imf")
+NAMES: Names = {"spots": by_name(leaves(*_SPOT)), "perpetuals": by_name(leaves(*_PERP))}
+"""What is read of the parameters."""
 
 
 def read_drift(fields: Fields) -> DriftParameters:

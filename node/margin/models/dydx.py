@@ -13,7 +13,7 @@ from math import ceil, floor
 
 from node.margin.models.book import Book, Perpetual
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, by_name, leaves
 from node.margin.models.fixed import PICO, WAD
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -143,6 +143,10 @@ class DydxParameters:
     """The tier of each market."""
 
     tiers: Mapping[str, Tier]
+
+
+NAMES = {"tiers": by_name(leaves("initial", "maintenance_fraction", "open_interest_lower", "open_interest_upper"))}
+"""What is read of the parameters."""
 
 
 def read_dydx(fields: Fields) -> DydxParameters:

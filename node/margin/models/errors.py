@@ -37,6 +37,12 @@ class MissingField(PortfolioError):
     reason = "PORTFOLIO_INCOMPLETE"
 
 
+class UnknownName(PortfolioError):
+    """A field that nothing reads, most likely misspelt: left alone, what it says would silently not count."""
+
+    reason = "PORTFOLIO_UNKNOWN_NAME"
+
+
 class OutOfRange(PortfolioError):
     """A number is not finite, negative where it may not be, or absurdly large."""
 

@@ -1,6 +1,7 @@
 """Parsed JSON read field by field: each field that cannot be used is an error that names account, instrument, field.
 
-Must not know any format: readers of formats say which fields there are and what their bounds are.
+Must not know any format: readers of formats say which fields there are and what their bounds are. What they read they
+declare as Names; refuse_unknown() holds a file to what its readers have declared together.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
-from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange, PortfolioError
+from node.margin.models.errors import ExpiredInstrument, MissingField, OutOfRange, PortfolioError, UnknownName
 from node.margin.models.fixed import WAD, Money, Wad, nearest, value
 
 LARGEST = 10**15
@@ -28,14 +30,20 @@ Read = TypeVar("Read")
 _PLAIN = re.compile(r"[0-9A-Za-z.+-]+")
 """What a number is written with; Python's own readers take spaces, underscores and the digits of every script too."""
 
+Names: TypeAlias = "Mapping[str, Names | list[Names] | None]"
+"""What is read of an object, as it is written: an object in it has its own names, a list has those of its objects."""
+EVERY = "*"
+"""Stands for the names that a file itself gives: of assets, venues, categories."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """One JSON object, and where it is."""
+    """One JSON object, and where it is. Where `known` is given, each section of it may say that and nothing else."""
 
     content: Mapping[str, object]
     account: str
     instrument: str = ""
+    known: Names | None = None
 
     @classmethod
     def of(cls, content: object, account: str, instrument: str = "") -> Fields:
@@ -46,7 +54,11 @@ class Fields:
 
     def named(self, instrument: str) -> Fields:
         """The same object, said to be of an instrument."""
-        return Fields(self.content, self.account, instrument)
+        return Fields(self.content, self.account, instrument, self.known)
+
+    def said_of(self, account: str) -> Fields:
+        """The same object, as what an account reads."""
+        return Fields(self.content, account, self.instrument, self.known)
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -55,7 +67,10 @@ class Fields:
     def section(self, name: str) -> Fields:
         """An object within this one; empty if absent, so that what is needed of it is missed by name."""
         place = f"{self.instrument}.{name}" if self.instrument else name
-        return Fields.of(self.content[name] if self.has(name) else {}, self.account, place)
+        found = Fields.of(self.content[name] if self.has(name) else {}, self.account, place)
+        if self.known is not None:
+            refuse_unknown(found, self.known)
+        return found
 
     def items(self, name: str) -> Iterator[Fields]:
         """The objects of a list; none if it is absent."""
@@ -173,6 +188,57 @@ class Fields:
 
     def _out_of_range(self, message: str, name: str, content: object) -> OutOfRange:
         return OutOfRange(message, account=self.account, instrument=self.instrument, field=name, value=content)
+
+
+def leaves(*names: str) -> Names:
+    """Names of values."""
+    return dict.fromkeys(names)
+
+
+def by_name(names: Names | None = None) -> Names:
+    """Whatever the file names, each with these names."""
+    return {EVERY: names}
+
+
+def joined(*many: Names) -> Names:
+    """What any of several readers of one object reads."""
+    found: dict[str, Names | list[Names] | None] = {}
+    for name, below in (item for names in many for item in names.items()):
+        had = found.get(name)
+        if isinstance(had, list) and isinstance(below, list):
+            found[name] = [joined(*had, *below)]
+        elif isinstance(had, Mapping) and isinstance(below, Mapping):
+            found[name] = joined(had, below)
+        else:
+            found[name] = had or below
+    return found
+
+
+def refuse_unknown(fields: Fields, names: Names) -> None:
+    """Raise UnknownName for a name, here or anywhere within, that is none of these; it has the nearest one, if any.
+
+    What is no object or list where one should be is left to its reader.
+    """
+    for name, content in fields.content.items():
+        if name not in names and EVERY not in names:
+            near = get_close_matches(name[:LONGEST_TEXT], names, n=1)
+            raise UnknownName(
+                "nothing reads it: correct its name, or leave it out",
+                account=fields.account,
+                instrument=fields.instrument,
+                field=name,
+                **({"nearest": near[0]} if near else {}),
+            )
+        below = names.get(name, names.get(EVERY))
+        place = f"{fields.instrument}.{name}".lstrip(".")
+        if isinstance(below, Mapping) and isinstance(content, dict):
+            refuse_unknown(Fields(content, fields.account, place), below)
+        elif isinstance(below, list) and isinstance(content, list):
+            for number, item in enumerate(content):
+                if isinstance(item, dict):
+                    asset = item.get("asset")
+                    named = f"{asset} {place} {number}" if isinstance(asset, str) else f"{place} {number}"
+                    refuse_unknown(Fields(item, fields.account, named), below[0])
 
 
 class Known:

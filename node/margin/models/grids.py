@@ -20,7 +20,7 @@ import numpy as np
 from node.margin.math import FloatArray, power
 from node.margin.models.book import SECONDS_A_DAY, Book, gain, unit_value
 from node.margin.models.errors import PortfolioError
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, leaves
 from node.margin.models.fixed import ONE, Money, Wad, as_float, product, up, usd, value
 from node.margin.models.market import Quotes, read_held
 from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
@@ -57,15 +57,19 @@ class GridParameters:
     maintenance: Wad
 
 
+_POWERS = ("short_power", "long_power", "least_vol_up")
+_RATIOS = ("net_delta_floor", "hedged_delta_floor", "option_contingency", "future_contingency", "maintenance")
+NAMES = leaves("scenarios", "stables", *_POWERS, *_RATIOS)
+"""What is read of the parameters."""
+
+
 def read_grid(fields: Fields) -> GridParameters:
     """`scenarios`: [[spot move, vol shock, weight], …], and how a vol shock scales with time to expiry.
 
     `short_power` up to 30 days and `long_power` beyond: (30/max(days, 1))^p; `least_vol_up` is the least volatility
     after an upward shock. Floors, contingencies, `maintenance` and the list `stables` as in GridParameters.
     """
-    short, long, least = (
-        as_float(fields.number(name, low=0, high=10)) for name in ("short_power", "long_power", "least_vol_up")
-    )
+    short, long, least = (as_float(fields.number(name, low=0, high=10)) for name in _POWERS)
     moves = []
     for row in fields.entries("scenarios"):
         if not isinstance(row, list) or len(row) != 3:
@@ -80,13 +84,8 @@ def read_grid(fields: Fields) -> GridParameters:
     return GridParameters(
         tuple(moves),
         frozenset(fields.as_text(each, "stables") for each in fields.entries("stables")),
-        *(
-            fields.number(name, low=0, high=1)
-            for name in (
-                "net_delta_floor", "hedged_delta_floor", "option_contingency", "future_contingency", "maintenance",
-            )
-        ),
-    )  # fmt: skip
+        *(fields.number(name, low=0, high=1) for name in _RATIOS),
+    )
 
 
 def vol_rule(shock: float, short_power: float, long_power: float, least_up: float) -> VolRule:

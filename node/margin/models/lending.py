@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from node.margin.models.book import Book, unit_value
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, down, product, value
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -30,6 +30,12 @@ class LendingParameters:
 
     assets: Mapping[str, Factors]
     categories: Mapping[str, Factors]
+
+
+def names(*levels: str) -> Names:
+    """What is read of a model's parameters with these thresholds."""
+    factors = by_name(leaves(*levels, "category"))
+    return {"assets": factors, "categories": factors}
 
 
 def read_lending(fields: Fields) -> LendingParameters:

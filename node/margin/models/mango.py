@@ -13,7 +13,7 @@ from math import ceil, floor
 
 from node.margin.models.book import Balance, Book
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import WAD, Wad, down, up, value
 from node.margin.models.market import Quote
 from node.margin.models.profile import Line, Threshold, equity, requirement
@@ -156,6 +156,15 @@ class MangoParameters:
     perpetuals: Mapping[str, MangoMarket]
 
 
+_STARTS = ("deposit_scale_start", "borrow_scale_start")
+_MARKET = (
+    *(f"{level}_{name}" for level in ("initial", "maintenance") for name in ("asset", "liability", "overall")),
+    *_STARTS,
+)
+NAMES: Names = {"tokens": by_name(leaves(*_MARKET)), "perpetuals": by_name(leaves(*_MARKET))}
+"""What is read of the parameters."""
+
+
 def read_mango(fields: Fields) -> MangoParameters:
     """The markets by asset, in `tokens` and `perpetuals`.
 
@@ -172,9 +181,7 @@ def read_mango(fields: Fields) -> MangoParameters:
 
 def _market(fields: Fields) -> MangoMarket:
     initial, maintenance = _weights(fields, "initial"), _weights(fields, "maintenance")
-    starts = [
-        fields.positive(name) if fields.has(name) else None for name in ("deposit_scale_start", "borrow_scale_start")
-    ]
+    starts = [fields.positive(name) if fields.has(name) else None for name in _STARTS]
     return MangoMarket({"initial": initial, "liq_end": initial, "maintenance": maintenance}, *starts)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import MissingField, OutOfRange, PortfolioError, UnknownAsset
-from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields, Known, Read
+from node.margin.models.fields import LARGEST, LONGEST_SECONDS, Fields, Known, Names, Read, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float
 from node.margin.models.interest import (
     LARGEST_EXPONENT,
@@ -26,9 +26,18 @@ from node.margin.models.interest import (
     growth,
     utilisation,
 )
-from node.margin.models.surface import Slice, read_slice
+from node.margin.models.surface import GRID_NAMES, Slice, read_slice
 from node.margin.models.svi import Svi, read_svi
 
+QUOTE_NAMES: Names = {
+    **leaves("price", "stable_price", "twap", "confidence", "open_interest", "deposits", "borrows", "decimals"),
+    **leaves("perpetual_price", "perpetual_confidence", "borrow_index", "index_age"),
+    "redemption": leaves("asset", "rate"),
+    "borrow_curve": leaves("least", "slope", "optimal", "steep"),
+    "expiries": [leaves("seconds", "forward", "rate", "vol", "svi", "confidence")],
+    "surface": GRID_NAMES,
+}
+"""What is read of an asset's quote."""
 MOST_NESTED = 4
 """A share of a share of a share: deeper nobody looks through."""
 
@@ -112,7 +121,7 @@ class Quotes:
 
     def of(self, account: str) -> Quotes:
         """The same, in whose errors an account is named."""
-        return Quotes(Fields(self.market.content, account), self.found, self.items)
+        return Quotes(self.market.said_of(account), self.found, self.items)
 
     def get(self, read: Callable[..., Read], asset: str, *expiry: int) -> Read:
         """What one of the readers below makes of an asset, or of an expiry of it. Raises what it raises."""

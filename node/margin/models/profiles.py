@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from node.margin.models import cross, derive_pm1, derive_sm, drift, dydx, grids, lending, mango, span, synthetix
-from node.margin.models.book import accounts
+from node.margin.models.book import ACCOUNT_NAMES, FILE, accounts
 from node.margin.models.derive_pm2 import profile as derive_pm2
 from node.margin.models.errors import PortfolioError
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, joined, leaves, refuse_unknown
+from node.margin.models.hypothec import feeds, parameters, portfolio
 from node.margin.models.hypothec import profile as hypothec
-from node.margin.models.profile import Evaluation, Profile, Threshold, composed
+from node.margin.models.market import QUOTE_NAMES
+from node.margin.models.profile import Evaluation, Once, Profile, Threshold, composed
 
 BORROW_AND_LIQUIDATION = (Threshold("borrow", "cannot_borrow"), Threshold("liquidation", "liquidatable"))
 INITIAL_AND_MAINTENANCE = (Threshold("initial", "margin_call"), Threshold("maintenance", "liquidatable"))
@@ -162,6 +164,51 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+def _levels(thresholds: tuple[Threshold, ...]) -> Iterator[str]:
+    return (each.name for each in thresholds)
+
+
+QUOTE = joined(QUOTE_NAMES, feeds.FEED_NAMES)
+PARAMETERS = joined(
+    lending.names(*_levels(BORROW_AND_LIQUIDATION)),
+    cross.names(*_levels(INITIAL_AND_MAINTENANCE)),
+    *(each.NAMES for each in (dydx, drift, mango, synthetix, span, derive_sm, grids, parameters)),
+)
+ACCOUNT = joined(ACCOUNT_NAMES, portfolio.NAMES)
+"""What the profiles together read of an asset's quote, the parameters, an account: a file may serve several of them."""
+_OTHER_FORMAT = "Scenario"
+"""What an account has that is written in another format: derived figures stand beside what is read of it."""
+
+
+def market_of(content: object) -> Fields:
+    """The market of a parsed file. Opening a quote with a name that no profile reads raises UnknownName."""
+    return Fields(Fields.of(content, "").section("market").content, "", known=QUOTE)
+
+
+def unknown_refused(content: object) -> Callable[[object, str], None]:
+    """What raises UnknownName for an account, by its name, where it or the parameters have one that no profile reads.
+
+    So it does where the file has another section than there are. Quotes are market_of's, as each account reads its own.
+    """
+
+    def shared(account: str) -> Fields:
+        file = Fields.of(content, account)
+        if file.has("accounts"):
+            refuse_unknown(file, leaves(*FILE, *ACCOUNT, "accounts"))
+        refuse_unknown(file.section("parameters"), PARAMETERS)
+        return file
+
+    found = Once(shared)
+
+    def refuse(account: object, name: str) -> None:
+        found.of(name)
+        fields = Fields.of(account, name)
+        if _OTHER_FORMAT not in fields.content:
+            refuse_unknown(fields, ACCOUNT)
+
+    return refuse
+
+
 def evaluate_file(
     profile: Profile, content: object, name: str, *, stress: bool = False
 ) -> Iterator[Evaluation | PortfolioError]:
@@ -171,11 +218,11 @@ def evaluate_file(
 
     Raises PortfolioError where the file as a whole cannot be read.
     """
-    file = Fields.of(content, "")
-    market, parameters = file.section("market"), file.section("parameters")
-    judge = profile.judge(market, parameters)
+    market, parameters = market_of(content), Fields.of(content, "").section("parameters")
+    judge, refuse_unknown_of = profile.judge(market, parameters), unknown_refused(content)
     for account_name, account in accounts(content, name):
         try:
+            refuse_unknown_of(account, account_name)
             found = judge(account, account_name)
             if stress and profile.stress is not None:
                 stressed = profile.stress(account, account_name, market, parameters)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from node.margin.models.book import Book, gain
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, as_float, product, up, usd, value
 from node.margin.models.profile import Line, Shown, Threshold, equity, requirement
 from node.margin.models.shocks import Move, VolRule, deltas, on, options_value, profit_and_loss, underlyings, unmoved
@@ -101,6 +101,16 @@ class SpanParameters:
     assets: Mapping[str, SpanAsset]
     spreads: tuple[Spread, ...]
     initial_multiple: Wad
+
+
+NAMES: Names = {
+    "assets": by_name(
+        leaves("price_range", "vol_range", "extreme_multiple", "extreme_cover", "short_option_minimum", "intra_spread")
+    ),
+    "spreads": [leaves("first", "second", "first_ratio", "second_ratio", "rate")],
+    "initial_multiple": None,
+}
+"""What is read of the parameters."""
 
 
 def read_span(fields: Fields) -> SpanParameters:

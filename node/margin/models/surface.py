@@ -16,7 +16,7 @@ import numpy as np
 
 from node.margin.math import FloatArray, ln, sqrt
 from node.margin.models.errors import CrossedSurface, OutOfRange
-from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.fields import LONGEST_SECONDS, Fields, Names, leaves
 from node.margin.models.fixed import as_float
 from node.margin.models.interest import SECONDS_A_YEAR
 from node.margin.models.pricing import black76
@@ -65,6 +65,10 @@ class Slice:
         moneyness = ln(strikes / self.forward)
         first = self.first.at(moneyness)
         return sqrt((first + (self.second.at(moneyness) - first) * self.part) / self.years)
+
+
+GRID_NAMES: Names = {"strikes": None, "rows": [leaves("seconds", "forward", "vols")]}
+"""What is read of a grid."""
 
 
 def read_slice(fields: Fields, seconds: int, forward: float) -> Slice:

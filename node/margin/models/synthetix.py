@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from node.margin.models.book import Book, gain, unit_value
 from node.margin.models.errors import UnknownAsset
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, down, up, value
 from node.margin.models.profile import Line, Threshold, equity, requirement
 
@@ -80,6 +80,14 @@ class SynthetixParameters:
 
     markets: Mapping[str, MarketRules]
     collaterals: Mapping[str, CollateralRules]
+
+
+_MARKET = ("skew_scale", "initial_fraction", "least_initial", "maintenance_scalar", "reward", "least_margin")
+NAMES: Names = {
+    "markets": by_name(leaves(*_MARKET)),
+    "collaterals": by_name(leaves("skew_scale", "scalar", "lower", "upper")),
+}
+"""What is read of the parameters."""
 
 
 def read_synthetix(fields: Fields) -> SynthetixParameters:

@@ -13,6 +13,7 @@ from node.margin.models.book import accounts, isolated_name
 from node.margin.models.errors import PortfolioError
 from node.margin.models.fields import Fields
 from node.margin.models.profile import Profile
+from node.margin.models.profiles import market_of, unknown_refused
 from node.margin.planning.account import Account, Setting
 from node.margin.planning.plan import Plan, plan_liquidation
 from node.margin.planning.reading import read_account
@@ -42,7 +43,7 @@ def plans(profile: Profile, content: object, name: str) -> Iterator[Planned]:
 
     `name` is for one account that has none. Raises PortfolioError where the file as a whole cannot be read.
     """
-    terms, setting = terms_of(content), _setting(profile, content)
+    terms, setting, refuse_unknown = terms_of(content), _setting(profile, content), unknown_refused(content)
 
     def planned(part: object, account_name: str) -> Planned:
         try:
@@ -55,6 +56,7 @@ def plans(profile: Profile, content: object, name: str) -> Iterator[Planned]:
 
     for account_name, account in accounts(content, name):
         try:
+            refuse_unknown(account, account_name)
             main, isolated = _split(profile, account, account_name)
         except PortfolioError as error:
             yield Planned(error)
@@ -68,9 +70,10 @@ def answers(
 ) -> Iterator[tuple[Account, tuple[Step, ...]] | PortfolioError]:
     """Each account's steps for what the file asks, of it and of the isolated accounts in it; as plans() otherwise."""
     asked = Fields.of(content, "").entries("what_if", most=MOST_STEPS)
-    setting = _setting(profile, content)
+    setting, refuse_unknown = _setting(profile, content), unknown_refused(content)
     for account_name, account in accounts(content, name):
         try:
+            refuse_unknown(account, account_name)
             main, isolated = _split(profile, account, account_name)
             family = Family(read_account(setting, main, account_name), isolated)
             yield family.main, what_if(family, asked)
@@ -86,7 +89,7 @@ def terms_of(content: object) -> Terms:
 
 def _setting(profile: Profile, content: object) -> Setting:
     file = Fields.of(content, "")
-    return Setting.of(profile, file.section("market"), file.section("parameters"))
+    return Setting.of(profile, market_of(content), file.section("parameters"))
 
 
 def _split(profile: Profile, content: object, name: str) -> tuple[object, Mapping[str, object]]:

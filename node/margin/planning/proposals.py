@@ -8,8 +8,8 @@
     {"deposit": "USD", "amount": 100, "isolated": "punt"}
 
 A trade's amount is signed and its price by default the market's; money is in USD. What is borrowed leaves the account,
-and what repays comes from outside. `isolated` names the isolated account that it is for, which may be a new one. Must
-not know what is admissible.
+and what repays comes from outside. `isolated` names the isolated account that it is for, which may be a new one. Any
+other name is an error. Must not know what is admissible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from node.margin.models.fields import Fields
+from node.margin.models.book import PLACE
+from node.margin.models.fields import Fields, leaves, refuse_unknown
 from node.margin.models.fixed import PICO, WAD, Money, Wad, value
 from node.margin.planning.account import NO_CHANGE, USD, Account, Change, Holding, Kind, text
 
@@ -39,7 +40,8 @@ _TERMS = {
     Kind.FUTURE: ("asset", "seconds"),
     Kind.OPTION: ("asset", "seconds", "strike", "call"),
 }
-_PLACE = ("chain", "venue")
+NAMES = leaves(*Act, *_TERMS[Kind.OPTION], *PLACE, "amount", "price", "fee", "isolated")
+"""What is read of a proposal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Proposal:
 
 def read_proposal(fields: Fields) -> Proposal:
     """Raises PortfolioError, which names the field."""
+    refuse_unknown(fields, NAMES)
     acts = [act for act in Act if fields.has(act)]
     if len(acts) != 1:
         raise fields.wrong(f"give one of {', '.join(Act)}", "what_if")
@@ -75,7 +78,7 @@ def read_proposal(fields: Fields) -> Proposal:
         kind=kind,
         asset=fields.text("asset"),
         amount=amount,
-        item={name: fields.content[name] for name in (*_TERMS[kind], *_PLACE) if fields.has(name)},
+        item={name: fields.content[name] for name in (*_TERMS[kind], *PLACE) if fields.has(name)},
         price=fields.number("price", low=0) if fields.has("price") else None,
         fee=fields.money("fee", low=0, default=0),
     )

@@ -17,7 +17,7 @@ Everything has a default; money is in USD. `level` is by default the one before 
 `volatile` or `illiquid`. An asset's `depth` is what can be traded at 1 % from its price on average; without it, size
 costs nothing. The market's `vol` and `depth` of an asset stand in for its own. A counterparty's
 position is in a perpetual, with `seconds` in a future, with `strike` and `call` in an option. The curve is `derive`, or
-`linear` with `start`, `end` and `seconds`.
+`linear` with `start`, `end` and `seconds`. Any other name is an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from enum import StrEnum
 
 from node.margin.models.auction import DERIVE_CURVE, Curve, FastSlowCurve, LinearCurve
 from node.margin.models.errors import OutOfRange
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves, refuse_unknown
 from node.margin.models.fixed import ONE, PICO, WAD, Money, Wad
 from node.margin.planning.account import Instrument, Kind
 
@@ -125,10 +125,25 @@ class Terms:
 
 
 _DEFAULTS: dict[str, object] = {"lot": "0.000001", "fee": "0.0005", "bonus": "0.05", "depth": 0, "volatility": 0}
+NAMES: Names = {
+    **leaves("order", "close_factor", "close_all_below", "close_all_under", "least_left", "most_legs"),
+    **leaves("insurance_fund", *_DEFAULTS),
+    "target": leaves("level", "ratio", "excess"),
+    "assets": by_name(leaves(*_DEFAULTS)),
+    "counterparties": [
+        {
+            **leaves("account", "equity"),
+            "positions": [leaves("asset", "seconds", "strike", "call", "amount", "entry_price")],
+        }
+    ],
+    "auction": leaves("curve", "start", "cutoff", "fast", "slow", "end", "seconds", "buffer", "insolvent_seconds"),
+}
+"""What is read of the section."""
 
 
 def read_terms(fields: Fields, market: Fields) -> Terms:
     """The section `plan` of a file, and what its `market` adds. Raises PortfolioError, which names the field."""
+    refuse_unknown(fields, NAMES)
     usual = _asset(fields, _DEFAULTS)
     given = {"lot": usual.lot, "fee": usual.fee, "bonus": usual.bonus}
     assets = fields.section("assets")

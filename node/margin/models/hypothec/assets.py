@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import Money, Wad
 
 COIN = "coin"
@@ -61,6 +61,15 @@ class Assets:
             found = Asset(name, COIN, name, True, OTHER, 0, rest.beta, "", rest.vol, rest.depth)  # noqa: FBT003
             self._made[name] = found
         return found
+
+
+NAMES: Names = {
+    "groups": by_name(leaves("assets", "correlation")),
+    "issuers": by_name(leaves("assets", "venues", "factor")),
+    "assets": by_name(leaves("kind", "follows", "beta", "vol", "depth")),
+    "kinds": by_name(leaves("beta", "vol", "depth")),
+}
+"""What is read of how assets move."""
 
 
 def read_issuers(fields: Fields) -> dict[str, Issuer]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from node.margin.models.errors import OutOfRange, UnknownAsset
-from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.fields import LONGEST_SECONDS, Fields, leaves
 from node.margin.models.fixed import ONE, WAD, Money, Wad, product
 from node.margin.models.hypothec.assets import Asset
 from node.margin.models.hypothec.parameters import FeedRules
@@ -92,6 +92,12 @@ def status_at(said: FeedStatus, age: int, rules: FeedRules) -> FeedStatus:
     if said is FeedStatus.MISSING or age > rules.write_off_after:
         return FeedStatus.MISSING
     return FeedStatus.STALE if said is FeedStatus.FRESH and age > rules.stale_after else said
+
+
+FEED_NAMES = leaves(
+    "status", "age", "price", "confidence", "low", "high", "vol", "vol_spread", "depth", "open_interest"
+)
+"""What is read of an asset's quote."""
 
 
 def read_feed(market: Fields, name: str, asset: Asset, rules: FeedRules) -> Feed:

@@ -5,26 +5,46 @@ Ratios, vols and moves are in 1e-18. Must not know what any account holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
-from typing import cast
 
 import numpy as np
 
 from node.margin.math import FloatArray
 from node.margin.models.errors import OutOfRange
-from node.margin.models.fields import LONGEST_SECONDS, Fields
+from node.margin.models.fields import LONGEST_SECONDS, Fields, Names, by_name, leaves, refuse_unknown
 from node.margin.models.fixed import Wad, as_float
 from node.margin.models.grids import shocked_vols, vol_rule
+from node.margin.models.hypothec import assets
 from node.margin.models.hypothec.assets import OTHER, Assets, Issuer, read_assets, read_issuers
 from node.margin.models.hypothec.defaults import DEFAULTS
-from node.margin.models.hypothec.scenarios import Row, read_row
+from node.margin.models.hypothec.scenarios import ROW_NAMES, Row, read_row
 from node.margin.models.profile import merged
 from node.margin.models.shocks import VolRule
 
 MOST_ROWS = 256
 MOST_SIZE_STEPS = 16
+_POWERS = ("short_power", "long_power", "least")
+POLICY_NAMES: Names = {
+    **assets.NAMES,
+    "rows": [ROW_NAMES],
+    "maintenance": None,
+    "vol_shocks": leaves(*_POWERS),
+    "shortfall": leaves("deviations", "horizon", "correlation"),
+    "charges": leaves("short_option", "linear", "concentration_share", "concentration_rate"),
+    "haircuts": {
+        **leaves("deviations", "horizon", "floor", "cap", "impact", "size_steps"),
+        **leaves("age_grace", "age_per_hour", "spread_multiple"),
+        "finality": by_name(),
+        "assurance": by_name(),
+    },
+}
+"""What a policy may say; by itself it says how old prices may be, so `feeds` are not among it."""
+NAMES: Names = {
+    **POLICY_NAMES,
+    "feeds": leaves("stale_after", "write_off_after", "bound_base", "bound_per_hour", "bound_cap"),
+}
+"""What is read of a file's parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +138,7 @@ def read_parameters(fields: Fields) -> Parameters:
     if not 0 < len(rows) <= MOST_ROWS:
         raise OutOfRange(f"give from 1 to {MOST_ROWS} rows", account=fields.account, field="rows", length=len(rows))
     vols = fields.section("vol_shocks")
-    powers = (as_float(vols.number(name, low=0, high=10)) for name in ("short_power", "long_power", "least"))
+    powers = (as_float(vols.number(name, low=0, high=10)) for name in _POWERS)
     charges = fields.section("charges")
     return Parameters(
         rows=rows,
@@ -139,40 +159,10 @@ def read_parameters(fields: Fields) -> Parameters:
 
 
 def read_overrides(given: object) -> Parameters:
-    """The profile's own parameters with what differs in a policy. Raises PortfolioError, also for unknown names.
-
-    `feeds` are not among them: a policy says by itself how old prices may be.
-    """
+    """The profile's own parameters with what differs in a policy. Raises PortfolioError, also for unknown names."""
     fields = Fields.of(given, "parameters")
-    for name in fields.content:
-        if name not in DEFAULTS or name == "feeds":
-            raise fields.wrong("the profile has no such parameter in a policy", name)
-        for section in _closed(fields, name):
-            known = _FIELDS.get(name) or frozenset(cast("dict[str, object]", DEFAULTS[name]))
-            if unknown := sorted(section.content.keys() - known):
-                raise section.wrong("the profile has no such parameter", unknown[0])
+    refuse_unknown(fields, POLICY_NAMES)
     return read_parameters(Fields(merged(DEFAULTS, fields.content), fields.account))
-
-
-_FIELDS = {
-    "rows": frozenset(field.name for field in dataclass_fields(Row)),
-    "groups": frozenset({"assets", "correlation"}),
-    "kinds": frozenset({"beta", "vol", "depth"}),
-    "assets": frozenset({"kind", "follows", "beta", "vol", "depth"}),
-    "issuers": frozenset({"assets", "venues", "factor"}),
-}
-"""What each of many in a section may have."""
-
-
-def _closed(fields: Fields, name: str) -> Iterator[Fields]:
-    """The objects of a parameter whose fields are known."""
-    if name == "rows":
-        yield from fields.items(name)
-    elif name in _FIELDS:
-        section = fields.section(name)
-        yield from (section.section(each) for each in section.content)
-    elif isinstance(DEFAULTS[name], dict):
-        yield fields.section(name)
 
 
 def _ratio(fields: Fields, name: str) -> Wad:

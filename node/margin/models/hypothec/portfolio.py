@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from node.margin.models.book import Balance, Book, Future, Option, Perpetual, isolated_name, read_book
+from node.margin.models.book import ACCOUNT_NAMES, Balance, Book, Future, Option, Perpetual, isolated_name, read_book
 from node.margin.models.errors import DuplicateInstrument, MissingField
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, joined, leaves
 from node.margin.models.fixed import Money, Wad
 from node.margin.models.hypothec.counted import CHAIN_REASONS, Quality
 from node.margin.models.hypothec.feeds import Feed, FeedStatus, read_feed, redeeming
@@ -26,6 +26,12 @@ OWN = ""
 """The venue of positions that are the account's own: what they are worth counts whatever its sign."""
 MOST_VENUES = 64
 MOST_ISOLATED = 64
+_BEYOND: Names = {
+    "collateral": [leaves("assurance", "finality")],
+    "venues": by_name(leaves("limit", "cash", "seized", "acknowledged")),
+}
+NAMES: Names = {**_BEYOND, "isolated": [{"name": None, **joined(ACCOUNT_NAMES, _BEYOND)}]}
+"""What is read of an account beside what a book has."""
 _BEYOND_A_BOOK = frozenset({"collateral", "venues", "isolated", *POSITIONS})
 
 
@@ -139,7 +145,7 @@ def apart(content: object, name: str) -> tuple[object, dict[str, object]]:
 
 def _read(fields: Fields, market: Market) -> Portfolio:
     parameters, readable = market.parameters, _with_placeholders(market, fields)
-    feeds = _Feeds(readable, Fields(market.fields.content, fields.account), market)
+    feeds = _Feeds(readable, market.fields.said_of(fields.account), market)
     plain = {key: part for key, part in fields.content.items() if key not in _BEYOND_A_BOOK}
     book = feeds.book(plain)
     holdings = tuple(_holdings(fields, feeds))
@@ -166,7 +172,7 @@ def _with_placeholders(market: Market, account: Fields) -> Quotes:
     seconds = {each for each in given if isinstance(each, int | float | str)}
     expiries = [{"seconds": each, "forward": 1, "vol": 1} for each in seconds]
     readable = {name: {"price": 1, **content, "expiries": expiries} for name, content in market.missing.items()}
-    return Quotes(Fields({**market.fields.content, **readable}, account.account))
+    return Quotes(replace(market.fields, content={**market.fields.content, **readable}, account=account.account))
 
 
 @dataclass(frozen=True, slots=True)

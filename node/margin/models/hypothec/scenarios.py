@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from node.margin.models.fields import Fields
+from node.margin.models.fields import Fields, Names, by_name, leaves
 from node.margin.models.fixed import WAD, Wad, product
 from node.margin.models.hypothec.assets import Asset
 
@@ -41,6 +41,13 @@ class Row:
     assets: Mapping[str, Wad]
     vol: Wad
     weight: Wad
+
+
+ROW_NAMES: Names = {
+    **leaves("name", "market", "together", "others", "split", "relative", "vol", "weight"),
+    **dict.fromkeys(("groups", "kinds", "issuers", "assets"), by_name()),
+}
+"""What is read of a row."""
 
 
 def read_row(fields: Fields, place: int) -> Row:
