@@ -175,14 +175,19 @@ def counted(price: Wad, part: Wad, factor: Wad) -> Money:
 def debt(feed: Feed, parameters: Parameters) -> Unit:
     """One unit that is owed.
 
-    A feed that is not fresh: nothing is owed at the high end, whatever the row. A missing one has no bound.
+    A feed that is not fresh: at the high end nothing is owed and at the low end what the worst row makes of it,
+    whatever the row. A missing one has no bound.
     """
     by_row = moves(feed.asset, parameters)
-    changes = tuple(value(WAD, product(feed.price, each)) for each in by_row)
     most = max(0, *by_row)
-    high = value(WAD, feed.price) - value(-WAD, product(feed.high - feed.price, WAD + most))
-    low = value(WAD, feed.price) + value(-WAD, product(feed.price - feed.low, WAD + most))
-    span = Interval(low if feed.is_fresh else -max(0, *changes), high)
+    if feed.is_fresh:
+        changes = tuple(value(WAD, product(feed.price, each)) for each in by_row)
+        high = value(WAD, feed.price) - value(-WAD, product(feed.high - feed.price, WAD + most))
+        low = value(WAD, feed.price) + value(-WAD, product(feed.price - feed.low, WAD + most))
+        span = Interval(low, high)
+    else:
+        changes = (NOTHING,) * len(by_row)
+        span = Interval(0, -value(-WAD, product(feed.high, WAD + most)))
     market = Interval(value(WAD, feed.low) if feed.is_fresh else 0, value(WAD, feed.high))
     delta = value(WAD, feed.price)
     return Unit(

@@ -147,7 +147,7 @@ class Units:
         return self._once(key, lambda: positions.linear(position, feed, self.parameters))
 
     def options(self, held: Iterable[Held]) -> list[Unit | None]:
-        """Of the options among positions, each for the side that it is on; None where one has no finite price.
+        """Of the options among positions; None where one has no finite price.
 
         Those that are new are priced together, which is many times as fast as one by one.
         """
@@ -185,8 +185,8 @@ _Key: TypeAlias = tuple[Feed, int, Wad, bool, bool | None]
 
 
 def _key(option: Option, feed: Feed) -> _Key:
-    """What an option's unit depends on within a market: its side only where the feed is not fresh."""
-    side = None if feed.is_fresh else option.amount > 0
+    """What an option's unit depends on within a market: its side only where the feed is missing."""
+    side = option.amount > 0 if feed.status is FeedStatus.MISSING else None
     return feed, option.expiry.seconds, option.strike, option.is_call, side
 
 

@@ -51,7 +51,7 @@ def linear(position: Perpetual | Future, feed: Feed, parameters: Parameters) -> 
 
 
 def options(held: Sequence[tuple[Option, Feed]], parameters: Parameters) -> Iterator[Unit | None]:
-    """A unit of each option, for the side that the position is on; None where one has no finite price."""
+    """A unit of each option; None where one has no finite price."""
     priced = marked([each for each in held if each[1].status is not FeedStatus.MISSING], parameters)
     for position, feed in held:
         if feed.status is FeedStatus.MISSING:
@@ -62,16 +62,15 @@ def options(held: Sequence[tuple[Option, Feed]], parameters: Parameters) -> Iter
 
 
 def option(position: Option, feed: Feed, parameters: Parameters, found: Marked | None) -> Unit:
-    """A unit of an option, for the side that the position is on; `found` are its marks, where its feed has a price.
+    """A unit of an option; `found` are its marks, where its feed has a price.
 
-    On a feed that is not fresh, an option that is held is worth nothing at the low end and gains nothing in any row;
-    one that is owed is owed over the whole range, and nothing at the high end. On a missing one, a put that is owed is
-    bounded by its strike and a call by nothing.
+    On a feed that is not fresh it is worth from nothing to what the best row makes of it, whatever the row. On a
+    missing one, what is held is nothing, a put that is owed is bounded by its strike and a call by nothing.
     """
-    held = position.amount > 0
     root = parameters.assets[feed.asset].root
     nothing = (NOTHING,) * len(parameters.rows)
     if found is None:
+        held = position.amount > 0
         owed = Interval(0, 0 if held or position.is_call else -value(-WAD, position.strike))
         return Unit(
             position.name,
@@ -82,12 +81,10 @@ def option(position: Option, feed: Feed, parameters: Parameters, found: Marked |
             open_ended=not held and position.is_call,
             reasons=reasons_of(feed),
         )
-    changes = found.changes
-    span = Interval(found.now - found.below, found.now + found.above)
-    if not feed.is_fresh:
-        # What is held gains in no row, so its high end is what the best row makes of it.
-        span = Interval(0, found.best) if held else Interval(-max(0, *changes), span.high)
-        changes = nothing if held else changes
+    if feed.is_fresh:
+        span, changes = Interval(found.now - found.below, found.now + found.above), found.changes
+    else:
+        span, changes = Interval(0, found.best), nothing
     delta = value(as_wad(found.delta), feed.price)
     return Unit(
         name=position.name,

@@ -9,6 +9,7 @@ import pytest
 from node.margin.models.fixed import as_wad
 from node.margin.models.hypothec.profile import result_of
 from node.margin.models.hypothec.shortfall import shortfall
+from node.model.health import HealthStatus
 from tests.unit.margin_models.hypothec.accounts import (
     collateral,
     market,
@@ -16,6 +17,7 @@ from tests.unit.margin_models.hypothec.accounts import (
     parameters,
     perpetual,
     portfolio,
+    result,
     somewhere,
 )
 
@@ -120,3 +122,23 @@ def test_collateral_that_may_not_be_there_leaves_the_depth_to_what_is(chain: str
     )
     assert beside[:2] == without[:2]
     assert beside[2:] > without[2:]
+
+
+@pytest.mark.parametrize("status", ["STALE", "FROZEN", "DISPUTED"])
+@pytest.mark.parametrize("owed", ["call", "put", "debt"])
+def test_what_is_owed_on_a_price_that_is_not_known_makes_nobody_richer_at_the_high_end(owed: str, status: str) -> None:
+    """An account that is lost is not saved by what it owes besides, however a row would change that."""
+    of = market(BTC={"price": 60_000, "status": status, "age": 600})
+    lost = {
+        "collateral": [collateral("USDC", 1_000)],
+        "venues": {"dex": {"limit": 1_000_000}},
+        "perpetuals": [perpetual(amount=10, entry_price=3_200, venue="dex")],
+    }
+    more: dict[str, Any] = {"debts": [{"asset": "BTC", "amount": 5}]}
+    if owed != "debt":
+        more = {"options": [option("BTC", -5, 60_000, call=owed == "call", venue="dex")]}
+    before, after = (result(each, of) for each in (lost, {**lost, **more}))
+    assert before.status is HealthStatus.INSOLVENT
+    assert after.status in (HealthStatus.INSOLVENT, HealthStatus.LIQUIDATABLE)
+    assert after.maintenance_excess.high <= before.maintenance_excess.high + 10
+    assert after.maintenance_excess.low < before.maintenance_excess.low
