@@ -22,7 +22,7 @@ from node.margin.headroom import Headroom, Key, Level
 from node.margin.models.book import Option
 from node.margin.models.fixed import ONE, WAD, Money, Wad
 from node.margin.models.hypothec.counted import Unit
-from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, costs_of, evaluate, margin_by_row
+from node.margin.models.hypothec.margin import SHORTFALL, UNMOVED, End, claim, evaluate, margin_by_row
 from node.margin.models.hypothec.parameters import Parameters
 from node.margin.models.hypothec.parts import Entry, Part, parts
 from node.margin.models.hypothec.portfolio import OWN
@@ -222,14 +222,10 @@ def _idle(owing: Owing) -> VenueLine:
 
 
 def _venue_line(owing: Owing, part: Part, parameters: Parameters) -> VenueLine:
-    limit, worth = Money(owing.limit), part.maintenance
+    limit, worth = Money(owing.limit), part.worth
 
     def margin(ratio: Wad, span: Interval) -> Interval:
-        cost = costs_of(part, ratio)
-        ends = [
-            max(margin_by_row(part, worth, taken, ratio))
-            for worth, taken in ((span.low, cost.high), (span.high, cost.low))
-        ]
+        ends = [max(by_row) for by_row in margin_by_row(part, span, ratio)]
         return Interval(min(ends), max(ends))
 
     return VenueLine(
@@ -237,7 +233,7 @@ def _venue_line(owing: Owing, part: Part, parameters: Parameters) -> VenueLine:
         Interval(claim(worth.high, limit), claim(worth.low, limit)),
         Interval(spec.profit(worth.low), spec.profit(worth.high)),
         margin(ONE, part.initial),
-        margin(parameters.maintenance, worth),
+        margin(parameters.maintenance, part.maintenance),
         owing.receivable,
         owing.reasons,
     )

@@ -408,3 +408,14 @@ def test_the_largest_sizes_have_an_answer() -> None:
 def test_an_old_chain_of_b_says_nothing_of_a() -> None:
     halted = profiled(chains={B: ChainStatus.HALTED})
     assert one_line(account([TEN_ETH]), halted).reasons == ()
+
+
+def test_a_venue_with_nothing_but_options_that_are_held_claims_nothing_however_little_is_known_of_volatility() -> None:
+    rules = profile_policy(dust_usd=0)
+    unknown = market({"ETH": price(500 * USD), "ETH-VOL": price(0, None, PriceStatus.MISSING)}, rules=rules)
+    held = evaluate(account([], [owes(position("ETH-31DEC27-2000-C", 10, 0))]), unknown)
+    [line] = held.venues
+    assert (line.claim.low, line.claim.high) == (0, 0)
+    assert held.maintenance_margin.low >= 0
+    owed = evaluate(account([], [owes(position("ETH-31DEC27-2000-C", -10, 0))]), unknown)
+    assert owed.venues[0].claim.high > 0

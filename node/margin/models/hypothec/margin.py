@@ -113,13 +113,15 @@ def claim(worth: int, limit: Money) -> Money:
     return Money(min(max(-worth, 0), limit))
 
 
-def margin_by_row(part: Part, worth: int, cost: int, ratio: Wad) -> list[Money]:
-    """What a venue's positions need beyond its claim: as the market is, and by row."""
+def margin_by_row(part: Part, span: Interval, ratio: Wad) -> tuple[list[Money], list[Money]]:
+    """What a venue's positions need beyond its claim at either end: as the market is, and by row."""
     assert part.limit is not None  # noqa: S101 - only a venue has a claim
-    limit = part.limit
-    return [
-        Money(claim(worth + down(change, ratio) - cost, limit) - claim(worth, limit)) for change in (0, *part.changes)
-    ]
+    limit, changes = part.limit, [down(change, ratio) for change in (0, *part.changes)]
+    low, high = (
+        [Money(claim(side.after(change), limit) - claim(side.after() + side.cost, limit)) for change in changes]
+        for [side] in _sides([part], [span], ratio)
+    )
+    return low, high
 
 
 def left(parts: Sequence[Part], worths: Sequence[int]) -> Money:

@@ -98,6 +98,12 @@ class Part:
     floor: Interval | None
 
     @property
+    def worth(self) -> Interval:
+        """At maintenance, no less than the floor."""
+        span, floor = self.maintenance, self.floor
+        return span if floor is None else Interval(max(span.low, floor.low), max(span.high, floor.high))
+
+    @property
     def reasons(self) -> tuple[Reason, ...]:
         """Why inputs of it are uncertain, each once."""
         return tuple(dict.fromkeys(reason for entry in self.entries for reason in entry.unit.reasons))
