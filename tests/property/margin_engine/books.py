@@ -84,6 +84,7 @@ def files(draw: st.DrawFn, thresholds: tuple[str, ...], sections: tuple[str, ...
     factored = st.fixed_dictionaries(
         {"category": st.sampled_from(CATEGORIES)} | dict.fromkeys(thresholds, ranges.factors)
     )
+    margins = levels(thresholds, ranges.factors)
     market = {asset: draw(quote) for asset in ASSETS}
     market["D"] = {"price": draw(decimals(100_000, 8, least=1)), "expiries": [{"seconds": 60, "forward": "1.5"}]}
     return {
@@ -91,7 +92,7 @@ def files(draw: st.DrawFn, thresholds: tuple[str, ...], sections: tuple[str, ...
         "parameters": {
             "assets": {asset: draw(factored) for asset in ASSETS[: draw(st.integers(3, 4))]},
             "categories": {category: draw(levels(thresholds, ranges.factors)) for category in CATEGORIES[1:]},
-            "perpetuals": {asset: draw(levels(thresholds, ranges.factors)) for asset in ASSETS},
+            **({"perpetuals": {asset: draw(margins) for asset in ASSETS}} if "perpetuals" in sections else {}),
         },
         "accounts": [{"account": f"n{n}", **draw(account)} for n in range(draw(st.integers(0, accounts)))],
     }
