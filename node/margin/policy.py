@@ -172,7 +172,7 @@ class Venue(Table):
     signer: HexAddress
     max_open: Positive = 10_000
     """Positions that its reports may have open over all accounts, an account counting as eight more. It bounds what a
-    round costs that has to judge all of them, whatever the venue reports: up to 0.15 ms each."""
+    round costs that has to judge all of them, whatever the venue reports."""
 
 
 SeizureOrder: TypeAlias = Literal["pro_rata", "volatile", "illiquid"]

@@ -247,10 +247,11 @@ def net_shortfalls(
         left = of((*own, *chosen)) - relief
         return Interval(max(0, left.low), max(0, left.high))
 
-    alone, together = {part.venue: of((part,)) for part in venues}, [(chosen, net(chosen)) for chosen in choices]
+    single, alone = net(()), {part.venue: of((part,)) for part in venues}
+    together = [(chosen, net(chosen)) for chosen in choices]
     most, least = (
         Shortfalls(
-            Money(getattr(net(()), end)),
+            Money(getattr(single, end)),
             {venue: Money(getattr(found, end)) for venue, found in alone.items()},
             tuple((tuple(part.venue for part in chosen), Money(getattr(found, end))) for chosen, found in together),
         )

@@ -30,6 +30,10 @@ MARKET: dict[str, Any] = {
     "WSTETH": {"price": 3_600, "redemption": {"asset": "ETH", "rate": 1.2}},
     "FTT": {"price": 22},
 }
+STILL: dict[str, Any] = {"rows": [{"name": "still"}]}
+NO_CHARGES: dict[str, Any] = {"charges": {"linear": 0, "short_option": 0, "concentration_rate": 0}}
+NO_SHORTFALL: dict[str, Any] = {"shortfall": {"deviations": 0, "horizon": 1, "correlation": 0}}
+"""Parameters under which nothing moves, nothing is charged, nothing falls short."""
 
 
 def market(**changes: dict[str, Any]) -> dict[str, Any]:

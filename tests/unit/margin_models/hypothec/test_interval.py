@@ -11,6 +11,9 @@ from node.margin.models.hypothec.profile import result_of
 from node.margin.models.hypothec.shortfall import shortfall
 from node.model.health import HealthStatus
 from tests.unit.margin_models.hypothec.accounts import (
+    NO_CHARGES,
+    NO_SHORTFALL,
+    STILL,
     collateral,
     market,
     option,
@@ -21,9 +24,6 @@ from tests.unit.margin_models.hypothec.accounts import (
     somewhere,
 )
 
-STILL: dict[str, Any] = {"rows": [{"name": "still"}]}
-NO_CHARGES: dict[str, Any] = {"charges": {"linear": 0, "short_option": 0, "concentration_rate": 0}}
-NO_SHORTFALL: dict[str, Any] = {"shortfall": {"deviations": 0, "horizon": 1, "correlation": 0}}
 WIDE = market(
     BTC={"price": 60_000, "low": 57_000, "high": 63_000, "vol": 0.8, "vol_spread": 0.1},
     ETH={"price": 3_000, "low": 2_800, "high": 3_300, "vol": 1.2, "vol_spread": 0.1},

@@ -17,6 +17,9 @@ from node.margin.models.hypothec.portfolio import Risk
 from node.margin.models.hypothec.shortfall import shortfall
 from node.model.health import HealthStatus
 from tests.unit.margin_models.hypothec.accounts import (
+    NO_CHARGES,
+    NO_SHORTFALL,
+    STILL,
     collateral,
     evaluation,
     market,
@@ -28,9 +31,6 @@ from tests.unit.margin_models.hypothec.accounts import (
     usd,
 )
 
-STILL: dict[str, Any] = {"rows": [{"name": "still"}]}
-NO_CHARGES: dict[str, Any] = {"charges": {"linear": 0, "short_option": 0, "concentration_rate": 0}}
-NO_SHORTFALL: dict[str, Any] = {"shortfall": {"deviations": 0, "horizon": 1, "correlation": 0}}
 BARE: dict[str, Any] = {**NO_CHARGES, **NO_SHORTFALL}
 
 
